@@ -1,0 +1,32 @@
+//! Treering: a transparency-log-backed provenance ledger for trustworthy workload identity.
+//!
+//! The rooms, floor by floor; a room imports only rooms of lower floors (`tests/it/layering.rs`):
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 0 | [`clock`], [`ident`], [`keys`], [`binding`], [`vault`] |
+//! | 1 | [`verifier`], [`attester`] |
+//! | 2 | [`mapper`] |
+//! | 3 | [`authority`] |
+//! | 4 | [`ledger`] |
+//! | 5 | [`issuance`], [`governance`], [`audit`] |
+//! | 6 | [`http`], [`client`] |
+//! | 7 | [`config`], [`cli`] |
+
+pub mod attester;
+pub mod audit;
+pub mod authority;
+pub mod binding;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod governance;
+pub mod http;
+pub mod ident;
+pub mod issuance;
+pub mod keys;
+pub mod ledger;
+pub mod mapper;
+pub mod vault;
+pub mod verifier;

@@ -1,0 +1,3 @@
+//! The `treering` program.
+
+fn main() {}
