@@ -1,0 +1,115 @@
+//! Signing notes, and the text of private keys in files.
+
+use std::fmt;
+
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::{Signer as _, SigningKey};
+use zeroize::Zeroizing;
+
+use super::{
+    NoteError, NoteSignature,
+    key::{KeyError, KeyType, VerifierKey},
+};
+
+/// An Ed25519 private key with its name, for notes (type 0x01): a log's.
+pub struct NoteSigner {
+    key: PrivateKey,
+}
+
+impl NoteSigner {
+    /// The signer of a name and a 32-byte seed.
+    pub fn from_seed(name: impl Into<String>, seed: &[u8; 32]) -> Result<Self, KeyError> {
+        PrivateKey::from_seed(name, KeyType::Ed25519, seed).map(|key| Self { key })
+    }
+
+    /// Parses `PRIVATE+KEY+<name>+<key id>+<base64(type || seed)>`, the form of Go's `sumdb/note`.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        PrivateKey::parse(text, KeyType::Ed25519).map(|key| Self { key })
+    }
+
+    /// The private key as text. Inverse of [`NoteSigner::parse`].
+    pub fn to_private_text(&self) -> Zeroizing<String> {
+        self.key.to_text()
+    }
+
+    /// The name of the key.
+    pub fn name(&self) -> &str {
+        self.key.verifier.name()
+    }
+
+    /// The public key.
+    pub const fn verifier(&self) -> &VerifierKey {
+        &self.key.verifier
+    }
+
+    /// Signs a text, final newline included.
+    pub fn sign(&self, text: &str) -> Result<NoteSignature, NoteError> {
+        let signature = self.key.sign(text.as_bytes());
+        NoteSignature::new(self.name(), self.key.verifier.id(), signature.to_vec())
+    }
+}
+
+/// Shows the public key only.
+impl fmt::Debug for NoteSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NoteSigner({})", self.key.verifier)
+    }
+}
+
+/// What both kinds of signer share. The seed is wiped when it goes out of scope (ed25519-dalek does it).
+pub(crate) struct PrivateKey {
+    signing: SigningKey,
+    pub(crate) verifier: VerifierKey,
+}
+
+impl PrivateKey {
+    pub(crate) fn from_seed(
+        name: impl Into<String>,
+        kind: KeyType,
+        seed: &[u8; 32],
+    ) -> Result<Self, KeyError> {
+        let signing = SigningKey::from_bytes(seed);
+        let verifier = VerifierKey::new(name, kind, signing.verifying_key().as_bytes())?;
+        Ok(Self { signing, verifier })
+    }
+
+    pub(crate) fn parse(text: &str, wanted: KeyType) -> Result<Self, KeyError> {
+        let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::PrivateKey)?;
+        let mut fields = rest.splitn(3, '+');
+        let (Some(name), Some(id), Some(material)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(KeyError::PrivateKey);
+        };
+        let material = Zeroizing::new(BASE64.decode(material.as_bytes()).map_err(|_| KeyError::PrivateKey)?);
+        let (&kind, seed) = material.split_first().ok_or(KeyError::PrivateKey)?;
+        let actual = KeyType::from_byte(kind).ok_or(KeyError::UnsupportedType { actual: kind })?;
+        if actual != wanted {
+            return Err(KeyError::WrongType { actual, wanted });
+        }
+        let key = Self::from_seed(name, wanted, seed.try_into().map_err(|_| KeyError::PrivateKey)?)?;
+        let wanted_id = HEXLOWER.encode(&key.verifier.id().to_be_bytes());
+        if id != wanted_id {
+            return Err(KeyError::IdMismatch { actual: id.chars().take(8).collect(), wanted: wanted_id });
+        }
+        Ok(key)
+    }
+
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
+        let mut material = Zeroizing::new(Vec::with_capacity(1 + self.signing.as_bytes().len()));
+        material.push(self.verifier.kind().byte());
+        material.extend_from_slice(self.signing.as_bytes());
+        let encoded = Zeroizing::new(BASE64.encode(&material));
+        Zeroizing::new(format!(
+            "{PRIVATE_PREFIX}{}+{:08x}+{}",
+            self.verifier.name(),
+            self.verifier.id(),
+            encoded.as_str()
+        ))
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; super::key::ED25519_LEN] {
+        self.signing.sign(message).to_bytes()
+    }
+}
+
+/// As Go's `sumdb/note` writes it.
+const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
