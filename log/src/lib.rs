@@ -1,1 +1,49 @@
-//! Placeholder.
+//! An append-only Merkle log on RocksDB.
+//!
+//! # What's in scope
+//!
+//! - the engine: one [sequencer](Log) owns the tree; callers wait in a bounded pool; one synced batch per
+//!   commit holds entries, contents, tiles, index keys, used keys, registers, side-table rows and the signed
+//!   head;
+//! - reading: entries, tiles and bundles as C2SP tlog-tiles serves them, inclusion and consistency proofs,
+//!   lookups by keys that the caller chose;
+//! - [`publisher`]: bringing heads to witnesses until a quorum has cosigned; asking them, before anything is
+//!   signed, whether this log is their latest;
+//! - [`fsck`], [`export`], [`stats`].
+//!
+//! # What's out of scope
+//!
+//! - what an entry means: bytes come in, an index and a sealed head go out;
+//! - keys: heads are signed by the caller's [`Sealer`];
+//! - HTTP, and the wire of witnesses: that is the caller's [`publisher::Cosigner`].
+//!
+//! # What is promised
+//!
+//! An [`Appended`] exists only after the fsync of its batch. Cost per entry and memory do not grow with the
+//! log, and opening reads its right edge only. After a failed write the log stops until it is opened again.
+
+mod append;
+mod checkpoint_file;
+mod head;
+mod integrate;
+mod log;
+mod open;
+mod plan;
+mod pool;
+mod reader;
+mod schema;
+mod sequencer;
+mod store;
+mod tiles;
+
+pub use append::{
+    Append, AppendError, Appended, InvalidRegisterName, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_CONDITIONS,
+    MAX_CONTENT_LEN, MAX_INDEX_KEYS, MAX_REGISTER_NAME_LEN, MAX_ROW_KEY_LEN, MAX_ROW_VALUE_LEN, MAX_ROWS,
+    NewEntry, RegisterName, Row,
+};
+pub use head::{Head, Seal, SealError, Sealer, WitnessedHead};
+pub use log::{Clock, Config, Log, WaitError};
+pub use open::OpenError;
+pub use reader::ReadError;
+pub use schema::{FORMAT, FormatError};
+pub use store::StoreError;

@@ -1,0 +1,380 @@
+//! Opening: what must hold before the log serves or signs anything.
+//!
+//! In scope: the checks of a stored log against its own signed head and against the checkpoint file. Out of
+//! scope: what witnesses have seen ([`publisher`](crate::publisher)), and everything left of the right edge
+//! ([`fsck`](crate::fsck)): opening reads some kilobytes, however large the log is.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use treering_tlog::{
+    bundle,
+    checkpoint::Checkpoint,
+    hash::{Hash, leaf_hash},
+    note::{Note, VerifierKey},
+    tile::{TILE_WIDTH, TileId, full_tiles, partial_width},
+    tree::{self, Frontier},
+};
+
+use crate::{
+    checkpoint_file,
+    head::{Head, WitnessedHead},
+    integrate::{Edge, EdgeTile},
+    schema::{self, FORMAT, Family, FormatError, LEVELS, meta},
+    sequencer::check_note,
+    store::{Store, StoreError},
+    tiles::{self, Nodes},
+};
+
+/// The database's folder in the log's directory.
+const DATABASE: &str = "db";
+/// The file that says a process has the log open.
+const LOCK: &str = "lock";
+
+/// Why a log was not opened. Nothing was changed, and nothing was signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has the log open.
+    #[error("{} is in use by another process: a log has one writer, and is read offline only when that is stopped", .dir.display())]
+    InUse {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// There is no log, and making one was not asked for.
+    #[error("there is no log in {}: if one was there, find out where it went; a new log is only made on request", .dir.display())]
+    Missing {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// A later version wrote the store.
+    #[error(
+        "the store has {what}, this program knows format {FORMAT} at most: use the program that wrote it"
+    )]
+    Newer {
+        /// What this version does not know.
+        what: String,
+    },
+    /// The store is another log's.
+    #[error("the store is of log {actual}, wanted {wanted}")]
+    Origin {
+        /// The stored origin.
+        actual: String,
+        /// The sealer's origin.
+        wanted: String,
+    },
+    /// The stored head is not signed by the log's key, or says something else than its note.
+    #[error("the stored head of size {size} is not sound: {why}")]
+    Head {
+        /// The size it claims.
+        size: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The tree on disk is not the tree that was signed.
+    #[error(
+        "the right edge gives root {actual} at size {size}, the signed head says {wanted}: run fsck, restore, and do not serve this store"
+    )]
+    Edge {
+        /// The size of the signed head.
+        size: u64,
+        /// The root recomputed from disk.
+        actual: Hash,
+        /// The signed root.
+        wanted: Hash,
+    },
+    /// The entries at the right edge are not the ones that were hashed.
+    #[error("entry {index} does not match its leaf hash: run fsck")]
+    Entry {
+        /// The first entry that differs.
+        index: u64,
+    },
+    /// The database lost commits that had been published.
+    #[error(
+        "the database ends at size {database}, but the checkpoint file says that size {file} was published: commits are lost (an old backup, a damaged disk?); signing on would fork the log. Bring back the newer database; never delete the checkpoint file to get past this"
+    )]
+    Behind {
+        /// Entries in the database.
+        database: u64,
+        /// Entries in the published checkpoint.
+        file: u64,
+    },
+    /// The database has another history than was published.
+    #[error(
+        "the database has root {actual} at size {size}, but the checkpoint file says that {wanted} was published: this is another history of the log; do not serve it"
+    )]
+    Contradicts {
+        /// The size of the published checkpoint.
+        size: u64,
+        /// The root in the database.
+        actual: Hash,
+        /// The published root.
+        wanted: Hash,
+    },
+    /// The checkpoint file is not a checkpoint of this log.
+    #[error("the checkpoint file {} is not sound: {why}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The operating system refused.
+    #[error("failed to {doing} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OpenError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+impl From<FormatError> for OpenError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Version { .. } => Self::Newer { what: error.to_string() },
+            FormatError::Malformed { .. } => Self::Store(error.into()),
+        }
+    }
+}
+
+/// A log that passed every check of [`open`].
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) edge: Edge,
+    pub(crate) head: Option<Head>,
+    pub(crate) witnessed: Option<WitnessedHead>,
+}
+
+/// Takes the lock of a log's directory; it is held until the file is dropped, also by a crash.
+pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(OpenError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { doing: "lock", path, source }),
+    }
+}
+
+/// Shares the lock with other readers; `None` where the directory has no lock file (a copy on read-only media).
+pub(crate) fn lock_shared(dir: &Path) -> Result<Option<File>, OpenError> {
+    let path = dir.join(LOCK);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OpenError::io("open", &path)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { doing: "lock", path, source }),
+    }
+}
+
+/// Opens the store under a lock that the caller holds, and checks it:
+///
+/// 1. there is a log, or one is to be made and no checkpoint says there was one;
+/// 2. no format, column family or value version is newer than this program;
+/// 3. the origin is the sealer's;
+/// 4. the stored head says what its note says, and the log's key signed the note;
+/// 5. the right edge on disk gives the signed root, and the entries there give the edge's leaf hashes;
+/// 6. the checkpoint file is signed by the log's key, and its tree is a prefix of ours.
+///
+/// If the file was behind (a crash between a commit and its replacement), it is brought up to date.
+pub(crate) fn open(dir: &Path, create: bool, origin: &str, key: &VerifierKey) -> Result<Opened, OpenError> {
+    let published = published(dir, origin, key)?;
+    let store = open_store(dir, create, origin, published.as_ref())?;
+    let head = stored_head(&store)?;
+    if let Some(head) = &head {
+        check_note(head, origin, key).map_err(|why| OpenError::Head { size: head.size, why })?;
+    }
+    let size = head.as_ref().map_or(0, |head| head.size);
+    let edge = read_edge(&store, size)?;
+    if let Some(head) = head.as_ref().filter(|head| head.root != edge.root()) {
+        return Err(OpenError::Edge { size, actual: edge.root(), wanted: head.root });
+    }
+    check_edge_entries(&store, &edge)?;
+    if let Some(published) = &published {
+        check_prefix(&store, size, published)?;
+    }
+    if let Some(head) = head.as_ref().filter(|head| published.is_none_or(|file| file.size() < head.size)) {
+        checkpoint_file::replace(dir, &head.note)
+            .map_err(OpenError::io("replace the checkpoint file in", dir))?;
+    }
+    let witnessed = stored_witnessed(&store)?;
+    Ok(Opened { store, edge, head, witnessed })
+}
+
+/// Opens the store for reading, with as few checks as reading needs: finding what is wrong is fsck's work.
+pub(crate) fn open_read_only(
+    dir: &Path,
+) -> Result<(Store, String, Option<Head>, Option<WitnessedHead>), OpenError> {
+    let path = dir.join(DATABASE);
+    match Store::unknown_families(&path)? {
+        None => return Err(OpenError::Missing { dir: dir.to_path_buf() }),
+        Some(unknown) => refuse_unknown(&unknown)?,
+    }
+    let store = Store::open_read_only(&path)?;
+    check_format(&store)?;
+    let origin = stored_origin(&store)?.ok_or_else(|| OpenError::Missing { dir: dir.to_path_buf() })?;
+    let (head, witnessed) = (stored_head(&store)?, stored_witnessed(&store)?);
+    Ok((store, origin, head, witnessed))
+}
+
+/// Makes the directory and its entry in its parent durable.
+pub(crate) fn create_directory(dir: &Path) -> Result<(), OpenError> {
+    fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(OpenError::io("sync", parent))?;
+    }
+    Ok(())
+}
+
+/// The checkpoint in the file, if it is one of this log.
+fn published(dir: &Path, origin: &str, key: &VerifierKey) -> Result<Option<Checkpoint>, OpenError> {
+    let Some(bytes) =
+        checkpoint_file::read(dir).map_err(OpenError::io("read the checkpoint file in", dir))?
+    else {
+        return Ok(None);
+    };
+    let unsound = |why: String| OpenError::File { path: dir.join(checkpoint_file::FILE_NAME), why };
+    let note = Note::parse(&bytes).map_err(|error| unsound(error.to_string()))?;
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|error| unsound(error.to_string()))?;
+    if checkpoint.origin() != origin {
+        return Err(unsound(format!("it is of log {}, wanted {origin}", checkpoint.origin())));
+    }
+    note.verify(std::slice::from_ref(key)).map_err(|error| unsound(error.to_string()))?;
+    Ok(Some(checkpoint))
+}
+
+fn open_store(
+    dir: &Path,
+    create: bool,
+    origin: &str,
+    published: Option<&Checkpoint>,
+) -> Result<Store, OpenError> {
+    let path = dir.join(DATABASE);
+    let (mut born, missing) = (false, || OpenError::Missing { dir: dir.to_path_buf() });
+    match Store::unknown_families(&path)? {
+        Some(unknown) => refuse_unknown(&unknown)?,
+        None if published.is_some() => {
+            return Err(OpenError::Behind { database: 0, file: published.map_or(0, Checkpoint::size) });
+        }
+        None if !create => return Err(missing()),
+        None => {}
+    }
+    let store = Store::open(&path, create)?;
+    check_format(&store)?;
+    match stored_origin(&store)? {
+        Some(actual) if actual == origin => {}
+        Some(actual) => return Err(OpenError::Origin { actual, wanted: origin.to_owned() }),
+        // A crash while the store was being made left it without its first records.
+        None if create && published.is_none() => born = true,
+        None => return Err(missing()),
+    }
+    if born {
+        let mut batch = store.batch();
+        batch.birth(origin)?;
+        batch.commit()?;
+    }
+    Ok(store)
+}
+
+fn refuse_unknown(families: &[String]) -> Result<(), OpenError> {
+    if families.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Newer { what: format!("the unknown column families {}", families.join(", ")) })
+}
+
+fn check_format(store: &Store) -> Result<(), OpenError> {
+    match store.get(Family::Meta, meta::FORMAT)?.as_deref().map(schema::decode_format).transpose()? {
+        Some(format) if format > FORMAT => Err(OpenError::Newer { what: format!("format {format}") }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn stored_origin(store: &Store) -> Result<Option<String>, OpenError> {
+    let Some(value) = store.get(Family::Meta, meta::ORIGIN)? else { return Ok(None) };
+    let bytes = schema::decode_bytes("the stored origin", value)?;
+    let not_text = |_| FormatError::Malformed { what: "the stored origin", why: "it is not text" };
+    Ok(Some(String::from_utf8(bytes).map_err(not_text)?))
+}
+
+fn stored_head(store: &Store) -> Result<Option<Head>, OpenError> {
+    Ok(store.get(Family::Meta, meta::HEAD)?.as_deref().map(schema::decode_head).transpose()?)
+}
+
+fn stored_witnessed(store: &Store) -> Result<Option<WitnessedHead>, OpenError> {
+    Ok(store.get(Family::Meta, meta::WITNESSED)?.as_deref().map(schema::decode_witnessed).transpose()?)
+}
+
+/// Reads the partial tile of each level, and the frontier that they and the full tiles' parents make.
+fn read_edge(store: &Store, size: u64) -> Result<Edge, StoreError> {
+    let mut levels = Vec::with_capacity(usize::from(LEVELS));
+    for level in 0..LEVELS {
+        let width = partial_width(level, size);
+        let tile = tiles::stored_tile(store, TileId::new(level, full_tiles(level, size)), width)?;
+        // More than the signed size would mean that the head and the tiles were not written together.
+        if tile.hashes.len() != usize::from(width) {
+            let why = "it has more hashes than the signed head covers";
+            return Err(StoreError::Inconsistent { what: "an edge tile", at: size, why });
+        }
+        levels.push(EdgeTile { hashes: tile.hashes, starts: tile.starts });
+    }
+    let mut nodes = Nodes::new(store, size);
+    let frontier = Frontier::read(size, |coord| nodes.read(coord))?;
+    Ok(Edge::stored(frontier, levels))
+}
+
+/// Compares the entries of the last, partial bundle with the leaf hashes of the edge.
+fn check_edge_entries(store: &Store, edge: &Edge) -> Result<(), OpenError> {
+    let hashes = edge.hashes(0);
+    let width = u16::try_from(hashes.len()).unwrap_or(TILE_WIDTH);
+    let index = edge.size() / u64::from(TILE_WIDTH);
+    let bytes = tiles::bundle_bytes(store, index, width)?;
+    let first = index * u64::from(TILE_WIDTH);
+    let entries = bundle::decode(&bytes).map_err(|_| OpenError::Entry { index: first })?;
+    for ((index, entry), hash) in (first..).zip(entries).zip(hashes) {
+        if leaf_hash(entry) != *hash {
+            return Err(OpenError::Entry { index });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the published tree is a prefix of ours.
+fn check_prefix(store: &Store, size: u64, published: &Checkpoint) -> Result<(), OpenError> {
+    if published.size() > size {
+        return Err(OpenError::Behind { database: size, file: published.size() });
+    }
+    let mut nodes = Nodes::new(store, size);
+    let actual = tree::root_at(published.size(), |coord| nodes.read(coord))?;
+    if actual != *published.root() {
+        return Err(OpenError::Contradicts { size: published.size(), actual, wanted: *published.root() });
+    }
+    Ok(())
+}
+
+/// Keeps the published values of an opened log.
+pub(crate) fn shared<T>(value: Option<T>) -> Option<Arc<T>> {
+    value.map(Arc::new)
+}

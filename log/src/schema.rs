@@ -1,0 +1,295 @@
+//! The bytes on disk: column families, keys and values. docs/storage.md has the same as tables.
+//!
+//! Stored bytes last. Every value of our own begins with a version byte; bundle and tile fragments are C2SP
+//! bytes as they are served. The tests below pin each format with literal bytes and say what would break.
+//! All integers are big-endian, so that keys sort by number.
+
+use std::sync::Arc;
+
+use treering_tlog::hash::Hash;
+
+use crate::{
+    append::RegisterName,
+    head::{Head, WitnessedHead},
+};
+
+/// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
+/// misread it; older code then refuses to open the store.
+pub const FORMAT: u32 = 1;
+
+/// The version byte of every value that is not C2SP bytes.
+const VALUE_VERSION: u8 = 1;
+
+/// Hashes in a tile and entries in a bundle.
+pub(crate) const WIDTH: u64 = 256;
+
+/// Tile levels that a `u64` size can fill: 256^8 = 2^64.
+pub(crate) const LEVELS: u8 = 8;
+
+/// The column families. The names are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Content,
+    Entries,
+    EntryIdIndex,
+    Keys,
+    LeafIndex,
+    Meta,
+    Once,
+    Registers,
+    Rows,
+    Tiles,
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Content,
+        Self::Entries,
+        Self::EntryIdIndex,
+        Self::Keys,
+        Self::LeafIndex,
+        Self::Meta,
+        Self::Once,
+        Self::Registers,
+        Self::Rows,
+        Self::Tiles,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Entries => "entries",
+            Self::EntryIdIndex => "entry-id-index",
+            Self::Keys => "keys",
+            Self::LeafIndex => "leaf-index",
+            Self::Meta => "meta",
+            Self::Once => "once",
+            Self::Registers => "registers",
+            Self::Rows => "rows",
+            Self::Tiles => "tiles",
+        }
+    }
+}
+
+/// The keys of the family `meta`.
+pub(crate) mod meta {
+    pub(crate) const FORMAT: &[u8] = b"format";
+    pub(crate) const HEAD: &[u8] = b"head";
+    pub(crate) const ORIGIN: &[u8] = b"origin";
+    pub(crate) const WITNESSED: &[u8] = b"witnessed";
+}
+
+/// A stored value that is not what this version writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// A value of a later version.
+    #[error("{what} has version {actual}, this program reads {VALUE_VERSION}")]
+    Version {
+        /// Which value.
+        what: &'static str,
+        /// Its version.
+        actual: u8,
+    },
+    /// A value that cannot be read.
+    #[error("{what} is malformed: {why}")]
+    Malformed {
+        /// Which value.
+        what: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// `entries`: index of the first entry of the fragment.
+pub(crate) fn bundle_key(first: u64) -> [u8; 8] {
+    first.to_be_bytes()
+}
+
+/// `tiles`: level, then the index of the first hash of the fragment at that level.
+pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
+    let mut key = [level; 9];
+    for (to, from) in key.iter_mut().skip(1).zip(first.to_be_bytes()) {
+        *to = from;
+    }
+    key
+}
+
+/// `keys`: index key, then entry index.
+pub(crate) fn index_key(key: &[u8; 32], index: u64) -> [u8; 40] {
+    let mut out = [0; 40];
+    for (to, from) in out.iter_mut().zip(key.iter().copied().chain(index.to_be_bytes())) {
+        *to = from;
+    }
+    out
+}
+
+/// The entry index at the end of a key of `keys`.
+pub(crate) fn index_of_key(key: &[u8]) -> Result<u64, FormatError> {
+    let malformed = FormatError::Malformed { what: "an index key", why: "it is not 40 bytes" };
+    match key.split_last_chunk::<8>() {
+        Some((prefix, index)) if prefix.len() == 32 => Ok(u64::from_be_bytes(*index)),
+        _ => Err(malformed),
+    }
+}
+
+/// `registers`: the name as text.
+pub(crate) fn register_key(name: &RegisterName) -> &[u8] {
+    name.as_str().as_bytes()
+}
+
+/// `rows`: table, then the caller's key.
+pub(crate) fn row_key(table: u8, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + key.len());
+    out.push(table);
+    out.extend_from_slice(key);
+    out
+}
+
+/// A version byte and the caller's bytes: contents and rows.
+pub(crate) fn encode_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + bytes.len());
+    out.push(VALUE_VERSION);
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// Inverse of [`encode_bytes`].
+pub(crate) fn decode_bytes(what: &'static str, mut value: Vec<u8>) -> Result<Vec<u8>, FormatError> {
+    Cursor::new(what, &value)?;
+    value.remove(0);
+    Ok(value)
+}
+
+/// A version byte and an entry index: `leaf-index`, `entry-id-index`, `once`, `registers`.
+pub(crate) fn encode_index(index: u64) -> Vec<u8> {
+    encode_bytes(&index.to_be_bytes())
+}
+
+/// Inverse of [`encode_index`].
+pub(crate) fn decode_index(what: &'static str, value: &[u8]) -> Result<u64, FormatError> {
+    let mut cursor = Cursor::new(what, value)?;
+    let index = cursor.u64()?;
+    cursor.end()?;
+    Ok(index)
+}
+
+/// `meta/format`.
+pub(crate) fn encode_format(format: u32) -> Vec<u8> {
+    encode_bytes(&format.to_be_bytes())
+}
+
+/// Inverse of [`encode_format`].
+pub(crate) fn decode_format(value: &[u8]) -> Result<u32, FormatError> {
+    let mut cursor = Cursor::new("the store's format", value)?;
+    let format = u32::from_be_bytes(cursor.array()?);
+    cursor.end()?;
+    Ok(format)
+}
+
+/// `meta/head`.
+pub(crate) fn encode_head(head: &Head) -> Vec<u8> {
+    let mut out = vec![VALUE_VERSION];
+    put_head(&mut out, head);
+    out
+}
+
+/// Inverse of [`encode_head`].
+pub(crate) fn decode_head(value: &[u8]) -> Result<Head, FormatError> {
+    let mut cursor = Cursor::new("the stored head", value)?;
+    let head = cursor.head()?;
+    cursor.end()?;
+    Ok(head)
+}
+
+/// `meta/witnessed`.
+pub(crate) fn encode_witnessed(witnessed: &WitnessedHead) -> Vec<u8> {
+    let mut out = vec![VALUE_VERSION];
+    put_head(&mut out, &witnessed.head);
+    put_long(&mut out, &witnessed.cosigned_note);
+    for (name, blob) in &witnessed.cosignatures {
+        put_long(&mut out, name.as_bytes());
+        put_long(&mut out, blob);
+    }
+    out
+}
+
+/// Inverse of [`encode_witnessed`].
+pub(crate) fn decode_witnessed(value: &[u8]) -> Result<WitnessedHead, FormatError> {
+    let mut cursor = Cursor::new("the stored witnessed head", value)?;
+    let head = Arc::new(cursor.head()?);
+    let cosigned_note = cursor.long()?.to_vec();
+    let mut cosignatures = Vec::new();
+    while !cursor.rest.is_empty() {
+        let name =
+            String::from_utf8(cursor.long()?.to_vec()).map_err(|_| cursor.malformed("a name is not text"))?;
+        cosignatures.push((name, cursor.long()?.to_vec()));
+    }
+    Ok(WitnessedHead { head, cosigned_note, cosignatures })
+}
+
+fn put_head(out: &mut Vec<u8>, head: &Head) {
+    out.extend_from_slice(&head.size.to_be_bytes());
+    out.extend_from_slice(head.root.as_bytes());
+    out.extend_from_slice(&head.sealed_at.to_be_bytes());
+    put_long(out, &head.note);
+    put_long(out, &head.receipt);
+}
+
+/// Bytes behind a `u32` length. A note is bounded by its sealer; 4 GiB is out of reach of memory first.
+fn put_long(out: &mut Vec<u8>, bytes: &[u8]) {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+struct Cursor<'a> {
+    what: &'static str,
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn new(what: &'static str, value: &'a [u8]) -> Result<Self, FormatError> {
+        match value.split_first() {
+            Some((&VALUE_VERSION, rest)) => Ok(Self { what, rest }),
+            Some((&actual, _)) => Err(FormatError::Version { what, actual }),
+            None => Err(FormatError::Malformed { what, why: "it is empty" }),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let (head, rest) =
+            self.rest.split_first_chunk::<N>().ok_or_else(|| self.malformed("it is cut off"))?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    fn u64(&mut self) -> Result<u64, FormatError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn long(&mut self) -> Result<&'a [u8], FormatError> {
+        let len = u32::from_be_bytes(self.array()?) as usize;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or_else(|| self.malformed("it is cut off"))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn head(&mut self) -> Result<Head, FormatError> {
+        Ok(Head {
+            size: self.u64()?,
+            root: Hash::from_bytes(self.array()?),
+            sealed_at: self.u64()?,
+            note: self.long()?.to_vec(),
+            receipt: self.long()?.to_vec(),
+        })
+    }
+
+    fn end(&self) -> Result<(), FormatError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.malformed("it has bytes too many")) }
+    }
+
+    fn malformed(&self, why: &'static str) -> FormatError {
+        FormatError::Malformed { what: self.what, why }
+    }
+}

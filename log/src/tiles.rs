@@ -1,0 +1,133 @@
+//! Reading the tree back: fragments to tiles, bundles, entries and nodes.
+//!
+//! A tile or bundle is one value when full, and a row of fragments while it fills. Each read here is one
+//! RocksDB iterator, hence one snapshot: a commit that merges fragments cannot come between two of them.
+
+use treering_tlog::{
+    bundle,
+    hash::Hash,
+    tile::{self, TileId},
+    tree::NodeCoord,
+};
+
+use crate::{
+    schema::{Family, WIDTH, bundle_key, tile_key},
+    store::{Pair, Store, StoreError},
+};
+
+/// Fragments of one tile, from its start: index of the first hash of each, and the hashes of all.
+pub(crate) struct StoredTile {
+    pub(crate) starts: Vec<u64>,
+    pub(crate) hashes: Vec<Hash>,
+}
+
+/// The first `width` hashes of a tile.
+pub(crate) fn tile_hashes(store: &Store, id: TileId, width: u16) -> Result<Vec<Hash>, StoreError> {
+    let mut tile = stored_tile(store, id, width)?;
+    tile.hashes.truncate(usize::from(width));
+    Ok(tile.hashes)
+}
+
+/// The fragments of a tile that hold its first `width` hashes.
+pub(crate) fn stored_tile(store: &Store, id: TileId, width: u16) -> Result<StoredTile, StoreError> {
+    let first = id.index * WIDTH;
+    let broken = |at, why| StoreError::Inconsistent { what: "a tile", at, why };
+    let mut tile = StoredTile { starts: Vec::new(), hashes: Vec::with_capacity(usize::from(width)) };
+    if width == 0 {
+        return Ok(tile);
+    }
+    for pair in store.from(Family::Tiles, &tile_key(id.level, first))? {
+        let (key, value) = pair?;
+        let at = first + tile.hashes.len() as u64;
+        if *key != tile_key(id.level, at) {
+            return Err(broken(at, "the fragment that begins here is missing"));
+        }
+        tile.starts.push(at);
+        tile.hashes.extend(tile::decode(&value).map_err(|_| broken(at, "the value is not whole hashes"))?);
+        if tile.hashes.len() >= usize::from(width) {
+            return Ok(tile);
+        }
+    }
+    Err(broken(first + tile.hashes.len() as u64, "the fragment that begins here is missing"))
+}
+
+/// The first `width` entries of a bundle, as C2SP bundle bytes.
+pub(crate) fn bundle_bytes(store: &Store, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
+    let first = index * WIDTH;
+    let broken = |at, why| StoreError::Inconsistent { what: "an entry bundle", at, why };
+    let (mut out, mut found) = (Vec::new(), 0u64);
+    if width == 0 {
+        return Ok(out);
+    }
+    for pair in store.from(Family::Entries, &bundle_key(first))? {
+        let (key, value) = pair?;
+        if *key != bundle_key(first + found) {
+            break;
+        }
+        for entry in
+            bundle::decode(&value).map_err(|_| broken(first + found, "the value is not whole entries"))?
+        {
+            bundle::push(&mut out, entry).map_err(|_| broken(first + found, "an entry is too long"))?;
+            found += 1;
+            if found == u64::from(width) {
+                return Ok(out);
+            }
+        }
+    }
+    Err(broken(first + found, "the fragment that begins here is missing"))
+}
+
+/// One entry.
+pub(crate) fn entry(store: &Store, index: u64) -> Result<Vec<u8>, StoreError> {
+    let broken = |why| StoreError::Inconsistent { what: "an entry", at: index, why };
+    let (key, value) =
+        store.at_or_before(Family::Entries, &bundle_key(index))?.ok_or_else(|| broken("it is missing"))?;
+    let first = u64::from_be_bytes(key.as_ref().try_into().map_err(|_| broken("its key is not a number"))?);
+    if first / WIDTH != index / WIDTH {
+        return Err(broken("its bundle is missing"));
+    }
+    let place = usize::try_from(index - first).map_err(|_| broken("its place is too far"))?;
+    Ok(bundle::entry_at(&value, place).map_err(|_| broken("its fragment ends before it"))?.to_vec())
+}
+
+/// One stored hash of a level.
+pub(crate) fn hash(store: &Store, level: u8, index: u64) -> Result<Hash, StoreError> {
+    let broken = |why| StoreError::Inconsistent { what: "a hash of a tile", at: index, why };
+    let (key, value): Pair =
+        store.at_or_before(Family::Tiles, &tile_key(level, index))?.ok_or_else(|| broken("it is missing"))?;
+    let first = match key.split_first_chunk::<1>() {
+        Some(([found], first)) if *found == level => first.try_into().map(u64::from_be_bytes).ok(),
+        _ => None,
+    };
+    let first = first.ok_or_else(|| broken("its tile is missing"))?;
+    let hashes = tile::decode(&value).map_err(|_| broken("its fragment is not whole hashes"))?;
+    let place = usize::try_from(index - first).map_err(|_| broken("its place is too far"))?;
+    hashes.get(place).copied().ok_or_else(|| broken("its fragment ends before it"))
+}
+
+/// Reads the nodes of one proof, each tile once.
+pub(crate) struct Nodes<'a> {
+    store: &'a Store,
+    size: u64,
+    tiles: Vec<(TileId, Vec<Hash>)>,
+}
+
+impl<'a> Nodes<'a> {
+    /// Nodes of the tree of the first `size` entries.
+    pub(crate) fn new(store: &'a Store, size: u64) -> Self {
+        Self { store, size, tiles: Vec::new() }
+    }
+
+    pub(crate) fn read(&mut self, coord: NodeCoord) -> Result<Hash, StoreError> {
+        let broken =
+            |_| StoreError::Inconsistent { what: "a tree node", at: coord.index, why: "it is outside" };
+        let (id, _) = TileId::of_node(coord).map_err(broken)?;
+        if let Some((_, hashes)) = self.tiles.iter().find(|(tile, _)| *tile == id) {
+            return tile::node_from_tile(coord, hashes).map_err(broken);
+        }
+        let hashes = tile_hashes(self.store, id, id.width(self.size))?;
+        let node = tile::node_from_tile(coord, &hashes).map_err(broken)?;
+        self.tiles.push((id, hashes));
+        Ok(node)
+    }
+}
