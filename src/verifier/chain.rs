@@ -1,0 +1,248 @@
+//! From the key that signed a report up to a pinned root.
+//!
+//! What is decided here depends on the collateral and the pinned roots alone, not on the report or the time: so it
+//! can be kept (`ChainCache`), and a second appraisal under the same key costs one P-384 signature.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
+
+use super::certificate::{Crl, Endorsement, Parsed, Role};
+use super::collateral::Collateral;
+use super::roots::{Generation, HardwareRoots, PinnedRoot};
+
+/// Verified chains kept by default: one per chip and TCB version, so a fleet of that many hosts stays warm.
+/// Each takes about 10 KiB.
+pub const DEFAULT_CACHED_CHAINS: usize = 1024;
+
+/// A pinned root under which a chain ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Root {
+    pub(super) generation: Generation,
+    pub(super) simulated: bool,
+    pub(super) fingerprint: [u8; 32],
+}
+
+/// The seconds in which one certificate is valid.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    pub(super) name: String,
+    pub(super) not_before: u64,
+    pub(super) not_after: u64,
+}
+
+/// A CRL that the root signed, and what it says about the chain.
+#[derive(Debug, Clone)]
+pub(super) struct Revocation {
+    pub(super) crl: Crl,
+    pub(super) revoked: Option<String>,
+}
+
+/// What the collateral is worth. Only [`verify`] makes one.
+#[derive(Debug)]
+pub(super) struct VerifiedVek {
+    /// The snapshot it rests on, completed.
+    pub(super) collateral: Collateral,
+    /// Its digest.
+    pub(super) collateral_digest: [u8; 32],
+    /// The VCEK or VLEK certificate, read.
+    pub(super) endorsement: Result<Endorsement, String>,
+    /// Whether signatures lead from it up to a self-signed root.
+    pub(super) chain: Result<String, String>,
+    /// Whether that root is pinned.
+    pub(super) root: Result<Root, String>,
+    /// Validity of every certificate of the chain.
+    pub(super) windows: Vec<Window>,
+    /// Each CRL given.
+    pub(super) crls: Vec<Result<Revocation, String>>,
+    /// The key, if the whole chain holds.
+    pub(super) key: Option<ParsedPublicKey>,
+}
+
+/// Verifies a snapshot against the pinned roots: four RSA signatures at most for each chain tried, and the CRLs'.
+pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
+    let collateral = given.completed();
+    let parsed = collateral.parsed();
+    let collateral_digest = collateral.digest();
+    let mut verified = VerifiedVek {
+        collateral,
+        collateral_digest,
+        endorsement: Err("no VCEK or VLEK certificate was given".to_owned()),
+        chain: Err("no VCEK or VLEK certificate was given".to_owned()),
+        root: Err("no chain leads to a root".to_owned()),
+        windows: Vec::new(),
+        crls: Vec::new(),
+        key: None,
+    };
+    let leaf = match only_endorsement(&parsed) {
+        Ok(leaf) => leaf,
+        Err(error) => {
+            verified.endorsement = Err(error.clone());
+            verified.chain = Err(error);
+            return verified;
+        }
+    };
+    let kind = match leaf.role() {
+        Role::Endorsement(kind) => kind,
+        Role::Root(_) | Role::Intermediate(_) | Role::Other => return verified,
+    };
+    verified.endorsement = leaf.endorsement(kind);
+    verified.windows.push(window(leaf));
+    match links(leaf, &parsed) {
+        Ok((issuer, root)) => {
+            verified.chain =
+                Ok(format!("{} < {} < {}", leaf.common_name(), issuer.common_name(), root.common_name()));
+            verified.windows.extend([window(issuer), window(root)]);
+            verified.root = pinned(root, issuer, roots);
+            let crls = verified.collateral.crls();
+            verified.crls = crls.iter().map(|crl| revocation(crl, leaf, issuer, root)).collect();
+        }
+        Err(error) => {
+            verified.chain = Err(error);
+            verified.crls =
+                vec![Err("no chain to check it against".to_owned()); verified.collateral.crls().len()];
+        }
+    }
+    if let (Ok(endorsement), true) = (&verified.endorsement, verified.root.is_ok()) {
+        match ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &endorsement.public_key) {
+            Ok(key) => verified.key = Some(key),
+            Err(error) => verified.endorsement = Err(format!("the key is no point of P-384: {error}")),
+        }
+    }
+    verified
+}
+
+fn only_endorsement(parsed: &[Parsed]) -> Result<&Parsed, String> {
+    let mut found = parsed.iter().filter(|one| matches!(one.role(), Role::Endorsement(_)));
+    let first = found.next().ok_or("no VCEK or VLEK certificate was given")?;
+    match found.count() {
+        0 => Ok(first),
+        more => Err(format!("want one VCEK or VLEK certificate, got {}", more + 1)),
+    }
+}
+
+/// Finds issuer and root whose signatures hold. Several certificates may have one name (a vendor renews them): any
+/// chain that holds will do.
+fn links<'a>(leaf: &Parsed, parsed: &'a [Parsed]) -> Result<(&'a Parsed, &'a Parsed), String> {
+    let kind = match leaf.role() {
+        Role::Endorsement(kind) => kind,
+        Role::Root(_) | Role::Intermediate(_) | Role::Other => {
+            return Err("not an endorsement key".to_owned());
+        }
+    };
+    let issuers =
+        parsed.iter().filter(|one| matches!(one.role(), Role::Intermediate(_)) && one.issues() == kind);
+    let mut error = format!(
+        "no certificate of the issuer of {} is among those given; want AMD's {} of that generation",
+        leaf.common_name(),
+        if kind == super::SigningKey::Vlek { "ASVK" } else { "ASK" },
+    );
+    for issuer in issuers.filter(|issuer| leaf.names_issuer(issuer)) {
+        match leaf.verify(issuer).and_then(|()| root_of(issuer, parsed)) {
+            Ok(root) => return Ok((issuer, root)),
+            Err(reason) => error = reason,
+        }
+    }
+    Err(error)
+}
+
+fn root_of<'a>(issuer: &Parsed, parsed: &'a [Parsed]) -> Result<&'a Parsed, String> {
+    let mut error = format!("no certificate of the root of {} is among those given", issuer.common_name());
+    for root in parsed.iter().filter(|one| one.is_self_issued() && issuer.names_issuer(one)) {
+        match issuer.verify(root).and_then(|()| root.verify(root)) {
+            Ok(()) => return Ok(root),
+            Err(reason) => error = reason,
+        }
+    }
+    Err(error)
+}
+
+fn pinned(root: &Parsed, issuer: &Parsed, roots: &HardwareRoots) -> Result<Root, String> {
+    let fingerprint = root.fingerprint();
+    let (Role::Root(named), Role::Intermediate(issuing)) = (root.role(), issuer.role()) else {
+        return Err(format!("{} is not the name of a root", root.common_name()));
+    };
+    let simulated = match roots.pinned(&fingerprint) {
+        Some(PinnedRoot::Amd(generation)) if generation == named => false,
+        Some(PinnedRoot::Simulated) => true,
+        Some(PinnedRoot::Amd(_)) | None => {
+            let hex = data_encoding::HEXLOWER.encode(&fingerprint);
+            return Err(format!("the root {} with SHA-256 {hex} is not pinned", root.common_name()));
+        }
+    };
+    if issuing != named {
+        return Err(format!("{} is issued under the root of {named}", issuer.common_name()));
+    }
+    Ok(Root { generation: named, simulated, fingerprint })
+}
+
+fn window(certificate: &Parsed) -> Window {
+    let (not_before, not_after) = certificate.validity();
+    Window { name: certificate.common_name().to_owned(), not_before, not_after }
+}
+
+/// AMD's CRLs are the root's, so they can name the issuer; every VCEK has serial number 0, and a CRL of the issuer
+/// does not exist.
+fn revocation(der: &[u8], leaf: &Parsed, issuer: &Parsed, root: &Parsed) -> Result<Revocation, String> {
+    let crl = root.verify_crl(der)?;
+    let revoked = [issuer, root].into_iter().find(|one| crl.revokes(one.serial()));
+    let revoked = revoked.map(|one| {
+        let serial = data_encoding::HEXLOWER.encode(one.serial());
+        format!("{} (serial number {serial}), issuer of {}", one.common_name(), leaf.common_name())
+    });
+    Ok(Revocation { crl, revoked })
+}
+
+/// Keeps what was verified, by the digest of the collateral given; the oldest leaves first. It belongs to one set of
+/// pinned roots.
+#[derive(Debug)]
+pub(super) struct ChainCache {
+    roots: HardwareRoots,
+    capacity: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    chains: HashMap<[u8; 32], Arc<VerifiedVek>>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl ChainCache {
+    pub(super) fn new(roots: HardwareRoots, capacity: usize) -> Self {
+        Self { roots, capacity: capacity.max(1), kept: Mutex::default() }
+    }
+
+    pub(super) fn roots(&self) -> &HardwareRoots {
+        &self.roots
+    }
+
+    pub(super) fn verify(&self, collateral: &Collateral) -> Arc<VerifiedVek> {
+        let key = collateral.digest();
+        // A panic elsewhere leaves the map whole: each change to it is one call.
+        if let Some(kept) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).chains.get(&key) {
+            return Arc::clone(kept);
+        }
+        let verified = Arc::new(verify(collateral, &self.roots));
+        if verified.key.is_none() {
+            // What does not verify is not kept: a caller must not push good chains out with bad ones.
+            return verified;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.chains.insert(key, Arc::clone(&verified)).is_none() {
+            kept.order.push_back(key);
+        }
+        while kept.order.len() > self.capacity {
+            if let Some(oldest) = kept.order.pop_front() {
+                kept.chains.remove(&oldest);
+            }
+        }
+        verified
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).chains.len()
+    }
+}
