@@ -105,7 +105,7 @@ const PREFIX_LEN: usize = 2;
 fn split_entry(bytes: &[u8]) -> Result<(&[u8], &[u8]), BundleError> {
     let (prefix, rest) = bytes
         .split_first_chunk::<PREFIX_LEN>()
-        .ok_or(BundleError::Truncated { missing: PREFIX_LEN - bytes.len() })?;
+        .ok_or_else(|| BundleError::Truncated { missing: PREFIX_LEN - bytes.len() })?;
     let len = usize::from(u16::from_be_bytes(*prefix));
     rest.split_at_checked(len).ok_or_else(|| BundleError::Truncated { missing: len - rest.len() })
 }

@@ -96,7 +96,7 @@ pub fn verify_consistency(
         return Err(ProofError::NotASubtree { start, end, size });
     }
     if start == end {
-        return verify_empty(path, subtree);
+        return verify_empty(size, path, subtree, root);
     }
     let (mut first, mut last, mut edge) = (start, end - 1, size - 1);
     // Up to the largest complete node that ends where the subtree ends; or, where both end on the right edge, up to the
@@ -153,13 +153,16 @@ pub fn covering(start: u64, end: u64) -> Option<[(u64, u64); 2]> {
     Some([(left_start, middle), (middle, end)])
 }
 
-fn verify_empty(path: &[Hash], subtree: &Hash) -> Result<(), ProofError> {
+/// Nothing binds an empty subtree to a tree, so its hash can only be that of nothing; the same for an empty tree.
+fn verify_empty(size: u64, path: &[Hash], subtree: &Hash, root: &Hash) -> Result<(), ProofError> {
     if !path.is_empty() {
         return Err(ProofError::PathLength { actual: path.len(), wanted: 0 });
     }
-    if *subtree == EMPTY_ROOT {
-        Ok(())
-    } else {
-        Err(ProofError::OldRoot { actual: EMPTY_ROOT, wanted: *subtree })
+    if *subtree != EMPTY_ROOT {
+        return Err(ProofError::OldRoot { actual: EMPTY_ROOT, wanted: *subtree });
     }
+    if size == 0 && *root != EMPTY_ROOT {
+        return Err(ProofError::Root { actual: EMPTY_ROOT, wanted: *root });
+    }
+    Ok(())
 }
