@@ -1,1 +1,70 @@
-//! Being built.
+//! The workload's side: makes Evidence on demand.
+//!
+//! In scope: the interface, a simulated SEV-SNP platform ([`simulated`]), and a report once recorded on AMD hardware
+//! ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
+//! room does not know: both are held to AMD's formats, and a test holds them to each other).
+
+pub mod recorded;
+pub mod simulated;
+
+/// Media type of a SEV-SNP attestation report. The verifier has the same constant; a test compares them.
+pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
+
+/// One item of Evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceItem {
+    /// What the octets are.
+    pub media_type: &'static str,
+    /// The octets.
+    pub bytes: Vec<u8>,
+}
+
+/// What an Attester hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// The Evidence.
+    pub evidence: Vec<EvidenceItem>,
+    /// Certificates, in DER, from the key that signed up to its root, as far as the platform has them. A Verifier
+    /// trusts none of them for coming along.
+    pub endorsements: Vec<Vec<u8>>,
+}
+
+impl Attestation {
+    /// The items as pairs, as `verifier::Evidence::new` takes them.
+    pub fn items(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        self.evidence.iter().map(|item| (item.media_type, item.bytes.clone()))
+    }
+}
+
+/// Why there is no Evidence.
+#[derive(Debug, thiserror::Error)]
+pub enum AttesterError {
+    /// Making a key or a signature failed.
+    #[error("cryptography failed: {0}")]
+    Crypto(&'static str),
+    /// A file of a platform could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which one.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a platform is not what it should be.
+    #[error("{path}: {reason}")]
+    Content {
+        /// Which one.
+        path: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What was asked for does not fit into a report.
+    #[error("{0}")]
+    Report(String),
+}
+
+/// Something that can attest to the environment this workload runs in.
+pub trait Attester: Send + Sync {
+    /// Evidence with these 64 octets in it: the binding value, complete, never shorter.
+    fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError>;
+}

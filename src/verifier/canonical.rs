@@ -1,6 +1,11 @@
 //! The little of deterministic CBOR (RFC 8949 section 4.2.1) that content addresses need: arrays, texts and byte
 //! strings of definite, shortest length. Nothing else is written, and nothing else is read.
 
+/// Additional information of a head: the length follows in one, two or four octets.
+const IN_ONE: u8 = 0x18;
+const IN_TWO: u8 = 0x19;
+const IN_FOUR: u8 = 0x1a;
+
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -30,13 +35,13 @@ fn head(out: &mut Vec<u8>, major: u8, length: usize) {
         if short < 24 {
             out.push(major | short);
         } else {
-            out.extend_from_slice(&[major | 24, short]);
+            out.extend_from_slice(&[major | IN_ONE, short]);
         }
     } else if let Ok(middle) = u16::try_from(length) {
-        out.push(major | 25);
+        out.push(major | IN_TWO);
         out.extend_from_slice(&middle.to_be_bytes());
     } else {
-        out.push(major | 26);
+        out.push(major | IN_FOUR);
         out.extend_from_slice(&length.to_be_bytes());
     }
 }
@@ -76,9 +81,9 @@ impl<'a> Reader<'a> {
         }
         let (length, least) = match first & 0x1f {
             short @ 0..24 => (u64::from(short), 0),
-            24 => (self.number(1)?, 24),
-            25 => (self.number(2)?, 1 << 8),
-            26 => (self.number(4)?, 1 << 16),
+            IN_ONE => (self.number(1)?, 24),
+            IN_TWO => (self.number(2)?, 1 << 8),
+            IN_FOUR => (self.number(4)?, 1 << 16),
             _ => return Err("a length of a form never written"),
         };
         if length < least {

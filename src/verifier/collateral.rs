@@ -95,9 +95,9 @@ impl Collateral {
         Self::new(certificates, crls)
     }
 
-    /// Adds a CRL in DER.
-    pub fn with_crl(self, crl: Vec<u8>) -> Result<Self, CollateralError> {
-        self.merged(Self { certificates: Vec::new(), crls: vec![crl] })
+    /// Reads a file of CRLs: PEM, or one in DER.
+    pub fn read_crl(bytes: &[u8]) -> Result<Self, CollateralError> {
+        if pem::is_pem(bytes) { Self::read(bytes) } else { Self::new(Vec::new(), vec![bytes.to_vec()]) }
     }
 
     /// Both together.
@@ -148,15 +148,17 @@ impl Collateral {
         canonical::text(&mut out, FORM);
         for list in [&self.certificates, &self.crls] {
             canonical::array(&mut out, list.len());
-            list.iter().for_each(|der| canonical::bytes(&mut out, der));
+            for der in list {
+                canonical::bytes(&mut out, der);
+            }
         }
         out
     }
 
     /// Reads [`Self::canonical_bytes`]; any other encoding of the same content is refused.
     pub fn from_canonical_bytes(bytes: &[u8]) -> Result<Self, CollateralError> {
-        let read = read_canonical(bytes).map_err(CollateralError::Encoding)?;
-        let collateral = Self::new(read.0, read.1)?;
+        let [certificates, crls] = read_canonical(bytes).map_err(CollateralError::Encoding)?;
+        let collateral = Self::new(certificates, crls)?;
         if collateral.canonical_bytes() == bytes {
             Ok(collateral)
         } else {
@@ -187,7 +189,7 @@ fn limit(what: &'static str, max: usize, got: usize) -> Result<(), CollateralErr
     if got > max { Err(CollateralError::Count { what, max, got }) } else { Ok(()) }
 }
 
-fn read_canonical(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), &'static str> {
+fn read_canonical(bytes: &[u8]) -> Result<[Vec<Vec<u8>>; 2], &'static str> {
     let mut reader = canonical::Reader::new(bytes);
     if reader.array(3)? != 3 || reader.text(FORM.len())? != FORM {
         return Err("another form");
@@ -197,7 +199,7 @@ fn read_canonical(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), &'static
     let count = reader.array(MAX_CRLS)?;
     let crls = (0..count).map(|_| reader.bytes(MAX_CRL_BYTES)).collect::<Result<_, _>>()?;
     reader.end()?;
-    Ok((certificates, crls))
+    Ok([certificates, crls])
 }
 
 /// Cuts certificates in DER that follow one another; what is no DER stays one piece, for the reader to complain about.

@@ -17,9 +17,10 @@ pub const PROFILE: &str = "tag:ietf.org,2026:rats/ear#04";
 pub const MEDIA_TYPE: &str = "application/eat-ucs+json";
 /// Name of the submodule of a SEV-SNP platform.
 pub const SUBMOD_SNP: &str = "sev-snp";
-/// The developer and the build of this verifier.
-const DEVELOPER: &str = env!("CARGO_PKG_REPOSITORY");
-const BUILD: &str = concat!("treering ", env!("CARGO_PKG_VERSION"));
+/// The developer of this verifier.
+pub const DEVELOPER: &str = env!("CARGO_PKG_REPOSITORY");
+/// Its build.
+pub const BUILD: &str = concat!("treering ", env!("CARGO_PKG_VERSION"));
 
 /// AR4SI: cryptographic validation failed; nothing else can be claimed.
 const CRYPTO_FAILED: i8 = 99;
@@ -78,7 +79,7 @@ impl TrustVector {
             Harm::NotAuthentic => {}
             // Below the floor is genuine and weak; revoked, denied or rolled back is not to be relied on.
             Harm::Hardware if matches!(result.name(), "tcb-floor" | "mitigations") => {
-                worsen(&mut self.hardware, 32)
+                worsen(&mut self.hardware, 32);
             }
             Harm::Hardware => worsen(&mut self.hardware, harmful),
             Harm::Identity => worsen(&mut self.instance_identity, 97),
@@ -136,6 +137,7 @@ pub(super) struct Inputs<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the draft")]
 struct Ear<'a> {
     eat_profile: &'static str,
     iat: u64,
@@ -157,6 +159,7 @@ struct Submods<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the draft")]
 struct Submod<'a> {
     ear_status: Status,
     ear_trustworthiness_vector: TrustVector,

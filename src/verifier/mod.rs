@@ -27,7 +27,9 @@ pub use appraisal::{Appraisal, Appraised, CheckResult, Refused, Status};
 pub use certificate::{MAX_CERTIFICATE_BYTES, MAX_CRL_BYTES};
 pub use chain::DEFAULT_CACHED_CHAINS;
 pub use collateral::{Collateral, CollateralError, MAX_CERTIFICATES, MAX_CRLS};
-pub use ear::{MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, SUBMOD_SNP, TrustVector, tier};
+pub use ear::{
+    BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, SUBMOD_SNP, TrustVector, tier,
+};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
@@ -92,7 +94,7 @@ fn appraise_under(
     now: u64,
 ) -> Appraisal {
     let raw = only_report(evidence);
-    let report = raw.and_then(|raw| Report::read(raw));
+    let report = raw.and_then(Report::read);
     let context = Context { report: report.as_ref(), vek, policy, references, now };
     let checks: Vec<CheckResult> = CHECKS.iter().map(|check| run(check, &context)).collect();
 

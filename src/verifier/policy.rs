@@ -76,7 +76,6 @@ pub struct Waiver {
 /// Requirements on SEV-SNP.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub(super) struct SnpPolicy {
     pub(super) require_reference_value: bool,
     pub(super) require_crl: bool,
