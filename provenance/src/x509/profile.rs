@@ -1,0 +1,196 @@
+//! The profile of a workload's certificate: X509-SVID and the WIMSE certificate profile.
+
+use x509_cert::{
+    Certificate,
+    der::{Decode as _, oid::AssociatedOid as _},
+    ext::{
+        Extension,
+        pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
+    },
+};
+
+use crate::{
+    content::{Claims, claims_from_cbor},
+    cose::{Algorithm, VerifyingKey},
+    x509::{self, OID_CLAIMS, OID_PROOF, OID_SCT, X509Error},
+};
+
+/// The longest claims extension.
+pub const MAX_CLAIMS_BYTES: usize = 8 << 10;
+
+/// Why a certificate is outside the profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// Not an X.509 certificate at all.
+    #[error("not an X.509 certificate: {0}")]
+    Malformed(String),
+    /// Not DER, or a proof or SCT extension out of place.
+    #[error(transparent)]
+    Der(#[from] X509Error),
+    /// The subject's key is not P-256.
+    #[error("the key is not P-256")]
+    Key,
+    /// Not exactly one URI as subject alternative name.
+    #[error("want one URI and nothing else as subject alternative name, got {0}")]
+    Uri(String),
+    /// The URI is not a workload identifier of the trust domain.
+    #[error("`{uri}` is not a workload identifier of `{trust_domain}`")]
+    TrustDomain {
+        /// The URI.
+        uri: String,
+        /// The trust domain.
+        trust_domain: String,
+    },
+    /// A CA certificate, or key usages of one, where a workload's is wanted, or the other way round.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// A critical extension that is not understood.
+    #[error("critical extension {0} is not understood")]
+    Critical(String),
+    /// The claims extension is malformed.
+    #[error("claims extension: {0}")]
+    Claims(String),
+}
+
+/// What a certificate says, as far as the profile goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    certificate: Certificate,
+    /// The SubjectPublicKeyInfo as it stands in the certificate.
+    spki: Vec<u8>,
+}
+
+impl Profile {
+    /// Parses a certificate.
+    pub fn parse(der: &[u8]) -> Result<Self, ProfileError> {
+        let certificate =
+            Certificate::from_der(der).map_err(|error| ProfileError::Malformed(error.to_string()))?;
+        let spki = x509::spki(x509::split_certificate(der)?.tbs)?.to_vec();
+        Ok(Self { certificate, spki })
+    }
+
+    /// The SubjectPublicKeyInfo, tag and length included.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The one URI in the subject alternative name, checked against the trust domain.
+    pub fn uri(&self, trust_domain: &str) -> Result<String, ProfileError> {
+        let names = self.extension::<SubjectAltName>()?;
+        let names = names.as_ref().map(|names| names.0.as_slice()).unwrap_or_default();
+        let [GeneralName::UniformResourceIdentifier(uri)] = names else {
+            return Err(ProfileError::Uri(format!("{} names", names.len())));
+        };
+        let uri = uri.to_string();
+        let rest = uri.strip_prefix("spiffe://").or_else(|| uri.strip_prefix("wimse://"));
+        let path =
+            rest.and_then(|rest| rest.strip_prefix(trust_domain)).and_then(|rest| rest.strip_prefix('/'));
+        let good = path.is_some_and(|path| path.split('/').all(is_segment));
+        if good {
+            Ok(uri)
+        } else {
+            Err(ProfileError::TrustDomain { uri, trust_domain: trust_domain.to_owned() })
+        }
+    }
+
+    /// Checks that it is a workload's certificate and not a CA's, with no critical extension that we do not read.
+    pub fn check_workload(&self) -> Result<(), ProfileError> {
+        self.check_critical()?;
+        if self.extension::<BasicConstraints>()?.is_some_and(|constraints| constraints.ca) {
+            return Err(ProfileError::Usage("want a workload's certificate, got a CA's"));
+        }
+        let usage = self.extension::<KeyUsage>()?;
+        let usage = usage.ok_or(ProfileError::Usage("want a key usage extension"))?;
+        if !usage.digital_signature() || usage.key_cert_sign() || usage.crl_sign() {
+            return Err(ProfileError::Usage(
+                "want key usage digitalSignature without keyCertSign and cRLSign",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that it is a CA's certificate with at most `below` CAs between it and the workload's.
+    pub fn check_ca(&self, below: u8) -> Result<(), ProfileError> {
+        self.check_critical()?;
+        match self.extension::<BasicConstraints>()? {
+            Some(constraints) if constraints.ca => {
+                if constraints.path_len_constraint.is_some_and(|limit| limit < below) {
+                    return Err(ProfileError::Usage("path length constraint is exceeded"));
+                }
+            }
+            _ => return Err(ProfileError::Usage("issuer is not a CA")),
+        }
+        match self.extension::<KeyUsage>()? {
+            Some(usage) if !usage.key_cert_sign() => {
+                Err(ProfileError::Usage("issuer may not sign certificates"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The subject's public key, P-256.
+    pub fn key(&self) -> Result<VerifyingKey, ProfileError> {
+        let key = VerifyingKey::from_spki(&self.spki).ok();
+        key.filter(|key| key.algorithm() == Algorithm::Es256).ok_or(ProfileError::Key)
+    }
+
+    /// First and last second of validity, in Unix seconds.
+    pub fn validity(&self) -> (u64, u64) {
+        let validity = self.certificate.tbs_certificate().validity();
+        (validity.not_before.to_unix_duration().as_secs(), validity.not_after.to_unix_duration().as_secs())
+    }
+
+    /// The serial number's bytes.
+    pub fn serial(&self) -> &[u8] {
+        self.certificate.tbs_certificate().serial_number().as_bytes()
+    }
+
+    /// The claims, if there are any.
+    pub fn claims(&self) -> Result<Option<Claims>, ProfileError> {
+        let found = self.extensions().iter().find(|extension| extension.extn_id.as_bytes() == OID_CLAIMS);
+        let claims =
+            found.map(|extension| claims_from_cbor(extension.extn_value.as_bytes(), MAX_CLAIMS_BYTES));
+        claims.transpose().map_err(|error| ProfileError::Claims(error.to_string()))
+    }
+
+    /// Whether this certificate names `issuer`'s subject as its issuer.
+    pub fn names_issuer(&self, issuer: &Self) -> bool {
+        self.certificate.tbs_certificate().issuer() == issuer.certificate.tbs_certificate().subject()
+    }
+
+    /// Whether the signature algorithm inside and outside the signed part is the same.
+    pub fn algorithms_agree(&self) -> bool {
+        self.certificate.tbs_certificate().signature() == self.certificate.signature_algorithm()
+    }
+
+    fn extensions(&self) -> &[Extension] {
+        self.certificate.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn extension<T>(&self) -> Result<Option<T>, ProfileError>
+    where
+        T: for<'a> x509_cert::der::Decode<'a> + x509_cert::der::oid::AssociatedOid,
+    {
+        let found = self.extensions().iter().find(|extension| extension.extn_id == T::OID);
+        let decoded = found.map(|extension| T::from_der(extension.extn_value.as_bytes()));
+        decoded.transpose().map_err(|_| ProfileError::Malformed(format!("extension {}", T::OID)))
+    }
+
+    fn check_critical(&self) -> Result<(), ProfileError> {
+        let known = |extension: &Extension| {
+            let oid = extension.extn_id;
+            [BasicConstraints::OID, KeyUsage::OID, ExtendedKeyUsage::OID, SubjectAltName::OID].contains(&oid)
+                || [OID_CLAIMS, OID_PROOF, OID_SCT].contains(&oid.as_bytes())
+        };
+        match self.extensions().iter().find(|extension| extension.critical && !known(extension)) {
+            Some(unknown) => Err(ProfileError::Critical(unknown.extn_id.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// SPIFFE-ID section 2.2: a segment is not empty, not `.` or `..`, and of these characters.
+fn is_segment(segment: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(allowed)
+}
