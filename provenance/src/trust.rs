@@ -99,7 +99,7 @@ impl TrustFile {
 #[derive(Debug, Clone)]
 pub struct Trust {
     origin: String,
-    trust_domain: String,
+    domain: String,
     log_key: VerifierKey,
     receipt_keys: KeySet,
     issuers: Vec<(String, Vec<Kind>, KeySet)>,
@@ -150,7 +150,7 @@ impl Trust {
         };
         let trust = Self {
             origin: file.origin.clone(),
-            trust_domain: file.trust_domain.clone(),
+            domain: file.trust_domain.clone(),
             log_key,
             receipt_keys: keys("receipt_keys", &file.receipt_keys)?,
             issuers: file.issuers.iter().map(issuer).collect::<Result<_, _>>()?,
@@ -185,7 +185,7 @@ impl Trust {
 
     /// The trust domain of the credentials.
     pub fn trust_domain(&self) -> &str {
-        &self.trust_domain
+        &self.domain
     }
 
     /// The log's checkpoint key.
@@ -199,9 +199,9 @@ impl Trust {
     }
 
     /// The key by which `iss` may sign statements of this kind, by its thumbprint.
-    pub fn issuer_key(&self, iss: &str, kind: Kind, kid: &[u8]) -> Option<&VerifyingKey> {
+    pub fn issuer_key(&self, iss: &str, kind: Kind, thumbprint: &[u8]) -> Option<&VerifyingKey> {
         let entries = self.issuers.iter().filter(|(issuer, kinds, _)| issuer == iss && kinds.contains(&kind));
-        entries.into_iter().find_map(|(_, _, keys)| keys.find(kid))
+        entries.into_iter().find_map(|(_, _, keys)| keys.find(thumbprint))
     }
 
     /// Certificates of the credential authority, DER.
@@ -233,6 +233,7 @@ fn certificate(pem: &str) -> Result<Vec<u8>, TrustError> {
     Ok(der)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers map an error that they own")]
 fn field(field: &'static str, problem: impl ToString) -> TrustError {
     TrustError::Field { field, problem: problem.to_string() }
 }

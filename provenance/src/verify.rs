@@ -111,7 +111,8 @@ impl Check {
 /// The verdict on a credential.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    verdict: Outcome,
+    #[serde(rename = "verdict")]
+    outcome: Outcome,
     checked: Vec<Check>,
     not_checked: Vec<Check>,
     failed: Option<Check>,
@@ -122,7 +123,7 @@ pub struct Verdict {
 impl Verdict {
     /// The conclusion.
     pub const fn outcome(&self) -> Outcome {
-        self.verdict
+        self.outcome
     }
 
     /// What was checked and holds, in order.
@@ -231,10 +232,12 @@ struct Stop {
     check: Check,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over what they found")]
 fn untrusted(name: &'static str, detail: impl ToString) -> Stop {
     Stop { outcome: Outcome::Untrusted, check: Check { name, detail: detail.to_string() } }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over what they found")]
 fn cannot_evaluate(name: &'static str, detail: impl ToString) -> Stop {
     Stop { outcome: Outcome::CannotEvaluate, check: Check { name, detail: detail.to_string() } }
 }
@@ -258,21 +261,23 @@ impl Run {
         run
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they found")]
     fn pass(&mut self, name: &'static str, detail: impl ToString) {
         self.checked.push(Check { name, detail: detail.to_string() });
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they found")]
     fn skip(&mut self, name: &'static str, detail: impl ToString) {
         self.not_checked.push(Check { name, detail: detail.to_string() });
     }
 
     fn conclude(self, result: Result<(), Stop>) -> Verdict {
-        let (verdict, failed) = match result {
+        let (outcome, failed) = match result {
             Ok(()) => (Outcome::Trustworthy, None),
             Err(stop) => (stop.outcome, Some(stop.check)),
         };
         let Self { checked, not_checked, credential, log } = self;
-        Verdict { verdict, checked, not_checked, failed, credential, log }
+        Verdict { outcome, checked, not_checked, failed, credential, log }
     }
 
     fn x509<C: AsRef<[u8]>>(

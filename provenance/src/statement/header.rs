@@ -29,10 +29,12 @@ pub(super) struct Header {
     pub(super) subject: String,
     pub(super) audience: Option<String>,
     pub(super) issued_at: Option<u64>,
-    /// Payload hash and the type of what was hashed.
-    pub(super) hashed: Option<([u8; 32], Option<String>)>,
+    pub(super) hashed: Option<Hashed>,
     pub(super) label: Option<TreeringLabel>,
 }
+
+/// Payload hash, and the type of what was hashed.
+pub(super) type Hashed = ([u8; 32], Option<String>);
 
 /// Our own parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +142,7 @@ impl Header {
                     return Err(problem("259 (preimage type)", format!("want {ENVELOPE_TYPE}")));
                 }
             }
-            (None, _) => self.check_public_type(kind, sign1)?,
+            (None, _) => check_public_type(kind, sign1)?,
         }
         if label.commit.is_some() != self.hashed.is_some() {
             return rule("has `commit` if and only if it is confidential".to_owned());
@@ -155,20 +157,20 @@ impl Header {
         }
         Ok(())
     }
-
-    fn check_public_type(&self, kind: Kind, sign1: &Sign1) -> Result<(), StatementError> {
-        let content_type =
-            sign1.content_type().ok_or_else(|| problem("3 (content type)", "want a media type"))?;
-        // Of the policies only the registration policy is public: the others tell what workloads there are.
-        if kind == Kind::Policy && content_type != REGISTRATION_POLICY_TYPE {
-            let rule = format!("is public only as {REGISTRATION_POLICY_TYPE}");
-            return Err(StatementError::KindRule { kind, rule });
-        }
-        Ok(())
-    }
 }
 
-fn read_hashed(sign1: &Sign1, payload: &[u8]) -> Result<Option<([u8; 32], Option<String>)>, StatementError> {
+fn check_public_type(kind: Kind, sign1: &Sign1) -> Result<(), StatementError> {
+    let content_type =
+        sign1.content_type().ok_or_else(|| problem("3 (content type)", "want a media type"))?;
+    // Of the policies only the registration policy is public: the others tell what workloads there are.
+    if kind == Kind::Policy && content_type != REGISTRATION_POLICY_TYPE {
+        let rule = format!("is public only as {REGISTRATION_POLICY_TYPE}");
+        return Err(StatementError::KindRule { kind, rule });
+    }
+    Ok(())
+}
+
+fn read_hashed(sign1: &Sign1, payload: &[u8]) -> Result<Option<Hashed>, StatementError> {
     let Some(algorithm) = sign1.protected_int(LABEL_HASH_ALG) else {
         return Ok(None);
     };
