@@ -9,7 +9,7 @@
 //!   lookups by keys that the caller chose;
 //! - [`publisher`]: bringing heads to witnesses until a quorum has cosigned; asking them, before anything is
 //!   signed, whether this log is their latest;
-//! - [`fsck`], [`export`], [`stats`].
+//! - [`fsck`], [`export`], [`stats()`].
 //!
 //! # What's out of scope
 //!
@@ -22,6 +22,10 @@
 //! An [`Appended`] exists only after the fsync of its batch. Cost per entry and memory do not grow with the
 //! log, and opening reads its right edge only. After a failed write the log stops until it is opened again.
 
+pub mod export;
+pub mod fsck;
+pub mod publisher;
+
 mod append;
 mod checkpoint_file;
 mod head;
@@ -33,6 +37,7 @@ mod pool;
 mod reader;
 mod schema;
 mod sequencer;
+mod stats;
 mod store;
 mod tiles;
 
@@ -46,4 +51,5 @@ pub use log::{Clock, Config, Log, WaitError};
 pub use open::OpenError;
 pub use reader::ReadError;
 pub use schema::{FORMAT, FormatError};
+pub use stats::{FamilyStats, Stats, stats};
 pub use store::StoreError;

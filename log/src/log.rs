@@ -197,9 +197,7 @@ impl Log {
     /// brought up to date. Reads go on until the last clone is dropped.
     pub async fn shutdown(&self) {
         self.inner.pool.close(AppendError::Stopped);
-        let mut stopped = self.inner.published.stopped.subscribe();
-        // The sender lives in `self`, so waiting ends only by the value.
-        drop(stopped.wait_for(|stopped| *stopped).await);
+        self.stopped().await;
     }
 
     /// Whether the log takes appends: not after a shutdown, a failed write, or read-only.
@@ -268,9 +266,21 @@ impl Log {
         &self.inner.store
     }
 
+    /// Waits until the sequencer has stopped.
+    pub(crate) async fn stopped(&self) {
+        let mut stopped = self.inner.published.stopped.subscribe();
+        // The sender lives in `self`, so waiting ends only by the value.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    }
+
     /// Lets appends in, after the witnesses have answered.
     pub(crate) fn release(&self) {
         self.inner.held.store(false, Ordering::Release);
+    }
+
+    /// Refuses appends: the log is not the latest that its witnesses know.
+    pub(crate) fn hold(&self) {
+        self.inner.held.store(true, Ordering::Release);
     }
 }
 

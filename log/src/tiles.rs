@@ -11,6 +11,7 @@ use treering_tlog::{
 };
 
 use crate::{
+    fsck::Fragment,
     schema::{Family, WIDTH, bundle_key, tile_key},
     store::{Pair, Store, StoreError},
 };
@@ -53,28 +54,49 @@ pub(crate) fn stored_tile(store: &Store, id: TileId, width: u16) -> Result<Store
 
 /// The first `width` entries of a bundle, as C2SP bundle bytes.
 pub(crate) fn bundle_bytes(store: &Store, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
-    let first = index * WIDTH;
     let broken = |at, why| StoreError::Inconsistent { what: "an entry bundle", at, why };
-    let (mut out, mut found) = (Vec::new(), 0u64);
+    let (mut out, mut left) = (Vec::new(), usize::from(width));
+    for Fragment { first, bytes } in bundle_fragments(store, index, width)? {
+        let entries = bundle::decode(&bytes).map_err(|_| broken(first, "the value is not whole entries"))?;
+        if entries.len() <= left {
+            out.extend_from_slice(&bytes);
+        } else {
+            for entry in entries.iter().take(left) {
+                bundle::push(&mut out, entry).map_err(|_| broken(first, "an entry is too long"))?;
+            }
+        }
+        left = left.saturating_sub(entries.len());
+    }
+    if left > 0 {
+        return Err(broken(index * WIDTH + u64::from(width) - left as u64, "its fragment ends before it"));
+    }
+    Ok(out)
+}
+
+/// The fragments of a bundle that hold its first `width` entries, as they are stored.
+///
+/// Where a fragment ends is told by the key of the next one, not by its bytes, so that fsck can read around a
+/// damaged one; the last may hold entries beyond `width`.
+pub(crate) fn bundle_fragments(store: &Store, index: u64, width: u16) -> Result<Vec<Fragment>, StoreError> {
+    let (first, end) = (index * WIDTH, index * WIDTH + u64::from(width));
+    let mut fragments = Vec::new();
     if width == 0 {
-        return Ok(out);
+        return Ok(fragments);
     }
     for pair in store.from(Family::Entries, &bundle_key(first))? {
         let (key, value) = pair?;
-        if *key != bundle_key(first + found) {
+        let broken = |at, why| StoreError::Inconsistent { what: "an entry bundle", at, why };
+        let at =
+            u64::from_be_bytes(key.as_ref().try_into().map_err(|_| broken(first, "a key is not a number"))?);
+        if at >= end {
             break;
         }
-        for entry in
-            bundle::decode(&value).map_err(|_| broken(first + found, "the value is not whole entries"))?
-        {
-            bundle::push(&mut out, entry).map_err(|_| broken(first + found, "an entry is too long"))?;
-            found += 1;
-            if found == u64::from(width) {
-                return Ok(out);
-            }
-        }
+        fragments.push(Fragment { first: at, bytes: value.into_vec() });
     }
-    Err(broken(first + found, "the fragment that begins here is missing"))
+    if fragments.first().is_none_or(|fragment| fragment.first != first) {
+        return Err(StoreError::Inconsistent { what: "an entry bundle", at: first, why: "it is missing" });
+    }
+    Ok(fragments)
 }
 
 /// One entry.
