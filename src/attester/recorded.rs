@@ -1,7 +1,7 @@
 //! A report that AMD hardware made once, with its certificate: genuine, and bound to nothing of ours. Origin and
 //! licence: `recorded/NOTICE`.
 
-use data_encoding::HEXLOWER;
+use data_encoding::HEXUPPER;
 
 use super::{Attestation, AttesterError, EvidenceItem, SNP_REPORT};
 
@@ -14,7 +14,7 @@ pub const INSTANT: u64 = 1_772_323_200;
 /// The report, version 2, of an EPYC "Milan", and its VCEK certificate. AMD's own certificates are left to the
 /// Verifier, which has them.
 pub fn milan() -> Result<Attestation, AttesterError> {
-    let bytes = HEXLOWER.decode(REPORT.trim().as_bytes());
+    let bytes = HEXUPPER.decode(REPORT.trim().as_bytes());
     let bytes = bytes.map_err(|error| AttesterError::Report(error.to_string()))?;
     let evidence = vec![EvidenceItem { media_type: SNP_REPORT, bytes }];
     Ok(Attestation { evidence, endorsements: vec![VCEK.to_vec()] })

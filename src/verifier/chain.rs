@@ -240,9 +240,4 @@ impl ChainCache {
         }
         verified
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).chains.len()
-    }
 }

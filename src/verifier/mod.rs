@@ -64,7 +64,12 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier that trusts these roots, and keeps [`DEFAULT_CACHED_CHAINS`] chains.
     pub fn new(roots: HardwareRoots) -> Self {
-        Self { chains: ChainCache::new(roots, DEFAULT_CACHED_CHAINS) }
+        Self::with_capacity(roots, DEFAULT_CACHED_CHAINS)
+    }
+
+    /// A verifier that keeps this many chains.
+    pub fn with_capacity(roots: HardwareRoots, chains: usize) -> Self {
+        Self { chains: ChainCache::new(roots, chains) }
     }
 
     /// The roots it trusts.

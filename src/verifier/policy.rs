@@ -349,7 +349,9 @@ mod tests {
 
     #[test]
     fn what_proves_authenticity_cannot_be_waived() {
-        for check in ["signature", "chain", "root", "canonical", "validity", "tcb-binding", "nonsense"] {
+        for check in
+            ["signature", "chain", "root", "canonical", "validity", "revocation", "tcb-binding", "nonsense"]
+        {
             let text = format!(
                 "version = 1\nname = \"x\"\n[[waiver]]\ncheck = \"{check}\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\""
             );
