@@ -6,10 +6,10 @@
 //! |---|---|
 //! | 0 | [`clock`], [`ident`], [`keys`], [`binding`], [`vault`] |
 //! | 1 | [`verifier`], [`attester`] |
-//! | 2 | [`mapper`] |
+//! | 2 | [`mapper`], [`ledger`] |
 //! | 3 | [`authority`] |
-//! | 4 | [`ledger`] |
-//! | 5 | [`issuance`], [`governance`], [`audit`] |
+//! | 4 | [`governance`] |
+//! | 5 | [`issuance`], [`audit`], [`wire`] |
 //! | 6 | [`http`], [`client`] |
 //! | 7 | [`config`], [`cli`] |
 
@@ -30,3 +30,4 @@ pub mod ledger;
 pub mod mapper;
 pub mod vault;
 pub mod verifier;
+pub mod wire;

@@ -1,1 +1,17 @@
-//! Being built.
+//! What an auditor does, without trust in the service: open what was granted, trace a credential, make its decision
+//! again.
+//!
+//! In scope: everything is read through a [`Source`] (the service over the network, or a copy of its data), and each
+//! entry is checked against one signed, witnessed checkpoint before it counts.
+//! Out of scope: checking the whole log (`treering_log::fsck`).
+
+mod keyring;
+mod reader;
+mod replay;
+mod source;
+mod trace;
+
+pub use keyring::{Keyring, KeyringError};
+pub use replay::{Replay, replay};
+pub use source::{LocalSource, Source, SourceError};
+pub use trace::{Step, Trace, TraceError, Traced, trace};

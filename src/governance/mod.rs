@@ -1,1 +1,23 @@
-//! Being built.
+//! Governance: which policies are in force, and how they came to be.
+//!
+//! In scope: the genesis of a log, registration of third parties' statements under the registration policy, k-of-n
+//! approval and activation, and the question "what is in force?", which is asked of the log, never of a file.
+//! Out of scope: what a policy says (`verifier`, `mapper`).
+//!
+//! A policy's way: an author registers it (`policy`), approvers register their consent to exactly it (`approval`), an
+//! operator activates it (`activation`): from that entry on it is in force. Every activation moves the governance
+//! head, which each decision names as its precondition, so none slips past one.
+
+mod activation;
+mod genesis;
+mod grants;
+mod in_force;
+mod registration;
+mod staging;
+
+pub use activation::{ActivationError, activate};
+pub use genesis::{Genesis, GenesisError, create, registration_policy, trust_anchors};
+pub use grants::{GrantTerms, Granted, RegistrantKey, content_key, grant};
+pub use in_force::{InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values};
+pub use registration::{Registrar, RegistrationError};
+pub use staging::{Staging, StagingError};

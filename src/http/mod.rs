@@ -1,1 +1,139 @@
-//! Being built.
+//! The HTTP API: SCRAPI (draft-ietf-scitt-scrapi-11), C2SP tlog-tiles, and our own resources under `/v1`.
+//!
+//! In scope: limits, media types, who may call, the messages of docs/protocol.md, errors on the wire.
+//! Out of scope: every decision (the floors below).
+
+mod access;
+mod audit;
+mod credentials;
+mod governance;
+mod health;
+mod problem;
+mod scrapi;
+mod server;
+mod tiles;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Request, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use metrics_exporter_prometheus::PrometheusHandle;
+use treering_provenance::cose::KeySet;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::governance::Registrar;
+use crate::issuance::Issuer;
+use crate::ledger::Ledger;
+
+pub use access::{KnownClient, Peer};
+pub use problem::{ConciseProblem, Problem};
+pub use server::{ServeError, Server, TlsFiles, tls_config};
+
+/// The largest request body but for content: a credential request with evidence and certificates has some 20 KB.
+const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// The largest content upload, with room for its envelope.
+const MAX_UPLOAD_BYTES: usize = 16 * 1024 * 1024 + 64 * 1024;
+
+/// Everything that the routes use.
+pub struct Inner {
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// Issues credentials.
+    pub issuer: Issuer,
+    /// Registers statements.
+    pub registrar: Registrar,
+    /// Who may do what.
+    pub clients: Vec<KnownClient>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The keys of receipts, for `/.well-known/scitt-keys`.
+    pub receipt_keys: KeySet,
+    /// The trust file of a relying party, JSON.
+    pub trust: Vec<u8>,
+    /// The metrics.
+    pub metrics: PrometheusHandle,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+}
+
+/// The state of the routes.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+impl Service {
+    /// The state of the routes.
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl Deref for Service {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// All routes.
+pub fn router(service: Service) -> Router {
+    let timeout = service.request_timeout;
+    Router::new()
+        .merge(scrapi::routes(&service))
+        .route("/checkpoint", get(tiles::checkpoint))
+        .route("/tile/{*path}", get(tiles::tile))
+        .route("/v1/challenges", post(credentials::challenge))
+        .route("/v1/credentials", post(credentials::credential))
+        .route("/v1/trust", get(health::trust))
+        .route("/v1/content-keys", post(governance::content_key))
+        .route("/v1/content/{name}", put(governance::put_content).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES)))
+        .route("/v1/activations", post(governance::activate))
+        .route("/v1/grants", post(governance::grant))
+        .route("/v1/grants/by-key/{thumbprint}", get(audit::grants))
+        .route("/v1/grants/{grant}/keys", get(audit::granted))
+        .route("/v1/leaves/{leaf}", get(audit::leaf))
+        .route("/v1/leaves/{leaf}/content", get(audit::content))
+        .route("/v1/statements/{index}", get(audit::statement))
+        .route("/v1/inclusion", get(audit::inclusion))
+        .route("/v1/consistency", get(audit::consistency))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(move |request, next| bounded(timeout, request, next)))
+        .with_state(service)
+}
+
+/// Limits how long a request may take, and measures it.
+async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Next) -> Response {
+    let watch = Stopwatch::start();
+    let method = request.method().to_string();
+    // The route's pattern and not its path: paths hold hashes, and would make a series each.
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
+    let response = tokio::time::timeout(timeout, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = format!("the request took more than {} s", timeout.as_secs());
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Timeout", detail).into_response()
+    });
+    let status = response.status().as_u16();
+    tracing::debug!(%method, route, status, ms = watch.ms(), "request");
+    let labels = [("method", method), ("route", route), ("status", status.to_string())];
+    metrics::histogram!("treering_http_request_seconds", &labels).record(watch.seconds());
+    response
+}
+
+async fn no_route() -> Problem {
+    Problem::not_found("no such resource; docs/protocol.md lists them")
+}
+
+async fn no_method() -> Problem {
+    let detail = "the resource has no such method; docs/protocol.md lists them";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", detail)
+}

@@ -1,1 +1,315 @@
-//! Being built.
+//! Issuance by the credential acquisition mechanism C, W-CA-V (TWI): the workload sends its request with Evidence to
+//! the Credential Authority, which has it appraised.
+//!
+//! In scope: the order of steps, what is logged at each end, and trying again when policies changed meanwhile.
+//! Out of scope: each step itself (the floors below), HTTP.
+//!
+//! ```text
+//! (1) recognise the challenge                      else 409, nothing is logged
+//! (2) ask the log which policies are in force      else 403, nothing is logged
+//! (3) appraise            -> Appraised             else refusal
+//! (4) check the binding   -> BoundKey              else refusal
+//! (5) map                 -> WorkloadClaims        else refusal
+//! (6) mint                -> Minted                neither signed nor serialisable
+//! (7) append [collateral] appraisal, mapping, issuance: atomic, the challenge used once, policies unchanged
+//! (8) wait for the receipt, release -> Released    else `abandoned`
+//! ```
+//! A refusal is logged too, with the appraisal it rests on: it used up a challenge of ours, so nobody grows the log
+//! for free.
+
+mod record;
+
+use std::sync::Arc;
+
+use treering_provenance::content::{self, V1};
+use treering_tlog::hash::Hash;
+
+use crate::authority::{Authority, AuthorityError, BindingError, BoundKey, Minted, Released};
+use crate::binding::{Challenge, ChallengeError, Challenger, binding_value};
+use crate::governance::{self, InForce};
+use crate::ident::{NameError, WorkloadIdentifier};
+use crate::keys::Role;
+use crate::ledger::{Conditions, Draft, Index, Ledger, LedgerError, Logged, Prepared, Subject};
+use crate::mapper::{self, Manifest, NoMatch, WorkloadClaims};
+use crate::vault::{Class, Scope};
+use crate::verifier::{
+    Appraisal, AppraisalPolicy, Appraised, Collateral, Evidence, HardwareRoots, ReferenceValues, Verifier,
+};
+
+/// How often a decision is made again because policies changed while it was made. Each try sees newer policies, so
+/// more than a few in one request means that something else is wrong.
+const MAX_TRIES: usize = 4;
+
+/// A request for a credential.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The challenge, as given out.
+    pub challenge: Vec<u8>,
+    /// The workload identifier that the credential is to carry.
+    pub target: String,
+    /// The certification request.
+    pub csr: Vec<u8>,
+    /// Evidence.
+    pub evidence: Evidence,
+    /// Endorsements that came with it.
+    pub collateral: Collateral,
+}
+
+/// Why no credential left.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuanceError {
+    /// The request is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
+    /// The challenge is not one of ours, or too old.
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+    /// No policy of this name is in force.
+    #[error("{wanted} is not in force")]
+    NoPolicy {
+        /// Which.
+        wanted: String,
+    },
+    /// Refused, and the refusal is logged.
+    #[error("refused; entry {entry} has the reasons")]
+    Refused {
+        /// The entry id of the refusal.
+        entry: String,
+    },
+    /// The log, the vault or the witnesses.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Our fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<NameError> for IssuanceError {
+    fn from(error: NameError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl From<AuthorityError> for IssuanceError {
+    fn from(error: AuthorityError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// Why a workload was refused: the step, a stable code and the detail, which only the log has.
+#[derive(Debug, Clone)]
+struct Refused {
+    step: &'static str,
+    code: String,
+    detail: String,
+}
+
+/// What issues credentials for one ledger.
+pub struct Issuer {
+    ledger: Arc<Ledger>,
+    authority: Authority,
+    challenger: Challenger,
+    verifier: Verifier,
+    rp_id: String,
+    max_ttl_s: u64,
+}
+
+/// The policies that one decision rests on, and the state of governance when they were read.
+struct Policies {
+    governance: Option<u64>,
+    appraisal: InForce<AppraisalPolicy>,
+    references: InForce<ReferenceValues>,
+    manifest: InForce<Manifest>,
+}
+
+/// A decision, before it is logged.
+struct Decision {
+    appraisal: Appraisal,
+    outcome: Result<(WorkloadClaims, Minted), Refused>,
+}
+
+impl Issuer {
+    /// An issuer.
+    pub fn new(
+        ledger: Arc<Ledger>,
+        authority: Authority,
+        challenger: Challenger,
+        roots: HardwareRoots,
+        rp_id: &str,
+        max_ttl_s: u64,
+    ) -> Self {
+        Self { ledger, authority, challenger, verifier: Verifier::new(roots), rp_id: rp_id.to_owned(), max_ttl_s }
+    }
+
+    /// The name of this service in the binding.
+    pub fn rp_id(&self) -> &str {
+        &self.rp_id
+    }
+
+    /// Makes a challenge for a target.
+    pub fn challenge(&self, target: &str, random: [u8; 16], now: u64) -> Result<Vec<u8>, IssuanceError> {
+        let target = self.target(target)?;
+        Ok(self.challenger.make(random, target.as_str(), now))
+    }
+
+    /// Decides a request, logs the decision, and releases a credential or refuses.
+    pub async fn acquire(&self, request: &Request, now: u64) -> Result<Released, IssuanceError> {
+        let target = self.target(&request.target)?;
+        let challenge = self.challenger.recognise(&request.challenge, target.as_str(), now)?;
+        for _ in 0..MAX_TRIES {
+            match self.attempt(request, &target, &challenge, now).await {
+                Err(IssuanceError::Ledger(LedgerError::Stale)) => {}
+                other => return other,
+            }
+        }
+        Err(LedgerError::Stale.into())
+    }
+
+    fn target(&self, target: &str) -> Result<WorkloadIdentifier, IssuanceError> {
+        let target = WorkloadIdentifier::parse(target)?;
+        if target.trust_domain() != self.ledger.trust_domain() {
+            let ours = self.ledger.trust_domain();
+            return Err(IssuanceError::Malformed(format!("target {target} is not in the trust domain {ours}")));
+        }
+        Ok(target)
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request,
+        target: &WorkloadIdentifier,
+        challenge: &Challenge,
+        now: u64,
+    ) -> Result<Released, IssuanceError> {
+        let policies = self.policies(target)?;
+        let decision = self.decide(request, target, challenge, &policies, now)?;
+        let record = record::Record {
+            ledger: &self.ledger,
+            request,
+            target,
+            binding: binding_value(challenge.bytes(), target.as_str(), &self.rp_id, &request.csr),
+            policies: &policies,
+            now,
+        };
+        let conditions = Conditions {
+            once: vec![self.ledger.index_key(Index::Challenge, challenge.bytes())],
+            expect: vec![(governance::head_register(), policies.governance)],
+            set: Vec::new(),
+        };
+        match decision.outcome {
+            Err(refused) => {
+                let prepared = record.refusal(&decision.appraisal, &refused).await?;
+                let entry = prepared.last().map(Prepared::entry_id).unwrap_or_default();
+                self.ledger.commit(prepared, conditions).await?;
+                metrics::counter!("treering_refusals_total", "step" => refused.step).increment(1);
+                tracing::info!(step = refused.step, entry, "refused");
+                Err(IssuanceError::Refused { entry })
+            }
+            Ok((claims, minted)) => {
+                let prepared = record.issuance(&decision.appraisal, &claims, &minted).await?;
+                let logged = self.ledger.commit(prepared, conditions).await?;
+                self.release(minted, &logged, now).await
+            }
+        }
+    }
+
+    /// Steps 3 to 6: a pure function of the request, the policies and the time, but for the credential's serial.
+    fn decide(
+        &self,
+        request: &Request,
+        target: &WorkloadIdentifier,
+        challenge: &Challenge,
+        policies: &Policies,
+        now: u64,
+    ) -> Result<Decision, IssuanceError> {
+        let appraisal = self.verifier.appraise(
+            &request.evidence,
+            &request.collateral,
+            &policies.appraisal.value,
+            &policies.references.value,
+            now,
+        );
+        let refuse = |step, code: &str, detail: String| Refused { step, code: code.to_owned(), detail };
+        let outcome = match appraisal.clone().into_appraised() {
+            Err(refusal) => {
+                Err(refuse("appraisal", refusal.check().unwrap_or("evidence"), refusal.to_string()))
+            },
+            Ok(appraised) => self.bind_and_map(request, target, challenge, policies, &appraised),
+        };
+        let outcome = match outcome {
+            Err(refused) => Err(refused),
+            Ok((key, claims)) => {
+                let minted = self.authority.mint(&claims, &key, self.max_ttl_s, now)?;
+                Ok((claims, minted))
+            }
+        };
+        Ok(Decision { appraisal, outcome })
+    }
+
+    fn bind_and_map(
+        &self,
+        request: &Request,
+        target: &WorkloadIdentifier,
+        challenge: &Challenge,
+        policies: &Policies,
+        appraised: &Appraised,
+    ) -> Result<(BoundKey, WorkloadClaims), Refused> {
+        let unbound = |error: BindingError| Refused {
+            step: "binding",
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+        };
+        let unmapped =
+            |error: NoMatch| Refused { step: "mapping", code: "no-selector".to_owned(), detail: error.to_string() };
+        let key = BoundKey::check(&request.csr, appraised, challenge, target.as_str(), &self.rp_id)
+            .map_err(unbound)?;
+        let claims = mapper::map(appraised, &policies.manifest.value).map_err(unmapped)?;
+        Ok((key, claims))
+    }
+
+    /// Asks the log which policies are in force. The governance head is read first: whatever is activated after it
+    /// makes the append fail, and the decision is made again.
+    fn policies(&self, target: &WorkloadIdentifier) -> Result<Policies, IssuanceError> {
+        let governance = governance::head(&self.ledger)?;
+        let manifest = governance::mapping_manifest(&self.ledger, target)?
+            .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("a mapping manifest for {target}") })?;
+        let name = &manifest.value.appraisal_policy;
+        let appraisal = governance::appraisal_policy(&self.ledger, name)?
+            .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("the appraisal policy `{name}`") })?;
+        let name = &manifest.value.reference_values;
+        let references = governance::reference_values(&self.ledger, name)?
+            .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("the reference values `{name}`") })?;
+        Ok(Policies { governance, appraisal, references, manifest })
+    }
+
+    /// Step 8. A credential that is logged and cannot be released is logged as abandoned, else it would count as
+    /// live until it expires.
+    async fn release(&self, minted: Minted, logged: &Logged, now: u64) -> Result<Released, IssuanceError> {
+        let position = logged.leaves().len().saturating_sub(1);
+        match self.ledger.receipt(logged, position).await {
+            Ok(receipt) => {
+                let released = minted.release(&self.authority, &receipt)?;
+                metrics::counter!("treering_issuances_total").increment(1);
+                tracing::info!(index = released.index(), tree_size = released.tree_size(), "issued");
+                Ok(released)
+            }
+            Err(error) => {
+                let leaf = logged.leaves().last().copied();
+                if let Some(leaf) = leaf {
+                    self.abandon(leaf, &error.to_string(), now).await?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn abandon(&self, issuance: Hash, reason: &str, now: u64) -> Result<(), IssuanceError> {
+        let content = content::Abandoned { v: V1, issuance: issuance.into(), reason: reason.to_owned() };
+        let mut draft = Draft::new(Role::Authority, &content, Subject::Scope(Scope::Ledger), Class::Decision)?;
+        draft.parents = vec![issuance];
+        let prepared = self.ledger.prepare(draft, now).await?;
+        self.ledger.commit(vec![prepared], Conditions::default()).await?;
+        tracing::warn!(reason, "abandoned a logged credential");
+        Ok(())
+    }
+}

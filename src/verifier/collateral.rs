@@ -16,6 +16,11 @@ pub const MAX_CRLS: usize = 8;
 /// First element of the canonical octets: names the form and its version.
 const FORM: &str = "treering-collateral-v1";
 
+/// Media type of a certificate (RFC 5280), as collateral travels and is logged.
+pub const CERTIFICATE_TYPE: &str = "application/pkix-cert";
+/// Media type of a revocation list.
+pub const CRL_TYPE: &str = "application/pkix-crl";
+
 /// Why octets cannot be collateral.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CollateralError {

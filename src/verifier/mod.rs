@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use appraisal::{Appraisal, Appraised, CheckResult, Refused, Status};
 pub use certificate::{MAX_CERTIFICATE_BYTES, MAX_CRL_BYTES};
 pub use chain::DEFAULT_CACHED_CHAINS;
-pub use collateral::{Collateral, CollateralError, MAX_CERTIFICATES, MAX_CRLS};
+pub use collateral::{CERTIFICATE_TYPE, CRL_TYPE, Collateral, CollateralError, MAX_CERTIFICATES, MAX_CRLS};
 pub use ear::{
     BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, SUBMOD_SNP, TrustVector, tier,
 };

@@ -1,0 +1,162 @@
+//! Reads statements for an auditor, and believes none of them before it is checked: its place under a signed
+//! checkpoint, its signature by a key that is known to be its issuer's, its content by the commitment in it.
+
+use std::collections::BTreeMap;
+
+use treering_provenance::content::{AnyContent, RegistrationPolicy, TrustAnchors};
+use treering_provenance::cose::VerifyingKey;
+use treering_provenance::statement::{Body, Kind, Statement};
+use treering_provenance::trust::Trust;
+use treering_tlog::checkpoint::Checkpoint;
+use treering_tlog::hash::Hash;
+use treering_tlog::inclusion;
+use treering_tlog::note::Note;
+
+use super::{Keyring, Source, TraceError};
+
+/// A statement that was found, checked and opened.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) index: u64,
+    pub(super) statement: Statement,
+    pub(super) content: AnyContent,
+}
+
+/// What an auditor reads with.
+pub(super) struct Reader<'a, S> {
+    source: &'a S,
+    keyring: &'a Keyring,
+    checkpoint: Checkpoint,
+    cosigners: Vec<String>,
+    keys: BTreeMap<(String, Vec<u8>), VerifyingKey>,
+    anchors: Option<TrustAnchors>,
+}
+
+impl<'a, S: Source> Reader<'a, S> {
+    /// Takes the source's checkpoint, verifies it under the trust file, and learns the issuers' keys from the first
+    /// two entries under it.
+    pub(super) async fn new(source: &'a S, trust: &Trust, keyring: &'a Keyring) -> Result<Self, TraceError> {
+        let (checkpoint, cosigners) = checkpoint(&source.checkpoint().await?, trust)?;
+        let mut reader =
+            Self { source, keyring, checkpoint, cosigners, keys: BTreeMap::new(), anchors: None };
+        reader.learn(trust).await?;
+        Ok(reader)
+    }
+
+    /// The checkpoint that everything is checked under.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The witnesses that cosigned it.
+    pub(super) fn cosigners(&self) -> &[String] {
+        &self.cosigners
+    }
+
+    /// The trust anchors of index 1.
+    pub(super) fn anchors(&self) -> Option<&TrustAnchors> {
+        self.anchors.as_ref()
+    }
+
+    /// The statement with this leaf hash.
+    pub(super) async fn open(&self, leaf: &Hash) -> Result<Opened, TraceError> {
+        let index = self.source.index_of(leaf).await?;
+        let statement = self.included(index).await?;
+        let wrong = |reason: String| TraceError::Entry { index, reason };
+        if statement.leaf() != *leaf {
+            return Err(wrong("the entry there has another leaf hash".to_owned()));
+        }
+        let key = self.keys.get(&(statement.issuer().to_owned(), statement.kid().unwrap_or_default().to_vec()));
+        let key = key.ok_or_else(|| wrong(format!("signed by an unknown key of `{}`", statement.issuer())))?;
+        let statement = statement.verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
+        let content = self.content(index, &statement).await?;
+        Ok(Opened { index, statement, content })
+    }
+
+    async fn content(&self, index: u64, statement: &Statement) -> Result<AnyContent, TraceError> {
+        let wrong = |reason: String| TraceError::Entry { index, reason };
+        let parse = |media_type: &str, body: &[u8]| {
+            let parsed = AnyContent::parse(media_type, body).map_err(|error| wrong(error.to_string()))?;
+            parsed.ok_or_else(|| wrong(format!("content of type `{media_type}` is not known to this program")))
+        };
+        match statement.body() {
+            Body::Public { content_type, bytes } => parse(content_type.unwrap_or_default(), bytes),
+            Body::Hashed { .. } => {
+                let sealed = self.source.content(&statement.leaf()).await?;
+                let sealed = sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
+                let plaintext = self.keyring.open(statement, &sealed).map_err(|error| wrong(error.to_string()))?;
+                parse(plaintext.media_type(), plaintext.body())
+            }
+        }
+    }
+
+    async fn included(&self, index: u64) -> Result<Statement, TraceError> {
+        let wrong = |reason: String| TraceError::Entry { index, reason };
+        let entry = self.source.entry(index).await?;
+        let statement = Statement::parse(&entry).map_err(|error| wrong(error.to_string()))?;
+        let (size, root) = (self.checkpoint.size(), self.checkpoint.root());
+        let path = self.source.inclusion(index, size).await?;
+        inclusion::verify(&statement.leaf(), index, size, &path, root)
+            .map_err(|error| wrong(format!("not under the checkpoint: {error}")))?;
+        Ok(statement)
+    }
+
+    /// Roles' keys come from the trust file by way of the first two entries, which one of them signed; third parties'
+    /// from the registration policy.
+    async fn learn(&mut self, trust: &Trust) -> Result<(), TraceError> {
+        let policy: RegistrationPolicy = match self.founding(0, Kind::Policy, trust).await? {
+            AnyContent::RegistrationPolicy(policy) => policy,
+            other => return Err(unexpected(0, &other)),
+        };
+        let anchors: TrustAnchors = match self.founding(1, Kind::TrustAnchor, trust).await? {
+            AnyContent::TrustAnchors(anchors) => anchors,
+            other => return Err(unexpected(1, &other)),
+        };
+        for issuer in &policy.issuers {
+            let keys = issuer.verifying_keys().map_err(|error| wrong_entry(0, &error))?;
+            self.keys.extend(keys.into_iter().map(|key| ((issuer.iss.clone(), key.thumbprint().to_vec()), key)));
+        }
+        for role in &anchors.roles {
+            let key = VerifyingKey::from_cose_key(&role.key.0).map_err(|error| wrong_entry(1, &error))?;
+            self.keys.insert((role.iss.clone(), key.thumbprint().to_vec()), key);
+        }
+        self.anchors = Some(anchors);
+        Ok(())
+    }
+
+    async fn founding(&self, index: u64, kind: Kind, trust: &Trust) -> Result<AnyContent, TraceError> {
+        let wrong = |reason: String| TraceError::Entry { index, reason };
+        let statement = self.included(index).await?;
+        let kid = statement.kid().unwrap_or_default();
+        let key = trust.issuer_key(statement.issuer(), kind, kid);
+        let key = key.ok_or_else(|| wrong("the trust file does not name its issuer's key".to_owned()))?.clone();
+        let statement = statement.verify(&key).map_err(|error| wrong(error.to_string()))?.into_inner();
+        self.content(index, &statement).await
+    }
+}
+
+/// Verifies a checkpoint: the log's signature, and the witnesses' quorum where the trust file asks for one.
+fn checkpoint(note: &[u8], trust: &Trust) -> Result<(Checkpoint, Vec<String>), TraceError> {
+    let bad = |reason: String| TraceError::Checkpoint(reason);
+    let note = Note::parse(note).map_err(|error| bad(error.to_string()))?;
+    if let Some(policy) = trust.policy() {
+        let witnessed = policy.verify(&note).map_err(|error| bad(error.to_string()))?;
+        let cosigners = witnessed.cosigners().iter().map(|(name, _)| name.clone()).collect();
+        return Ok((witnessed.checkpoint().clone(), cosigners));
+    }
+    note.verify(std::slice::from_ref(trust.log_key())).map_err(|error| bad(error.to_string()))?;
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|error| bad(error.to_string()))?;
+    if checkpoint.origin() != trust.origin() {
+        return Err(bad(format!("origin is `{}`, want `{}`", checkpoint.origin(), trust.origin())));
+    }
+    Ok((checkpoint, Vec::new()))
+}
+
+fn wrong_entry(index: u64, error: &dyn std::fmt::Display) -> TraceError {
+    TraceError::Entry { index, reason: error.to_string() }
+}
+
+/// An entry that holds something else than what leads to it says.
+pub(super) fn unexpected(index: u64, content: &AnyContent) -> TraceError {
+    TraceError::Entry { index, reason: format!("holds content of kind {}", content.kind()) }
+}

@@ -1,0 +1,321 @@
+//! From a credential back to everything it rests on: issuance, mapping, appraisal, evidence, reference values, the
+//! workload's provenance, and each policy with those who approved it.
+
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use treering_provenance::content::{
+    Activation, AnyContent, Appraisal, Collateral, Issuance, Mapping, ProvenanceType, ReferenceValues,
+};
+use treering_provenance::proof::CredentialProof;
+use treering_provenance::statement::Statement;
+use treering_provenance::trust::Trust;
+use treering_provenance::x509;
+use treering_tlog::hash::Hash;
+
+use crate::clock;
+
+use super::reader::{Opened, Reader, unexpected};
+use super::{Keyring, Source, SourceError};
+
+/// Why a trace ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The credential carries no readable proof.
+    #[error("the credential: {0}")]
+    Credential(String),
+    /// The checkpoint is not what the trust file asks for.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(String),
+    /// An entry is not what it should be.
+    #[error("entry {index}: {reason}")]
+    Entry {
+        /// Which.
+        index: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// One statement on the way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// Its index.
+    pub index: u64,
+    /// Its kind.
+    pub kind: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// When, as the signer says.
+    pub issued_at: Option<String>,
+    /// Its leaf hash.
+    pub leaf: String,
+    /// What it says, in a line.
+    pub says: String,
+}
+
+/// What was reached.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Traced {
+    /// The evidence, and that it is the appraisal's.
+    pub evidence: bool,
+    /// The reference values.
+    pub reference_values: bool,
+    /// A software bill of materials.
+    pub sbom: bool,
+    /// Build provenance.
+    pub build: bool,
+    /// Every policy, each with approvals.
+    pub policies: bool,
+}
+
+/// A trace.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trace {
+    /// The workload identifier.
+    pub identifier: String,
+    /// The credential's serial number, hex.
+    pub serial: String,
+    /// The tree size of the checkpoint under which every entry was checked.
+    pub tree_size: u64,
+    /// The witnesses that cosigned that checkpoint.
+    pub cosigners: Vec<String>,
+    /// What was reached.
+    #[serde(flatten)]
+    pub found: Traced,
+    /// Every statement, in the order in which it was reached.
+    pub steps: Vec<Step>,
+    /// What a replay needs.
+    #[serde(skip)]
+    pub(super) materials: Materials,
+}
+
+/// The inputs of the decision, as logged.
+#[derive(Debug, Clone)]
+pub(super) struct Materials {
+    pub(super) appraisal: Appraisal,
+    pub(super) mapping: Mapping,
+    pub(super) collateral: Collateral,
+    pub(super) appraisal_policy: Vec<u8>,
+    pub(super) manifest: Vec<u8>,
+    pub(super) references: (ReferenceValues, Hash),
+    pub(super) simulated_root: Option<[u8; 32]>,
+}
+
+/// Traces a credential (an X.509 certificate, DER).
+pub async fn trace<S: Source>(
+    credential: &[u8],
+    source: &S,
+    trust: &Trust,
+    keyring: &Keyring,
+) -> Result<Trace, TraceError> {
+    let statement = issuance_of(credential)?;
+    let mut tracer = Tracer { reader: Reader::new(source, trust, keyring).await?, steps: Vec::new() };
+    tracer.run(&statement).await
+}
+
+/// The issuance statement in a credential, which must commit to that credential.
+fn issuance_of(credential: &[u8]) -> Result<Statement, TraceError> {
+    let bad = |error: &dyn std::fmt::Display| TraceError::Credential(error.to_string());
+    let parts = x509::split_certificate(credential).map_err(|error| bad(&error))?;
+    let proof = x509::proof(parts.tbs).map_err(|error| bad(&error))?;
+    let proof = proof.ok_or_else(|| TraceError::Credential("it carries no proof".to_owned()))?;
+    let proof = CredentialProof::parse(proof).map_err(|error| bad(&error))?;
+    Statement::parse(&proof.statement).map_err(|error| bad(&error))
+}
+
+struct Tracer<'a, S> {
+    reader: Reader<'a, S>,
+    steps: Vec<Step>,
+}
+
+impl<S: Source> Tracer<'_, S> {
+    async fn run(&mut self, statement: &Statement) -> Result<Trace, TraceError> {
+        let mut found = Traced::default();
+        let issuance = self.issuance(statement).await?;
+        let mapping = self.mapping(&Hash::from(issuance.mapping)).await?;
+        let appraisal = self.appraisal(&Hash::from(mapping.appraisal)).await?;
+        found.evidence = !appraisal.evidence.is_empty();
+        let collateral = self.collateral(&Hash::from(appraisal.collateral)).await?;
+
+        let (appraisal_policy, appraisal_approved) = self.policy(&Hash::from(appraisal.policy)).await?;
+        let (manifest, manifest_approved) = self.policy(&Hash::from(mapping.manifest)).await?;
+        let set = appraisal.reference_values.first().copied();
+        let set = set.ok_or_else(|| TraceError::Credential("its appraisal names no reference values".to_owned()))?;
+        let (references, references_approved) = self.references(&Hash::from(set)).await?;
+        found.reference_values = !references.0.values.is_empty();
+        found.policies = appraisal_approved && manifest_approved && references_approved;
+        for leaf in &references.0.provenance {
+            self.provenance(&Hash::from(*leaf), &mut found).await?;
+        }
+
+        let anchors = self.reader.anchors();
+        let simulated = anchors.and_then(|anchors| anchors.hardware_roots.iter().find(|root| root.simulated));
+        let simulated_root = simulated.map(|root| *root.sha256.as_bytes());
+        Ok(Trace {
+            identifier: issuance.identifier,
+            serial: HEXLOWER.encode(&issuance.serial.0),
+            tree_size: self.reader.checkpoint().size(),
+            cosigners: self.reader.cosigners().to_vec(),
+            found,
+            steps: std::mem::take(&mut self.steps),
+            materials: Materials {
+                appraisal,
+                mapping,
+                collateral,
+                appraisal_policy,
+                manifest,
+                references,
+                simulated_root,
+            },
+        })
+    }
+
+    async fn open(&mut self, leaf: &Hash, says: impl FnOnce(&AnyContent) -> String) -> Result<Opened, TraceError> {
+        let opened = self.reader.open(leaf).await?;
+        self.steps.push(Step {
+            index: opened.index,
+            kind: opened.content.kind().to_string(),
+            issuer: opened.statement.issuer().to_owned(),
+            issued_at: opened.statement.issued_at().map(clock::rfc3339),
+            leaf: opened.statement.leaf().to_hex(),
+            says: says(&opened.content),
+        });
+        Ok(opened)
+    }
+
+    async fn issuance(&mut self, statement: &Statement) -> Result<Issuance, TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::Issuance(issuance) => format!(
+                "{} credential for {}, valid {} to {}",
+                issuance.credential,
+                issuance.identifier,
+                clock::rfc3339(issuance.not_before),
+                clock::rfc3339(issuance.not_after),
+            ),
+            _ => String::new(),
+        };
+        let opened = self.open(&statement.leaf(), says).await?;
+        match opened.content {
+            AnyContent::Issuance(issuance) => Ok(issuance),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    async fn mapping(&mut self, leaf: &Hash) -> Result<Mapping, TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::Mapping(mapping) => mapping.explanation.clone(),
+            _ => String::new(),
+        };
+        let opened = self.open(leaf, says).await?;
+        match opened.content {
+            AnyContent::Mapping(mapping) => Ok(mapping),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    async fn appraisal(&mut self, leaf: &Hash) -> Result<Appraisal, TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::Appraisal(appraisal) => format!(
+                "{} by {} under {}",
+                appraisal.status, appraisal.verifier.build, appraisal.policy_id
+            ),
+            _ => String::new(),
+        };
+        let opened = self.open(leaf, says).await?;
+        match opened.content {
+            AnyContent::Appraisal(appraisal) => Ok(appraisal),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    async fn collateral(&mut self, leaf: &Hash) -> Result<Collateral, TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::Collateral(collateral) => {
+                format!("{} items for {}", collateral.items.len(), collateral.platform)
+            }
+            _ => String::new(),
+        };
+        let opened = self.open(leaf, says).await?;
+        match opened.content {
+            AnyContent::Collateral(collateral) => Ok(collateral),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    /// An activation, the statement that it activates, and its approvals.
+    async fn activated(&mut self, leaf: &Hash) -> Result<(Opened, bool), TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::Activation(activation) => {
+                format!("{} `{}` comes into force", activation.policy_type.as_str(), activation.name)
+            }
+            _ => String::new(),
+        };
+        let opened = self.open(leaf, says).await?;
+        let activation: Activation = match opened.content {
+            AnyContent::Activation(activation) => activation,
+            other => return Err(unexpected(opened.index, &other)),
+        };
+        let mut approved = false;
+        for approval in &activation.approvals {
+            let says = |_: &AnyContent| format!("consents to `{}`", activation.name);
+            let opened = self.open(&Hash::from(*approval), says).await?;
+            match opened.content {
+                AnyContent::Approval(approval) if approval.policy == activation.policy => approved = true,
+                other => return Err(unexpected(opened.index, &other)),
+            }
+        }
+        let says = |content: &AnyContent| match content {
+            AnyContent::Policy(policy) => {
+                format!("{} policy `{}`, {} octets", policy.policy_type.as_str(), policy.name, policy.body.0.len())
+            }
+            AnyContent::ReferenceValues(values) => format!(
+                "{} for `{}`",
+                values.values.iter().map(|value| value.name.as_str()).collect::<Vec<_>>().join(", "),
+                values.workload
+            ),
+            _ => String::new(),
+        };
+        Ok((self.open(&Hash::from(activation.policy), says).await?, approved))
+    }
+
+    async fn policy(&mut self, activation: &Hash) -> Result<(Vec<u8>, bool), TraceError> {
+        let (opened, approved) = self.activated(activation).await?;
+        match opened.content {
+            AnyContent::Policy(policy) => Ok((policy.body.0, approved)),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    async fn references(&mut self, activation: &Hash) -> Result<((ReferenceValues, Hash), bool), TraceError> {
+        let (opened, approved) = self.activated(activation).await?;
+        match opened.content {
+            AnyContent::ReferenceValues(values) => Ok(((values, opened.statement.leaf()), approved)),
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+
+    async fn provenance(&mut self, leaf: &Hash, found: &mut Traced) -> Result<(), TraceError> {
+        let says = |content: &AnyContent| match content {
+            AnyContent::WorkloadProvenance(document) => format!(
+                "{} of `{}`: {}, {} octets",
+                document.provenance_type.as_str(),
+                document.workload,
+                document.media_type,
+                document.body.0.len()
+            ),
+            _ => String::new(),
+        };
+        let opened = self.open(leaf, says).await?;
+        match opened.content {
+            AnyContent::WorkloadProvenance(document) => {
+                found.sbom |= document.provenance_type == ProvenanceType::Sbom;
+                found.build |= document.provenance_type == ProvenanceType::Build;
+                Ok(())
+            }
+            other => Err(unexpected(opened.index, &other)),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! An auditor's source over the network.
+
+use data_encoding::BASE64URL_NOPAD;
+use treering_provenance::bytes::Fixed;
+use treering_provenance::grant::WrappedKek;
+use treering_tlog::hash::Hash;
+
+use crate::audit::{Source, SourceError};
+use crate::vault::{Delivery, GrantId};
+use crate::wire::{GrantKeys, GrantMessage, Grants, LeafResponse, PathResponse};
+
+use super::{Client, ClientError};
+
+/// The service, as a source.
+pub struct RemoteSource(pub Client);
+
+impl From<ClientError> for SourceError {
+    fn from(error: ClientError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn name(leaf: &Hash) -> String {
+    BASE64URL_NOPAD.encode(leaf.as_bytes())
+}
+
+impl Source for RemoteSource {
+    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
+        Ok(self.0.get("/checkpoint").await?.body)
+    }
+
+    async fn entry(&self, index: u64) -> Result<Vec<u8>, SourceError> {
+        Ok(self.0.get(&format!("/v1/statements/{index}")).await?.body)
+    }
+
+    async fn index_of(&self, leaf: &Hash) -> Result<u64, SourceError> {
+        let answer: LeafResponse = self.0.get_json(&format!("/v1/leaves/{}", name(leaf))).await?;
+        Ok(answer.index)
+    }
+
+    async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError> {
+        let answer: PathResponse = self.0.get_json(&format!("/v1/inclusion?index={index}&size={size}")).await?;
+        Ok(answer.path.into_iter().map(Hash::from).collect())
+    }
+
+    async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
+        match self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await {
+            Ok(answer) => Ok(Some(answer.body)),
+            Err(ClientError::Refused { status, .. }) if status == axum::http::StatusCode::NOT_FOUND => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn grants(&self, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, SourceError> {
+        let answer: Grants = self.0.get_json(&format!("/v1/grants/by-key/{}", Fixed(*thumbprint))).await?;
+        let delivery = |grant: GrantMessage| {
+            (*grant.grant.as_bytes(), Delivery { grantee: grant.grantee, message: grant.message })
+        };
+        Ok(answer.grants.into_iter().map(delivery).collect())
+    }
+
+    async fn granted(&self, grant: &GrantId) -> Result<Vec<WrappedKek>, SourceError> {
+        let answer: GrantKeys = self.0.get_json(&format!("/v1/grants/{}/keys", Fixed(*grant))).await?;
+        Ok(answer.keys)
+    }
+}

@@ -1,0 +1,136 @@
+//! What is in force: the log is asked, by registers that move in the very commit of an activation.
+
+use data_encoding::HEXLOWER;
+use treering_log::RegisterName;
+use treering_provenance::content::{self, AnyContent, PolicyType};
+use treering_tlog::hash::Hash;
+
+use crate::ident::WorkloadIdentifier;
+use crate::ledger::{Index, Ledger, LedgerError};
+use crate::mapper::Manifest;
+use crate::verifier::{AppraisalPolicy, ReferenceValue, ReferenceValues};
+
+/// Something that is in force.
+#[derive(Debug, Clone)]
+pub struct InForce<T> {
+    /// What it says.
+    pub value: T,
+    /// The leaf hash of its activation: what decisions name, since it leads to the policy and to who approved it.
+    pub activation: Hash,
+}
+
+/// The register that every activation moves.
+pub fn head_register() -> RegisterName {
+    name("governance".to_owned())
+}
+
+/// The index of the last activation.
+pub fn head(ledger: &Ledger) -> Result<Option<u64>, LedgerError> {
+    ledger.register(&head_register())
+}
+
+/// The register of one policy: a keyed hash, since names name workloads.
+pub(super) fn policy_register(ledger: &Ledger, kind: PolicyType, policy: &str) -> RegisterName {
+    let key = ledger.index_key(Index::Policy, format!("{}\0{policy}", kind.as_str()).as_bytes());
+    name(format!("policy/{}", HEXLOWER.encode(&key)))
+}
+
+fn name(text: String) -> RegisterName {
+    #[expect(clippy::expect_used, reason = "both callers give short printable ASCII")]
+    RegisterName::new(text).expect("a register name")
+}
+
+/// The appraisal policy of this name.
+pub fn appraisal_policy(ledger: &Ledger, name: &str) -> Result<Option<InForce<AppraisalPolicy>>, LedgerError> {
+    policy(ledger, PolicyType::Appraisal, name, |bytes| {
+        AppraisalPolicy::parse(bytes).map_err(|error| error.to_string())
+    })
+}
+
+/// The mapping manifest of this workload.
+pub fn mapping_manifest(
+    ledger: &Ledger,
+    workload: &WorkloadIdentifier,
+) -> Result<Option<InForce<Manifest>>, LedgerError> {
+    policy(ledger, PolicyType::Mapping, workload.as_str(), |bytes| {
+        Manifest::parse(bytes).map_err(|error| error.to_string())
+    })
+}
+
+/// The reference values of this name.
+pub fn reference_values(ledger: &Ledger, name: &str) -> Result<Option<InForce<ReferenceValues>>, LedgerError> {
+    let Some(found) = activated(ledger, PolicyType::ReferenceValues, name)? else { return Ok(None) };
+    match &found.content {
+        AnyContent::ReferenceValues(stated) => {
+            let value = appraisal_references(stated, &found.leaf).map_err(|reason| found.bad(reason))?;
+            Ok(Some(InForce { value, activation: found.activation }))
+        }
+        _ => Err(found.wrong_kind()),
+    }
+}
+
+/// Reference values as the verifier takes them.
+pub fn appraisal_references(stated: &content::ReferenceValues, leaf: &Hash) -> Result<ReferenceValues, String> {
+    let values = stated.values.iter().filter_map(|value| {
+        Some(ReferenceValue {
+            name: value.name.clone(),
+            measurement: value.measurement.0.as_slice().try_into().ok()?,
+            source: leaf.to_bytes(),
+        })
+    });
+    ReferenceValues::new(values.collect()).map_err(|error| error.to_string())
+}
+
+fn policy<T>(
+    ledger: &Ledger,
+    kind: PolicyType,
+    name: &str,
+    parse: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<Option<InForce<T>>, LedgerError> {
+    let Some(found) = activated(ledger, kind, name)? else { return Ok(None) };
+    match &found.content {
+        AnyContent::Policy(policy) => {
+            // It parsed when it was registered; a newer program that no longer takes it must say so.
+            let value = parse(&policy.body.0).map_err(|reason| found.bad(reason))?;
+            Ok(Some(InForce { value, activation: found.activation }))
+        }
+        _ => Err(found.wrong_kind()),
+    }
+}
+
+/// A statement that is in force.
+pub(super) struct Activated {
+    index: u64,
+    activation: Hash,
+    /// The leaf hash of the statement.
+    pub(super) leaf: Hash,
+    content: AnyContent,
+}
+
+impl Activated {
+    fn bad(&self, reason: String) -> LedgerError {
+        LedgerError::Content { index: self.index, reason }
+    }
+
+    fn wrong_kind(&self) -> LedgerError {
+        self.bad(format!("activates content of kind {}", self.content.kind()))
+    }
+}
+
+/// The statement that is in force under this name.
+pub(super) fn activated(
+    ledger: &Ledger,
+    kind: PolicyType,
+    name: &str,
+) -> Result<Option<Activated>, LedgerError> {
+    let Some(index) = ledger.register(&policy_register(ledger, kind, name))? else { return Ok(None) };
+    let bad = |reason: &str| LedgerError::Content { index, reason: reason.to_owned() };
+    let read = ledger.read(index)?;
+    let AnyContent::Activation(activation) = read.content()? else {
+        return Err(bad("is not the activation that its register says"));
+    };
+    let leaf = Hash::from(activation.policy);
+    let policy = ledger.find(&leaf)?.ok_or_else(|| bad("activates what is not in the log"))?;
+    let content = ledger.read(policy)?.content()?;
+    Ok(Some(Activated { index, activation: read.statement.leaf(), leaf, content }))
+}

@@ -1,0 +1,137 @@
+//! What auditors and monitors read. Entries, places and proofs are public; content is for auditors, sealed as it is:
+//! who has no grant can do nothing with it.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+use treering_provenance::bytes::{Fixed, Leaf};
+use treering_tlog::hash::Hash;
+
+use crate::vault;
+use crate::wire::{GrantKeys, GrantMessage, Grants, LeafResponse, PathResponse};
+
+use super::Service;
+use super::access::Auditor;
+use super::problem::Problem;
+
+fn octets<const N: usize>(text: &str) -> Result<[u8; N], Problem> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
+    let bytes = bytes.and_then(|bytes| <[u8; N]>::try_from(bytes).ok());
+    bytes.ok_or_else(|| Problem::malformed(format!("`{text}` is not {N} octets in unpadded base64url")))
+}
+
+/// A name of `N` octets in the path.
+pub(super) fn name<const N: usize>(path: Result<Path<String>, PathRejection>) -> Result<[u8; N], Problem> {
+    let Path(text) = path.map_err(|error| Problem::malformed(error.body_text()))?;
+    octets(&text)
+}
+
+fn cose(bytes: Vec<u8>) -> Response {
+    let mut response = bytes.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/cose"));
+    response
+}
+
+/// `GET /v1/leaves/{leaf}`.
+pub(super) async fn leaf(
+    State(service): State<Service>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<LeafResponse>, Problem> {
+    let leaf = Hash::from_bytes(name::<32>(path)?);
+    let index = service.ledger.find(&leaf)?.ok_or_else(|| Problem::not_found("no entry has this leaf hash"))?;
+    Ok(Json(LeafResponse { index }))
+}
+
+/// `GET /v1/leaves/{leaf}/content`: the sealed content (auditors).
+pub(super) async fn content(
+    State(service): State<Service>,
+    Auditor(client): Auditor,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let leaf = Hash::from_bytes(name::<32>(path)?);
+    let found = service.ledger.log().content(&leaf).map_err(|error| Problem::internal(&error))?;
+    tracing::info!(client = client.name, leaf = leaf.to_hex(), "sealed content read");
+    found.map(cose).ok_or_else(|| Problem::not_found("no content is kept for this leaf hash"))
+}
+
+/// `GET /v1/statements/{index}`: the entry.
+pub(super) async fn statement(
+    State(service): State<Service>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(index) = path.map_err(|error| Problem::malformed(error.body_text()))?;
+    let found = service.ledger.log().entry(index).map_err(|error| Problem::internal(&error))?;
+    found.map(cose).ok_or_else(|| Problem::not_found(format!("the log has no entry {index}")))
+}
+
+/// The query of [`inclusion`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InclusionQuery {
+    index: u64,
+    size: u64,
+}
+
+/// `GET /v1/inclusion?index=&size=`: the path of an entry (RFC 9162, 2.1.3).
+pub(super) async fn inclusion(
+    State(service): State<Service>,
+    query: Result<Query<InclusionQuery>, QueryRejection>,
+) -> Result<Json<PathResponse>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let path = service.ledger.log().inclusion(query.index, query.size);
+    Ok(Json(response(path.map_err(|error| Problem::not_found(error.to_string()))?)))
+}
+
+/// The query of [`consistency`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConsistencyQuery {
+    from: u64,
+    to: u64,
+}
+
+/// `GET /v1/consistency?from=&to=`: the proof that one tree is the beginning of another (RFC 9162, 2.1.4).
+pub(super) async fn consistency(
+    State(service): State<Service>,
+    query: Result<Query<ConsistencyQuery>, QueryRejection>,
+) -> Result<Json<PathResponse>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let path = service.ledger.log().consistency(query.from, query.to);
+    Ok(Json(response(path.map_err(|error| Problem::not_found(error.to_string()))?)))
+}
+
+fn response(path: Vec<Hash>) -> PathResponse {
+    PathResponse { path: path.into_iter().map(Leaf::from).collect() }
+}
+
+/// `GET /v1/grants/by-key/{thumbprint}`: the grants to a key (auditors).
+pub(super) async fn grants(
+    State(service): State<Service>,
+    Auditor(_): Auditor,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Grants>, Problem> {
+    let thumbprint = name::<32>(path)?;
+    let found = vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))?;
+    let grants = found.into_iter().map(|(grant, delivery)| GrantMessage {
+        grant: Fixed(grant),
+        grantee: delivery.grantee,
+        message: delivery.message,
+    });
+    Ok(Json(Grants { grants: grants.collect() }))
+}
+
+/// `GET /v1/grants/{grant}/keys`: the key-encryption keys of a grant, wrapped (auditors).
+pub(super) async fn granted(
+    State(service): State<Service>,
+    Auditor(client): Auditor,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<GrantKeys>, Problem> {
+    let grant = name::<16>(path)?;
+    let found = vault::granted(service.ledger.log(), &grant).map_err(|error| Problem::internal(&error))?;
+    tracing::info!(client = client.name, keys = found.len(), "granted keys read");
+    Ok(Json(GrantKeys { keys: found }))
+}

@@ -1,0 +1,104 @@
+//! SCRAPI (draft-ietf-scitt-scrapi-11): its four resources, and nothing else. The draft moves: this file, with
+//! `ConciseProblem`, is the only one that knows it.
+//!
+//! All errors of these resources are CBOR (RFC 9290), those of the router too.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use data_encoding::BASE64URL_NOPAD;
+
+use super::Service;
+use super::problem::ConciseProblem;
+
+const COSE: &str = "application/cose";
+const CBOR: &str = "application/cbor";
+/// Keys change when they are rotated: rarely.
+const KEYS_CACHE: &str = "public, max-age=3600";
+
+/// The routes, with an error of their own kind for what they do not have.
+pub(super) fn routes(service: &Service) -> Router<Service> {
+    let limit = service.registrar.max_statement_bytes();
+    Router::new()
+        .route("/entries", post(register).layer(DefaultBodyLimit::disable()))
+        .route("/entries/{id}", get(resolve))
+        .route("/.well-known/scitt-keys", get(keys))
+        .route("/.well-known/scitt-keys/{kid}", get(key))
+        .method_not_allowed_fallback(no_method)
+        // Large enough to say that a statement is too large in SCRAPI's own way.
+        .layer(DefaultBodyLimit::max(limit.saturating_mul(2)))
+}
+
+async fn no_method() -> ConciseProblem {
+    ConciseProblem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "SCRAPI has no such method here")
+}
+
+/// `POST /entries` (section 2.3): registers a Signed Statement. The answer comes when the statement is durable and
+/// integrated, so it is always 201 with the receipt, and its Location is that of `GET /entries/{id}` for ever.
+async fn register(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Response, ConciseProblem> {
+    let malformed = |detail: String| ConciseProblem::new(StatusCode::BAD_REQUEST, "Malformed request", detail);
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    if !matches!(media_type.split(';').next().map(str::trim), Some(COSE | "application/scitt-statement+cose")) {
+        return Err(malformed(format!("Content-Type is `{media_type}`, want `{COSE}`")));
+    }
+    let body = body.map_err(|error| malformed(error.body_text()))?;
+    let logged = service.registrar.register(&body, service.clock.now()).await?;
+    let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
+    let place = logged.only().map_err(registration)?;
+    let receipt = service.ledger.committed_receipt(place.index).map_err(registration)?;
+    Ok(receipt_answer(StatusCode::CREATED, &place.entry_id, receipt))
+}
+
+/// `GET /entries/{id}` (section 2.4): a fresh receipt for the same place.
+async fn resolve(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, ConciseProblem> {
+    let bytes = BASE64URL_NOPAD.decode(id.as_bytes()).ok();
+    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+    let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
+    let index = match bytes {
+        Some(entry) => service.ledger.find_entry(&entry).map_err(registration)?,
+        None => None,
+    };
+    let index = index.ok_or_else(ConciseProblem::no_entry)?;
+    let receipt = service.ledger.committed_receipt(index).map_err(registration)?;
+    Ok(receipt_answer(StatusCode::OK, &id, receipt))
+}
+
+fn receipt_answer(status: StatusCode, id: &str, receipt: Vec<u8>) -> Response {
+    let mut response = (status, receipt).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(COSE));
+    // The id is base64url: always a header value.
+    if let Ok(location) = HeaderValue::from_str(&format!("/entries/{id}")) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// `GET /.well-known/scitt-keys` (section 2.1): the COSE Key Set of receipts.
+async fn keys(State(service): State<Service>) -> Result<Response, ConciseProblem> {
+    let set = service.receipt_keys.to_bytes().map_err(|_| ConciseProblem::no_key())?;
+    Ok(cbor_answer(set))
+}
+
+/// `GET /.well-known/scitt-keys/{kid}` (section 2.2). Our kids are thumbprints of 32 octets, which are not URL-safe as
+/// they are, so only their base64url form can come.
+async fn key(State(service): State<Service>, Path(kid): Path<String>) -> Result<Response, ConciseProblem> {
+    let kid = BASE64URL_NOPAD.decode(kid.as_bytes()).map_err(|_| ConciseProblem::no_key())?;
+    let key = service.receipt_keys.find(&kid).ok_or_else(ConciseProblem::no_key)?;
+    let bytes = treering_provenance::strict::encode(&key.to_published_key()).map_err(|_| ConciseProblem::no_key())?;
+    Ok(cbor_answer(bytes))
+}
+
+fn cbor_answer(bytes: Vec<u8>) -> Response {
+    let mut response = bytes.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CBOR));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(KEYS_CACHE));
+    response
+}
