@@ -1,1 +1,154 @@
-fn main() {}
+//! `treering-witness`: makes a witness's key and state, shows its public key, runs it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Parser, Subcommand};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use treering_witness::{
+    clock,
+    config::Config,
+    http, key,
+    service::Witness,
+    store::{StateDir, StoreError},
+};
+
+/// A witness of transparency logs (C2SP tlog-witness).
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key (DIR/witness.key) and an empty state directory (DIR/state), and print the verifier key.
+    Init {
+        /// Folder to make them in.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Name of the witness: a schema-less URL, such as witness.example/w1.
+        #[arg(long)]
+        name: String,
+    },
+    /// Cosign checkpoints of the configured logs until SIGTERM or SIGINT.
+    Serve {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// When ready, print one line of JSON to stdout: {"listening":"...","vkey":"..."}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the verifier key.
+    Vkey {
+        /// Configuration file.
+        #[arg(long, required_unless_present = "key", conflicts_with = "key")]
+        config: Option<PathBuf>,
+        /// Key file.
+        #[arg(long)]
+        key: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Args::parse().command {
+        Command::Init { dir, name } => init(&dir, &name),
+        Command::Serve { config, json } => serve(&config, json),
+        Command::Vkey { config, key } => vkey(config.as_deref(), key),
+    }
+}
+
+fn init(dir: &Path, name: &str) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let key_file = dir.join("witness.key");
+    let signer = key::create(&key_file, name)
+        .map_err(|error| anyhow!("{error}\na witness is made once; to make another, name another folder"))?;
+    StateDir::create(&dir.join("state"), signer.verifier())?;
+    print(&signer.verifier().to_string())
+}
+
+fn vkey(config: Option<&Path>, key_file: Option<PathBuf>) -> Result<()> {
+    let key_file = match (config, key_file) {
+        (Some(config), _) => Config::read(config)?.key_file,
+        (None, Some(key_file)) => key_file,
+        (None, None) => bail!("name a configuration or a key file"),
+    };
+    print(&key::load(&key_file)?.verifier().to_string())
+}
+
+fn serve(path: &Path, json: bool) -> Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let config = Config::read(path)?;
+    let witness = Arc::new(open(&config)?);
+    let metrics = PrometheusBuilder::new().install_recorder().context("cannot install metrics")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; is another process there?", config.listen))?;
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let listening = listener.local_addr()?;
+        let vkey = witness.verifier().to_string();
+        tracing::info!(%listening, vkey, "ready");
+        if json {
+            print(&serde_json::json!({ "listening": listening.to_string(), "vkey": vkey }).to_string())?;
+        }
+        let stop = async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tracing::info!("stopping");
+        };
+        http::serve(listener, witness, config.limits, metrics, stop).await.context("the server failed")
+    });
+    // Requests that outlived the time to stop have been promised nothing; a write under way is atomic.
+    runtime.shutdown_background();
+    served
+}
+
+fn open(config: &Config) -> Result<Witness> {
+    let signer = key::load(&config.key_file).map_err(|error| {
+        anyhow!("{error}\nmake a key with `treering-witness init`; if none but you could read this one, chmod 600 it")
+    })?;
+    if signer.name() != config.name {
+        bail!("key file {} is of {:?}, want {:?}", config.key_file.display(), signer.name(), config.name);
+    }
+    let dir = StateDir::open(&config.state_dir, signer.verifier()).map_err(|error| advise(&error))?;
+    Witness::open(signer, dir, config.logs()?, clock::system()).map_err(|error| advise(&error))
+}
+
+/// Adds what to do.
+fn advise(error: &StoreError) -> anyhow::Error {
+    let advice = match error {
+        StoreError::Corrupt { .. } => {
+            "the witness does not start: it no longer knows what it has cosigned. Do not restore an old copy; \
+             retire this witness and make a new one"
+        }
+        StoreError::NotByLog { .. } => {
+            "keep the log's old key configured, as a second [[log]] of the same origin, until a checkpoint under the new \
+             key has been cosigned"
+        }
+        StoreError::NoState { .. } => "is the volume mounted? A new one is made with `treering-witness init`",
+        StoreError::OtherWitness { .. } => {
+            "each key has a state directory of its own, made by `treering-witness init`"
+        }
+        StoreError::Locked { .. } => "stop the other process; two would cosign two histories",
+        _ => "check the permissions and the disk",
+    };
+    anyhow!("{error}\n{advice}")
+}
+
+/// One line on stdout, out before anything else happens.
+fn print(line: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The configuration file: TOML, unknown keys refused.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+use treering_tlog::note::{KeyError, KeyType, VerifierKey};
+
+/// The configuration of `treering-witness serve`; `docs/samples/witness.toml` is one.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the witness: that of its key. Written twice so that a wrong key file is noticed.
+    pub name: String,
+    /// The private key, as `treering-witness init` writes it. Relative to the configuration file.
+    pub key_file: PathBuf,
+    /// Where to listen. Plain HTTP: loopback, or behind a proxy that speaks TLS. Port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// The state directory that `treering-witness init` made. Relative to the configuration file.
+    pub state_dir: PathBuf,
+    /// The logs to watch.
+    #[serde(rename = "log", default)]
+    pub logs: Vec<LogConfig>,
+    /// Bounds on what clients may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// One key of one log. Two with the same origin are two keys of one log, for its key rotation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// The log's Ed25519 note key (type 0x01).
+    pub vkey: String,
+    /// The log's origin line, if it is not the name of its key.
+    pub origin: Option<String>,
+}
+
+/// Bounds on what clients may ask for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests that are read or worked on at once; one more is answered 503. Each holds at most one request body
+    /// (about 131 kB) and one of 512 threads.
+    pub concurrent_requests_max: usize,
+    /// Seconds that a client may take to send its request body.
+    pub body_timeout_s: u64,
+    /// Seconds that open requests have to finish after a stop signal.
+    pub shutdown_timeout_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrent_requests_max: 64, body_timeout_s: 10, shutdown_timeout_s: 10 }
+    }
+}
+
+impl Config {
+    /// Parses a configuration.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)?;
+        if !(1..=MAX_CONCURRENT).contains(&config.limits.concurrent_requests_max) {
+            return Err(ConfigError::Concurrency { actual: config.limits.concurrent_requests_max });
+        }
+        config.logs()?;
+        Ok(config)
+    }
+
+    /// Reads a configuration file; its relative paths are taken from the folder it is in.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.key_file = folder.join(&config.key_file);
+        config.state_dir = folder.join(&config.state_dir);
+        Ok(config)
+    }
+
+    /// The keys to trust, by origin.
+    pub fn logs(&self) -> Result<BTreeMap<String, Vec<VerifierKey>>, ConfigError> {
+        let mut logs: BTreeMap<String, Vec<VerifierKey>> = BTreeMap::new();
+        for log in &self.logs {
+            let key = VerifierKey::parse(&log.vkey)
+                .map_err(|source| ConfigError::Vkey { vkey: log.vkey.clone(), source })?;
+            if key.kind() != KeyType::Ed25519 {
+                let source = KeyError::WrongType { actual: key.kind(), wanted: KeyType::Ed25519 };
+                return Err(ConfigError::Vkey { vkey: log.vkey.clone(), source });
+            }
+            let origin = log.origin.clone().unwrap_or_else(|| key.name().to_owned());
+            let keys = logs.entry(origin).or_default();
+            if keys.contains(&key) {
+                return Err(ConfigError::Duplicate { vkey: log.vkey.clone() });
+            }
+            keys.push(key);
+        }
+        if logs.is_empty() { Err(ConfigError::NoLog) } else { Ok(logs) }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The bound on requests makes no sense.
+    #[error("concurrent_requests_max is {actual}, want 1 to {MAX_CONCURRENT}")]
+    Concurrency {
+        /// Value found.
+        actual: usize,
+    },
+    /// A key twice for one log.
+    #[error("log key {vkey} is there twice")]
+    Duplicate {
+        /// The key.
+        vkey: String,
+    },
+    /// No log to watch.
+    #[error("no [[log]] is configured, want at least one")]
+    NoLog,
+    /// The file cannot be read.
+    #[error("configuration file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The text is not such a configuration.
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+    /// A log's key is refused.
+    #[error("log key {vkey:?}: {source}")]
+    Vkey {
+        /// The text found.
+        vkey: String,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+}
+
+/// Tokio's threads for blocking work: more requests would only wait.
+const MAX_CONCURRENT: usize = 512;

@@ -1,0 +1,196 @@
+//! A log in memory, a witness in this process, and plain HTTP.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use treering_tlog::add_checkpoint::{AddCheckpoint, serialize_request};
+use treering_tlog::checkpoint::Checkpoint;
+use treering_tlog::consistency;
+use treering_tlog::cosignature::CosignSigner;
+use treering_tlog::hash::{Hash, leaf_hash};
+use treering_tlog::note::{Note, NoteSigner, VerifierKey};
+use treering_tlog::tree::{Frontier, NodeCoord, root_at};
+use treering_witness::clock::Clock;
+use treering_witness::config::Limits;
+use treering_witness::http;
+use treering_witness::service::Witness;
+use treering_witness::store::StateDir;
+
+pub(crate) const ORIGIN: &str = "log.example/1";
+pub(crate) const NOW: u64 = 1_767_139_200;
+
+/// The folder of vectors that others made, beside the workspace; absent it is skipped, which is an error on CI.
+pub(crate) fn vectors(under: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = root.join("../shared/vectors").join(under);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "vectors are absent on CI: {}",
+        folder.display()
+    );
+    eprintln!("skipped: no vectors at {}", folder.display());
+    None
+}
+
+/// A log that signs whatever it is asked to.
+pub(crate) struct TestLog {
+    pub(crate) signer: NoteSigner,
+    nodes: BTreeMap<NodeCoord, Hash>,
+}
+
+impl TestLog {
+    /// A log of `size` entries; another `salt` gives another history.
+    pub(crate) fn new(salt: u8, size: u64) -> Self {
+        Self::of_leaves((0..size).map(|i| leaf_hash(&[&[salt], i.to_be_bytes().as_slice()].concat())))
+    }
+
+    pub(crate) fn of_leaves(leaves: impl Iterator<Item = Hash>) -> Self {
+        let mut nodes = BTreeMap::new();
+        let mut tree = Frontier::new();
+        leaves.for_each(|leaf| {
+            tree.push_visit(leaf, |coord, hash| {
+                nodes.insert(coord, hash);
+            });
+        });
+        Self { signer: NoteSigner::from_seed(ORIGIN, &[1; 32]).unwrap(), nodes }
+    }
+
+    pub(crate) fn root(&self, size: u64) -> Hash {
+        root_at::<Infallible>(size, |coord| Ok(self.nodes[&coord])).unwrap()
+    }
+
+    pub(crate) fn proof(&self, old: u64, new: u64) -> Vec<Hash> {
+        consistency::prove::<Infallible>(old, new, |coord| Ok(self.nodes[&coord])).unwrap()
+    }
+
+    pub(crate) fn checkpoint(&self, size: u64) -> Checkpoint {
+        Checkpoint::new(ORIGIN, size, self.root(size)).unwrap()
+    }
+
+    pub(crate) fn note(&self, size: u64) -> Note {
+        self.sign(&self.checkpoint(size))
+    }
+
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Note {
+        let body = checkpoint.body();
+        let line = self.signer.sign(&body).unwrap();
+        Note::new(body, vec![line]).unwrap()
+    }
+
+    /// An honest request.
+    pub(crate) fn request(&self, old: u64, new: u64) -> Vec<u8> {
+        request(old, self.proof(old, new), &self.note(new))
+    }
+}
+
+pub(crate) fn request(old: u64, proof: Vec<Hash>, note: &Note) -> Vec<u8> {
+    serialize_request(&AddCheckpoint::new(old, proof, &note.to_bytes()).unwrap())
+}
+
+pub(crate) fn witness_signer() -> CosignSigner {
+    CosignSigner::from_seed("witness.example/w1", &[2; 32]).unwrap()
+}
+
+pub(crate) fn fixed_clock() -> Clock {
+    Arc::new(|| NOW)
+}
+
+/// Opens the witness of a state directory, which is made if it is not there.
+pub(crate) fn open_witness(state: &Path, clock: Clock) -> Witness {
+    let signer = witness_signer();
+    if !state.exists() {
+        StateDir::create(state, signer.verifier()).unwrap();
+    }
+    let dir = StateDir::open(state, signer.verifier()).unwrap();
+    Witness::open(signer, dir, log_keys(), clock).unwrap()
+}
+
+/// The configured logs: the test log alone.
+pub(crate) fn log_keys() -> BTreeMap<String, Vec<VerifierKey>> {
+    BTreeMap::from([(ORIGIN.to_owned(), vec![TestLog::new(0, 0).signer.verifier().clone()])])
+}
+
+/// A witness served over real HTTP in this process.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Served {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(fixed_clock(), Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(clock: Clock, limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let witness = Arc::new(open_witness(&folder.path().join("state"), clock));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let server = tokio::spawn(async move {
+            let stop = async move { stopped.await.unwrap_or(()) };
+            http::serve(listener, witness, limits, metrics, stop).await.unwrap();
+        });
+        Self { address, folder, stop, server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) async fn add(&self, body: impl Into<Bytes>) -> Answer {
+        call(self.address, "POST", "/add-checkpoint", body.into()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        call(self.address, "GET", path, Bytes::new()).await
+    }
+
+    /// Stops gracefully and gives the folder back.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(15), self.server).await.unwrap().unwrap();
+        self.folder
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: Bytes) -> Answer {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(format!("http://{address}{path}"))
+        .body(Full::new(body))
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let header = response.headers().get("content-type");
+    let content_type = header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Answer { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
+}
