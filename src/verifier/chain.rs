@@ -42,7 +42,7 @@ pub(super) struct Revocation {
 /// What the collateral is worth. Only [`verify`] makes one.
 #[derive(Debug)]
 pub(super) struct VerifiedVek {
-    /// The snapshot it rests on, completed.
+    /// The snapshot it rests on: the chain found and the CRLs, or all that was given where there is no chain.
     pub(super) collateral: Collateral,
     /// Its digest.
     pub(super) collateral_digest: [u8; 32],
@@ -95,6 +95,8 @@ pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
                 Ok(format!("{} < {} < {}", leaf.common_name(), issuer.common_name(), root.common_name()));
             verified.windows.extend([window(issuer), window(root)]);
             verified.root = pinned(root, issuer, roots);
+            verified.collateral = verified.collateral.only([leaf, issuer, root]);
+            verified.collateral_digest = verified.collateral.digest();
             let crls = verified.collateral.crls();
             verified.crls = crls.iter().map(|crl| revocation(crl, leaf, issuer, root)).collect();
         }
@@ -225,8 +227,9 @@ impl ChainCache {
             return Arc::clone(kept);
         }
         let verified = Arc::new(verify(collateral, &self.roots));
-        if verified.key.is_none() {
-            // What does not verify is not kept: a caller must not push good chains out with bad ones.
+        if verified.key.is_none() || verified.crls.iter().any(Result::is_err) {
+            // What does not verify is not kept: a caller must not push good chains out with bad ones, nor fill
+            // memory with a CRL of its own making.
             return verified;
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -146,6 +146,13 @@ impl Collateral {
         Self { certificates, crls: self.crls.clone() }
     }
 
+    /// The same CRLs with these certificates only: what a chain was found in need not be kept whole.
+    pub(super) fn only(&self, chain: [&Parsed; 3]) -> Self {
+        let mut certificates = chain.map(|one| one.der().to_vec()).to_vec();
+        certificates.sort();
+        Self { certificates, crls: self.crls.clone() }
+    }
+
     /// Deterministic CBOR: `["treering-collateral-v1", [certificate...], [CRL...]]`, each list sorted.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();

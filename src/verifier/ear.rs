@@ -244,7 +244,12 @@ struct WaiverClaim<'a> {
 
 /// Writes the result as JSON.
 pub(super) fn write(inputs: &Inputs<'_>) -> Vec<u8> {
-    let simulated = inputs.facts.is_some_and(|facts| facts.simulated);
+    let assurance = match inputs.facts {
+        Some(_) if inputs.vector.hardware == CRYPTO_FAILED => "none",
+        Some(facts) if facts.simulated => "simulated",
+        Some(_) => "hardware",
+        None => "none",
+    };
     let ear = Ear {
         eat_profile: PROFILE,
         iat: inputs.now,
@@ -257,7 +262,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Vec<u8> {
                 ear_appraisal_policy_ids: [&inputs.policy_id],
                 ear_attester_claims: inputs.facts.map(AttesterClaims::from),
                 ear_verifier_claims: VerifierClaims {
-                    assurance: if simulated { "simulated" } else { "hardware" },
+                    assurance,
                     evidence: ni_uri(&inputs.evidence),
                     collateral: ni_uri(&inputs.collateral),
                     reference_values: ni_uri(&inputs.references),

@@ -436,6 +436,9 @@ fn a_simulated_platform_is_accepted_only_where_it_is_pinned() {
             assert_eq!(appraised.chip_id(), Some(&platform.chip_id()));
             assert!(String::from_utf8_lossy(appraised.ear()).contains("\"assurance\":\"simulated\""));
             assert_refused(&under(HardwareRoots::amd()), "root");
+            assert!(
+                String::from_utf8_lossy(under(HardwareRoots::amd()).ear()).contains("\"assurance\":\"none\"")
+            );
             assert_refused(&under(HardwareRoots::with_simulated([0; 32])), "root");
         }
     }
@@ -689,6 +692,12 @@ fn the_same_inputs_give_the_same_octets() {
     assert_eq!(logged.digest(), *first.collateral_digest());
     assert_eq!(appraise(&report, &logged, recorded::INSTANT).ear(), first.ear());
     assert_ne!(appraise(&report, &logged, recorded::INSTANT + 1).ear(), first.ear());
+    // Certificates that no chain needs change nothing, and are not kept.
+    let more = logged.merged(certificates()).unwrap();
+    let more = Collateral::from_der(
+        more.certificates().iter().filter(|der| **der != MILAN.certificates()[2]).cloned(),
+    );
+    assert_eq!(appraise(&report, &more.unwrap(), recorded::INSTANT), first);
     // The cache changes nothing, full or not.
     let verifier = Verifier::with_capacity(roots(), 1);
     let policy = AppraisalPolicy::baseline();
