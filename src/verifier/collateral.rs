@@ -227,3 +227,50 @@ fn split_der(bytes: &[u8]) -> Vec<Vec<u8>> {
     }
     pieces
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Vec<Vec<u8>> {
+        roots::built_in().take(2).collect()
+    }
+
+    /// Logged appraisals name their collateral by the hash of these octets.
+    #[test]
+    fn the_canonical_octets_are_pinned() {
+        let empty = [&[0x83, 0x76][..], b"treering-collateral-v1", &[0x80, 0x80]].concat();
+        assert_eq!(Collateral::default().canonical_bytes(), empty);
+        let hex = data_encoding::HEXLOWER.encode(&Collateral::new(two(), vec![vec![1]]).unwrap().digest());
+        assert_eq!(hex, "b44eb31de97e8a657edbc112d5feaae203cc49701b5db38a5be055e6aebd0959");
+    }
+
+    #[test]
+    fn order_and_repetition_do_not_matter() {
+        let one = Collateral::from_der(two()).unwrap();
+        let mut other = [two(), two()].concat();
+        other.reverse();
+        assert_eq!(Collateral::from_der(other).unwrap(), one);
+        assert_eq!(Collateral::from_canonical_bytes(&one.canonical_bytes()).unwrap(), one);
+        assert_eq!(Collateral::read(one.to_pem().as_bytes()).unwrap(), one);
+        assert_eq!(Collateral::read(&two().concat()).unwrap(), one);
+    }
+
+    #[test]
+    fn other_encodings_and_too_much_are_refused() {
+        let one = Collateral::from_der(two()).unwrap();
+        let swapped =
+            Collateral { certificates: one.certificates.iter().rev().cloned().collect(), crls: vec![] };
+        Collateral::from_canonical_bytes(&swapped.canonical_bytes()).unwrap_err();
+        let longer = [one.canonical_bytes(), vec![0]].concat();
+        Collateral::from_canonical_bytes(&longer).unwrap_err();
+        let many = vec![two().remove(0); MAX_CERTIFICATES + 1];
+        assert!(matches!(Collateral::from_der(many), Err(CollateralError::Count { got: 33, .. })));
+        let crl = vec![0; MAX_CRL_BYTES + 1];
+        assert_eq!(
+            Collateral::new(vec![], vec![crl]).unwrap_err(),
+            CollateralError::CrlTooLarge(MAX_CRL_BYTES + 1)
+        );
+        Collateral::read(b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n").unwrap_err();
+    }
+}

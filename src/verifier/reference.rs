@@ -161,6 +161,14 @@ mod tests {
         assert_eq!(value.source, <[u8; 32]>::from(Sha256::digest(toml.as_bytes())));
     }
 
+    /// Logged appraisals name their reference values by this hash.
+    #[test]
+    fn the_digest_is_pinned() {
+        let value = ReferenceValue { name: "a".to_owned(), measurement: [1; 48], source: [2; 32] };
+        let hex = data_encoding::HEXLOWER.encode(&ReferenceValues::new(vec![value]).unwrap().digest());
+        assert_eq!(hex, "4790cd920db7bd416b43d02b4b27a8b541118c59da0a56c73079661dbd2d2f97");
+    }
+
     #[test]
     fn malformed_files_are_refused() {
         for text in

@@ -35,6 +35,12 @@ impl Generation {
         Self::ALL.into_iter().find(|generation| generation.name() == name)
     }
 
+    /// SHA-256 of its ARK in DER, as pinned.
+    pub fn root_fingerprint(self) -> [u8; 32] {
+        let found = AMD_ROOTS.iter().find(|(generation, _)| *generation == self);
+        found.map_or([0; 32], |(_, pin)| *pin)
+    }
+
     /// The ARK (root) and the ASK (the issuer of VCEKs) in PEM. The ASVK, which issues VLEKs, comes with the
     /// endorsements: it must chain to the same pinned root.
     const fn built_in(self) -> [&'static str; 2] {

@@ -352,14 +352,10 @@ fn every_flipped_bit_of_the_recorded_report_is_refused() {
 }
 
 #[test]
-fn every_flipped_bit_of_newer_real_reports_is_refused() {
+fn every_flipped_bit_of_a_newer_real_report_is_refused() {
     let Some(vectors) = vectors() else { return };
-    let newer = ["milan v3, VLEK", "milan v5, tacra enrollment"];
-    for (name, report, collateral, now) in real_cases(&vectors) {
-        if newer.contains(&name.as_str()) {
-            no_flipped_bit_is_accepted(&report, &collateral, now);
-        }
-    }
+    let (_, report, collateral, now) = tacra_cases(&vectors).remove(0);
+    no_flipped_bit_is_accepted(&report, &collateral, now);
 }
 
 // --- one thing wrong at a time ------------------------------------------------------------------------------------
@@ -713,6 +709,21 @@ fn the_same_inputs_give_the_same_octets() {
             assert_eq!(cached, fresh);
         }
     }
+}
+
+/// A logged appraisal is replayed and compared octet by octet. If this fails, every replay of an appraisal that this
+/// version of the program made fails too: the version of the crate, which is in the result, must change with it.
+#[test]
+fn the_octets_of_a_result_are_pinned() {
+    let (report, collateral) = recorded_parts();
+    let appraisal = appraise(&report, &collateral, recorded::INSTANT);
+    let text = String::from_utf8(appraisal.ear().to_vec()).unwrap();
+    let text = text.replace(concat!("treering ", env!("CARGO_PKG_VERSION")), "treering 0");
+    let digest = verifier::fingerprint(text.as_bytes());
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&digest),
+        "47a070b0fb0e533eb6fe121290c1cde4ca6237325db36966086b88d3bf500916"
+    );
 }
 
 #[test]
