@@ -31,6 +31,13 @@ pub struct SimulatedTcb {
     pub microcode: u8,
 }
 
+/// As an ordinary Milan of 2026.
+impl Default for SimulatedTcb {
+    fn default() -> Self {
+        Processor::Milan.ordinary_tcb()
+    }
+}
+
 /// Serial numbers as AMD has them: the root's, its first issuer's; every VCEK has 0.
 const ROOT_SERIAL: [u8; 3] = [1, 0, 0];
 pub(super) const ISSUER_SERIAL: [u8; 3] = [1, 0, 1];
