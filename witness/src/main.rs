@@ -71,7 +71,11 @@ fn init(dir: &Path, name: &str) -> Result<()> {
     let key_file = dir.join("witness.key");
     let signer = key::create(&key_file, name)
         .map_err(|error| anyhow!("{error}\na witness is made once; to make another, name another folder"))?;
-    StateDir::create(&dir.join("state"), signer.verifier())?;
+    if let Err(error) = StateDir::create(&dir.join("state"), signer.verifier()) {
+        // Nobody has seen the key yet: without its state it is of no use.
+        std::fs::remove_file(&key_file)?;
+        bail!("{error}\na witness is made once; to make another, name another folder");
+    }
     print(&signer.verifier().to_string())
 }
 

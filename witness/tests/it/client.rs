@@ -1,9 +1,12 @@
 //! The client against a real witness, and against servers that misbehave.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{self, pki_types::PrivateKeyDer};
 use treering_tlog::note::Note;
 use treering_witness::client::{CallError, WitnessClient};
 
@@ -110,4 +113,43 @@ async fn misbehaving_witnesses_are_bounded() {
     let redirect = answer("307 Temporary Redirect", "text/plain", &[b'y'; 5_000]);
     let refused = ask(&impostor(redirect).await).await;
     assert!(matches!(refused, Err(CallError::Refused { status: 307, body }) if body.len() == 300));
+}
+
+/// A proxy that speaks TLS before the witness, as operators run it.
+async fn tls_proxy(served: &Served) -> (u16, rustls::RootCertStore) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, behind) = (listener.local_addr().unwrap().port(), served.address);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut front) = acceptor.accept(stream).await else { continue };
+            let mut back = TcpStream::connect(behind).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut front, &mut back).await });
+        }
+    });
+    (port, roots)
+}
+
+#[tokio::test]
+async fn https_is_spoken_with_the_callers_trust_only() {
+    let served = Served::start().await;
+    let (port, roots) = tls_proxy(&served).await;
+    let log = TestLog::new(0, 3);
+    let client = |roots: rustls::RootCertStore| {
+        let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        WitnessClient::new(&format!("https://localhost:{port}"), Some(Arc::new(tls)), TIMEOUT).unwrap()
+    };
+    let trusting = client(roots);
+    assert_eq!(trusting.add_checkpoint(0, &[], &log.note(3).to_bytes()).await.unwrap().len(), 1);
+    assert!(trusting.latest(ORIGIN).await.unwrap().is_some());
+    let doubting = client(rustls::RootCertStore::empty()).latest(ORIGIN).await;
+    assert!(matches!(doubting, Err(CallError::Unreachable { what }) if what.contains("certificate")));
 }

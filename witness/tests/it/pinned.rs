@@ -13,7 +13,7 @@ use treering_witness::key::{self, KeyFileError};
 use treering_witness::service::Witness;
 use treering_witness::store::{State, StateDir, StateError, StoreError, origin_hash};
 
-use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, log_keys, open_witness, witness_signer};
+use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, log_keys, open_dir, open_witness, witness_signer};
 
 /// The state file of a log at size 3, cosigned at [`NOW`] with the test keys.
 const STATE: &str = "treering-witness-state v1
@@ -76,7 +76,7 @@ fn every_flipped_bit_of_a_state_file_is_noticed() {
 
 fn opens(folder: &Path) -> bool {
     let signer = witness_signer();
-    let dir = StateDir::open(&folder.join("state"), signer.verifier()).unwrap();
+    let dir = open_dir(&folder.join("state"), signer.verifier()).unwrap();
     Witness::open(signer, dir, log_keys(), fixed_clock()).is_ok()
 }
 
@@ -86,7 +86,7 @@ fn a_state_that_no_configured_key_of_the_log_signed_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     state_of_size_3(folder.path());
     let open = |keys| {
-        let dir = StateDir::open(&folder.path().join("state"), witness_signer().verifier()).unwrap();
+        let dir = open_dir(&folder.path().join("state"), witness_signer().verifier()).unwrap();
         Witness::open(witness_signer(), dir, BTreeMap::from([(ORIGIN.to_owned(), keys)]), fixed_clock())
     };
     let old = TestLog::new(0, 0).signer.verifier().clone();
@@ -101,7 +101,7 @@ fn a_corrupt_state_file_stops_the_start() {
     let bytes = state_of_size_3(folder.path());
     let own = witness_signer();
     let load = || {
-        let dir = StateDir::open(&folder.path().join("state"), own.verifier()).unwrap();
+        let dir = open_dir(&folder.path().join("state"), own.verifier()).unwrap();
         dir.load(own.verifier())
     };
     assert_eq!(load().unwrap().len(), 1);
@@ -133,12 +133,12 @@ fn a_state_directory_has_one_witness_and_one_process() {
     assert!(matches!(StateDir::open(&state, own.verifier()), Err(StoreError::NoState { .. })));
     StateDir::create(&state, own.verifier()).unwrap();
     assert!(matches!(StateDir::create(&state, own.verifier()), Err(StoreError::Io { .. })));
-    let held = StateDir::open(&state, own.verifier()).unwrap();
+    let held = open_dir(&state, own.verifier()).unwrap();
     assert!(matches!(StateDir::open(&state, own.verifier()), Err(StoreError::Locked { .. })));
     drop(held);
     let other = CosignSigner::from_seed("witness.example/w1", &[3; 32]).unwrap();
-    assert!(matches!(StateDir::open(&state, other.verifier()), Err(StoreError::OtherWitness { .. })));
-    assert!(StateDir::open(&state, own.verifier()).is_ok());
+    assert!(matches!(open_dir(&state, other.verifier()), Err(StoreError::OtherWitness { .. })));
+    assert!(open_dir(&state, own.verifier()).is_ok());
 }
 
 #[test]

@@ -226,6 +226,10 @@ fn init_and_vkey_agree_and_nothing_is_made_twice() {
     let again = run(&["init", "--dir", folder.path().to_str().unwrap(), "--name", NAME]);
     assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0));
     assert_eq!(run(&["vkey"]).status.code(), Some(2), "usage");
+    // A state without its key is not taken over, and no key is left behind.
+    std::fs::remove_file(&key_file).unwrap();
+    let again = run(&["init", "--dir", folder.path().to_str().unwrap(), "--name", NAME]);
+    assert_eq!((again.status.code(), key_file.exists()), (Some(1), false));
 }
 
 /// Each start that must not happen, with the word that says why.

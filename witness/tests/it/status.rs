@@ -235,6 +235,18 @@ async fn too_many_open_requests_are_503() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_finishes_does_not_hold_up_the_stop() {
+    let limits = Limits { body_timeout_s: 600, shutdown_timeout_s: 1, ..Limits::default() };
+    let served = Served::start_with(fixed_clock(), limits).await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(b"POST /add-checkpoint HTTP/1.1\r\nhost: w\r\ncontent-length: 100\r\n\r\nold 0\n")
+        .await
+        .unwrap();
+    assert_eq!(served.add(TestLog::new(0, 1).request(0, 1)).await.status, 200);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_write_that_fails_is_500_and_stops_this_log() {
     let served = Served::start().await;
     let log = TestLog::new(0, 9);

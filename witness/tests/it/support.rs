@@ -27,7 +27,7 @@ use treering_witness::clock::Clock;
 use treering_witness::config::Limits;
 use treering_witness::http;
 use treering_witness::service::Witness;
-use treering_witness::store::StateDir;
+use treering_witness::store::{StateDir, StoreError};
 
 pub(crate) const ORIGIN: &str = "log.example/1";
 pub(crate) const NOW: u64 = 1_767_139_200;
@@ -117,8 +117,22 @@ pub(crate) fn open_witness(state: &Path, clock: Clock) -> Witness {
     if !state.exists() {
         StateDir::create(state, signer.verifier()).unwrap();
     }
-    let dir = StateDir::open(state, signer.verifier()).unwrap();
+    let dir = open_dir(state, signer.verifier()).unwrap();
     Witness::open(signer, dir, log_keys(), clock).unwrap()
+}
+
+/// Opens a state directory that nobody else should hold.
+///
+/// A child process that another test is just spawning holds every open file of this one, locks included, until it runs
+/// its own program: so a lock that was let go may be seen held for a moment.
+pub(crate) fn open_dir(state: &Path, own: &VerifierKey) -> Result<StateDir, StoreError> {
+    for _ in 0..1_000 {
+        match StateDir::open(state, own) {
+            Err(StoreError::Locked { .. }) => std::thread::sleep(Duration::from_millis(2)),
+            opened => return opened,
+        }
+    }
+    StateDir::open(state, own)
 }
 
 /// The configured logs: the test log alone.
