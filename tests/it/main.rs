@@ -3,3 +3,4 @@
 
 mod appraise;
 mod layering;
+mod packaging;
