@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -58,11 +59,22 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    match Args::parse().command {
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
         Command::Init { dir, name } => init(&dir, &name),
         Command::Serve { config, json } => serve(&config, json),
         Command::Vkey { config, key } => vkey(config.as_deref(), key),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What, then what to do; a backtrace helps no operator, whatever RUST_BACKTRACE says.
+            #[expect(clippy::print_stderr, reason = "the last word of a command goes to its user")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
     }
 }
 
