@@ -108,7 +108,7 @@ impl Algorithm {
     }
 }
 
-/// A COSE_Sign1, tag 18, parsed from deterministic bytes. Nothing is verified yet.
+/// A COSE_Sign1, tag 18, parsed from bytes that can be read in one way only. Nothing is verified yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sign1 {
     inner: CoseSign1,
@@ -142,16 +142,19 @@ impl Sign1 {
         Self::parse(&bytes, usize::MAX)
     }
 
-    /// Parses a tagged message of at most `max_bytes`.
+    /// Parses a tagged message of at most `max_bytes`. Map keys may be in any order: what is ours must be sorted, which
+    /// [`Sign1::check_sorted`] says.
     pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Self, CoseError> {
-        let Value::Tag(TAG_SIGN1, message) = strict::decode(bytes, max_bytes)? else {
+        strict::check_unsorted(bytes, max_bytes)?;
+        let message = ciborium::from_reader(bytes).map_err(|error| CoseError::Shape(error.to_string()))?;
+        let Value::Tag(TAG_SIGN1, message) = message else {
             return Err(CoseError::Shape(format!("want CBOR tag {TAG_SIGN1}")));
         };
         let protected = match message.as_array().and_then(|parts| parts.first()) {
             Some(Value::Bytes(protected)) => protected.clone(),
             _ => return Err(CoseError::Shape("want a protected header".to_owned())),
         };
-        strict::check(&protected, max_bytes)?;
+        strict::check_unsorted(&protected, max_bytes)?;
         let inner =
             CoseSign1::from_cbor_value(*message).map_err(|error| CoseError::Shape(error.to_string()))?;
         if !inner.protected.header.crit.is_empty() {
@@ -159,6 +162,11 @@ impl Sign1 {
         }
         let algorithm = algorithm_of(&inner)?;
         Ok(Self { inner, protected, algorithm })
+    }
+
+    /// Checks that the protected header is in deterministic encoding, its keys sorted.
+    pub fn check_sorted(&self) -> Result<(), CoseError> {
+        Ok(strict::check(&self.protected, usize::MAX)?)
     }
 
     /// The tagged message in deterministic encoding.

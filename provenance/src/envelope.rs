@@ -210,13 +210,34 @@ impl fmt::Debug for Plaintext {
     }
 }
 
-/// Seals a plaintext. `content_key` is fresh and random. The IV follows from key, context and plaintext, so that even
-/// a content key used twice by mistake does not repeat an IV over two texts.
+impl Kek {
+    /// Wraps a content key (A256KW, RFC 3394).
+    pub fn wrap(&self, content_key: &ContentKey) -> Result<WrappedKey, EnvelopeError> {
+        wrap_key(self.expose(), content_key.expose()).ok_or(EnvelopeError::Encrypt)
+    }
+}
+
+/// A content key under a key-encryption key.
+pub type WrappedKey = [u8; WRAPPED_KEY_BYTES];
+
+/// Seals a plaintext under a fresh random `content_key`, which the key-encryption key wraps.
 pub fn seal(
     plaintext: &Plaintext,
     context: &Context<'_>,
     content_key: &ContentKey,
     (kek_id, kek): (&KekId, &Kek),
+) -> Result<Vec<u8>, EnvelopeError> {
+    seal_wrapped(plaintext, context, content_key, (kek_id, &kek.wrap(content_key)?))
+}
+
+/// As [`seal`], for one who was given a content key with itself wrapped, and not the key-encryption key. The IV
+/// follows from key, context and plaintext, so that even a content key used twice by mistake does not repeat an IV
+/// over two texts.
+pub fn seal_wrapped(
+    plaintext: &Plaintext,
+    context: &Context<'_>,
+    content_key: &ContentKey,
+    (kek_id, wrapped): (&KekId, &WrappedKey),
 ) -> Result<Vec<u8>, EnvelopeError> {
     let protected = strict::encode(&Value::Map(vec![(LABEL_ALG.into(), ALG_A256GCM.into())]))?;
     let aad = enc_structure("Encrypt", &protected, &context.aad()?)?;
@@ -225,7 +246,6 @@ pub fn seal(
     cipher(content_key)?
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(iv), Aad::from(&aad), &mut *sealed)
         .map_err(|_| EnvelopeError::Encrypt)?;
-    let wrapped = wrap_key(kek.expose(), content_key.expose()).ok_or(EnvelopeError::Encrypt)?;
     let recipient = Value::Array(vec![
         Value::Bytes(Vec::new()),
         Value::Map(vec![

@@ -259,6 +259,9 @@ impl Receipt {
             }
         }
         let head = sign1.protected_text(LABEL_TREERING).map(parse_head).transpose()?;
+        if head.is_some() {
+            sign1.check_sorted()?;
+        }
         let claims = sign1.protected_int(LABEL_CWT_CLAIMS).and_then(Value::as_map);
         let iat = claims.and_then(|claims| claims.iter().find(|(key, _)| *key == Value::from(CLAIM_IAT)));
         let issued_at = iat.and_then(|(_, value)| as_u64(value));

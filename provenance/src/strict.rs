@@ -3,8 +3,12 @@
 //! In scope: a checker that every byte string which is hashed, signed or stored passes before any other decoder sees
 //! it, and an encoder whose output passes it. `ciborium` accepts duplicate keys, long forms and trailing bytes;
 //! `coset` accepts long forms and indefinite lengths: two byte strings would be one statement.
+//! Foreign COSE messages get by with [`check_unsorted`]: their protected headers are signed as received and never
+//! encoded anew, and few clients sort them.
 //! Out of scope: floats, `undefined`, unassigned simple values and bignums. None of our formats has them, and each has
 //! more than one spelling somewhere; they are refused.
+
+use std::collections::BTreeSet;
 
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
@@ -42,7 +46,7 @@ pub enum StrictError {
     /// Map keys are not strictly ascending in bytewise order.
     #[error("map keys at byte {0} are not strictly ascending")]
     KeyOrder(usize),
-    /// A map being encoded has one key twice.
+    /// A map has one key twice.
     #[error("map has one key twice")]
     DuplicateKey,
     /// Text that is not UTF-8.
@@ -75,12 +79,16 @@ pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictError> {
     if bytes.len() > max_bytes {
         return Err(StrictError::TooLong { got: bytes.len(), max: max_bytes });
     }
-    let mut scan = Scan { bytes, at: 0 };
-    scan.item(0)?;
-    match bytes.len().saturating_sub(scan.at) {
-        0 => Ok(()),
-        more => Err(StrictError::Trailing(more)),
+    Scan { bytes, at: 0, sorted: true }.whole()
+}
+
+/// As [`check`], but map keys may be in any order: for what others sign and we only ever keep as received. Everything
+/// else that could be read in two ways is refused all the same, keys that occur twice above all.
+pub fn check_unsorted(bytes: &[u8], max_bytes: usize) -> Result<(), StrictError> {
+    if bytes.len() > max_bytes {
+        return Err(StrictError::TooLong { got: bytes.len(), max: max_bytes });
     }
+    Scan { bytes, at: 0, sorted: false }.whole()
 }
 
 /// Decodes one deterministic item into a generic value.
@@ -112,9 +120,18 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StrictError> 
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
+    sorted: bool,
 }
 
 impl Scan<'_> {
+    fn whole(mut self) -> Result<(), StrictError> {
+        self.item(0)?;
+        match self.bytes.len().saturating_sub(self.at) {
+            0 => Ok(()),
+            more => Err(StrictError::Trailing(more)),
+        }
+    }
+
     fn item(&mut self, depth: usize) -> Result<(), StrictError> {
         let start = self.at;
         if depth > MAX_DEPTH {
@@ -154,12 +171,16 @@ impl Scan<'_> {
     fn map(&mut self, count: u64, depth: usize) -> Result<(), StrictError> {
         let bytes = self.bytes;
         let mut previous: Option<&[u8]> = None;
+        let mut seen = BTreeSet::new();
         for _ in 0..count {
             let start = self.at;
             self.item(depth + 1)?;
             let key = bytes.get(start..self.at).ok_or(StrictError::Truncated(start))?;
-            if previous.is_some_and(|previous| previous >= key) {
+            if self.sorted && previous.is_some_and(|previous| previous >= key) {
                 return Err(StrictError::KeyOrder(start));
+            }
+            if !self.sorted && !seen.insert(key) {
+                return Err(StrictError::DuplicateKey);
             }
             previous = Some(key);
             self.item(depth + 1)?;

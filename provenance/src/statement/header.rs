@@ -105,6 +105,7 @@ impl Header {
             label: sign1.protected_text(LABEL_TREERING).map(read_label).transpose()?,
         };
         if let Some(label) = &header.label {
+            sign1.check_sorted()?;
             header.check_closed(sign1, claims.len())?;
             header.check_kind(label, sign1)?;
         }

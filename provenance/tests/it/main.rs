@@ -1,0 +1,22 @@
+//! One integration binary: properties, foreign vectors, negatives and pinned bytes of `treering-provenance`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "test code"
+)]
+
+mod cddl;
+mod cose;
+mod envelope;
+mod fixture;
+mod garbage;
+mod grant;
+mod pins;
+mod receipt;
+mod statement;
+mod strict;
+mod vectors;
+mod verify;
+mod x509;
