@@ -129,7 +129,10 @@ mod tests {
             challenger().recognise(&bytes, "spiffe://a/b", 1001 + CHALLENGE_LIFETIME_S).unwrap_err(),
             ChallengeError::Expired { age_s: CHALLENGE_LIFETIME_S + 1 }
         );
-        assert_eq!(challenger().recognise(&bytes, "spiffe://a/c", 1000).unwrap_err(), ChallengeError::Foreign);
+        assert_eq!(
+            challenger().recognise(&bytes, "spiffe://a/c", 1000).unwrap_err(),
+            ChallengeError::Foreign
+        );
         assert_eq!(challenger().recognise(&bytes, "spiffe://a/b", 900).unwrap_err(), ChallengeError::Foreign);
         let other = Challenger::new(&[8; 32]);
         assert_eq!(other.recognise(&bytes, "spiffe://a/b", 1000).unwrap_err(), ChallengeError::Foreign);

@@ -7,6 +7,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use treering_provenance::bytes::Bytes;
+use treering_provenance::content::{RegisteredIssuer, RegistrationPolicy, V1};
+use treering_provenance::cose::{Algorithm, VerifyingKey};
+use treering_provenance::statement::{Kind, MAX_STATEMENT_BYTES, StatementError};
+use treering_provenance::trust::Release;
+
+use crate::http::ClientRole;
 
 /// The largest configuration file read.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -93,16 +100,6 @@ pub struct Http {
     pub request_timeout_s: u64,
 }
 
-/// When a credential may leave the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Release {
-    /// When its entries are in a checkpoint that a quorum of witnesses cosigned.
-    Witnessed,
-    /// When its entries are on disk here. This cannot detect a lost disk restored to an older state.
-    Committed,
-}
-
 /// The log and its witnesses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,18 +172,6 @@ pub struct Witness {
     pub url: String,
 }
 
-/// What a client may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientRole {
-    /// Reads content that a grant of its own opens.
-    Auditor,
-    /// Activates policies, makes grants.
-    Operator,
-    /// Registers confidential statements: content keys and content upload.
-    Registrant,
-}
-
 /// A client and what it may do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -219,11 +204,14 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let io_error = |source| ConfigError::Io { path: path.to_owned(), source };
         if fs::metadata(path).map_err(io_error)?.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::Rule(format!("{}: larger than {MAX_CONFIG_BYTES} octets", path.display())));
+            return Err(ConfigError::Rule(format!(
+                "{}: larger than {MAX_CONFIG_BYTES} octets",
+                path.display()
+            )));
         }
         let text = fs::read_to_string(path).map_err(io_error)?;
-        let mut config = Self::parse(&text)
-            .map_err(|message| ConfigError::Syntax { path: path.to_owned(), message })?;
+        let mut config =
+            Self::parse(&text).map_err(|message| ConfigError::Syntax { path: path.to_owned(), message })?;
         config.rebase(path.parent().unwrap_or(Path::new(".")));
         config.check()?;
         Ok(config)
@@ -231,6 +219,20 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The registration policy that a new log begins with.
+    pub fn registration_policy(&self) -> Result<RegistrationPolicy, ConfigError> {
+        let issuers: Result<_, _> = self.issuers.iter().map(Issuer::registered).collect();
+        Ok(RegistrationPolicy {
+            v: V1,
+            origin: self.origin.clone(),
+            issuers: issuers?,
+            algs: vec![Algorithm::EdDsa.id(), Algorithm::Es256.id()],
+            max_statement_bytes: u64::try_from(MAX_STATEMENT_BYTES).unwrap_or(u64::MAX),
+            approvals_threshold: self.governance.threshold,
+            approvers: self.governance.approvers.clone(),
+        })
     }
 
     /// The file's text.
@@ -275,10 +277,26 @@ impl Config {
             "governance.threshold is larger than the number of approvers",
         )?;
         rule(
-            self.governance.approvers.iter().all(|name| self.issuers.iter().any(|issuer| &issuer.iss == name)),
+            self.governance
+                .approvers
+                .iter()
+                .all(|name| self.issuers.iter().any(|issuer| &issuer.iss == name)),
             "every approver must be an [[issuer]] too: its key is there",
         )?;
-        rule(self.credentials.max_ttl_s >= 60, "credentials.max_ttl_s must be at least 60")
+        rule(self.credentials.max_ttl_s >= 60, "credentials.max_ttl_s must be at least 60")?;
+        self.registration_policy().map(drop)
+    }
+}
+
+impl Issuer {
+    fn registered(&self) -> Result<RegisteredIssuer, ConfigError> {
+        let bad = |reason: String| ConfigError::Rule(format!("issuer `{}`: {reason}", self.iss));
+        let key = data_encoding::BASE64URL_NOPAD.decode(self.key.as_bytes());
+        let key = key.map_err(|_| bad("its key is not base64url".to_owned()))?;
+        VerifyingKey::from_cose_key(&key).map_err(|error| bad(error.to_string()))?;
+        let kinds: Result<Vec<Kind>, StatementError> = self.kinds.iter().map(|kind| kind.parse()).collect();
+        let kinds = kinds.map_err(|error| bad(error.to_string()))?;
+        Ok(RegisteredIssuer { iss: self.iss.clone(), kinds, keys: vec![Bytes(key)], public: self.public })
     }
 }
 

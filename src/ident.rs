@@ -21,7 +21,9 @@ pub enum NameError {
     #[error("a trust domain is 1 to {MAX_TRUST_DOMAIN_BYTES} of a-z, 0-9, '.', '-' and '_', got `{0}`")]
     TrustDomain(String),
     /// A path segment is empty, `.` or `..`, or has a character outside `a-z A-Z 0-9 . - _`.
-    #[error("a path segment is one or more of a-z, A-Z, 0-9, '.', '-' and '_', and not '.' or '..', got `{0}`")]
+    #[error(
+        "a path segment is one or more of a-z, A-Z, 0-9, '.', '-' and '_', and not '.' or '..', got `{0}`"
+    )]
     Segment(String),
     /// There is no path: that would name the trust domain itself.
     #[error("a workload identifier needs a path, got `{0}`")]

@@ -33,7 +33,9 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others may read the file.
-    #[error("{path} may be read by others (mode {mode:o}), want 600: chmod 600 it, and replace the key if others read it")]
+    #[error(
+        "{path} may be read by others (mode {mode:o}), want 600: chmod 600 it, and replace the key if others read it"
+    )]
     Permissions {
         /// Which file.
         path: PathBuf,
@@ -184,16 +186,16 @@ impl KeyStore {
 /// Reads an Ed25519 key (PKCS#8 in PEM) from a file that nobody else may read.
 pub fn read_ed25519(path: &Path) -> Result<SigningKey, KeyError> {
     let text = read_secret(path)?;
-    std::str::from_utf8(&text)
-        .ok()
-        .and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok())
-        .ok_or_else(|| KeyError::Format { path: path.to_owned(), wanted: "Ed25519 private key (PKCS#8 in PEM)" })
+    std::str::from_utf8(&text).ok().and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok()).ok_or_else(|| {
+        KeyError::Format { path: path.to_owned(), wanted: "Ed25519 private key (PKCS#8 in PEM)" }
+    })
 }
 
 /// Writes an Ed25519 key as PKCS#8 in PEM, mode 600.
 pub fn write_ed25519(path: &Path, key: &SigningKey) -> Result<(), KeyError> {
     let wanted = "Ed25519 private key";
-    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.to_owned(), wanted })?;
+    let pem =
+        key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.to_owned(), wanted })?;
     write_secret(path, pem.as_bytes())
 }
 

@@ -1,3 +1,5 @@
 //! The `treering` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    treering::cli::main()
+}

@@ -30,7 +30,11 @@ pub struct Keyring {
 
 impl Keyring {
     /// All keys that were granted to an auditor. Opening is local: the service sees neither key nor content.
-    pub async fn unlock(source: &impl Source, auditor: &AuditorKey, origin: &str) -> Result<Self, KeyringError> {
+    pub async fn unlock(
+        source: &impl Source,
+        auditor: &AuditorKey,
+        origin: &str,
+    ) -> Result<Self, KeyringError> {
         let grants = source.grants(auditor.public().thumbprint().as_bytes()).await?;
         if grants.is_empty() {
             return Err(KeyringError::NoGrant);

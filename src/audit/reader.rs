@@ -66,8 +66,10 @@ impl<'a, S: Source> Reader<'a, S> {
         if statement.leaf() != *leaf {
             return Err(wrong("the entry there has another leaf hash".to_owned()));
         }
-        let key = self.keys.get(&(statement.issuer().to_owned(), statement.kid().unwrap_or_default().to_vec()));
-        let key = key.ok_or_else(|| wrong(format!("signed by an unknown key of `{}`", statement.issuer())))?;
+        let key =
+            self.keys.get(&(statement.issuer().to_owned(), statement.kid().unwrap_or_default().to_vec()));
+        let key =
+            key.ok_or_else(|| wrong(format!("signed by an unknown key of `{}`", statement.issuer())))?;
         let statement = statement.verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
         let content = self.content(index, &statement).await?;
         Ok(Opened { index, statement, content })
@@ -77,14 +79,17 @@ impl<'a, S: Source> Reader<'a, S> {
         let wrong = |reason: String| TraceError::Entry { index, reason };
         let parse = |media_type: &str, body: &[u8]| {
             let parsed = AnyContent::parse(media_type, body).map_err(|error| wrong(error.to_string()))?;
-            parsed.ok_or_else(|| wrong(format!("content of type `{media_type}` is not known to this program")))
+            parsed
+                .ok_or_else(|| wrong(format!("content of type `{media_type}` is not known to this program")))
         };
         match statement.body() {
             Body::Public { content_type, bytes } => parse(content_type.unwrap_or_default(), bytes),
             Body::Hashed { .. } => {
                 let sealed = self.source.content(&statement.leaf()).await?;
-                let sealed = sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
-                let plaintext = self.keyring.open(statement, &sealed).map_err(|error| wrong(error.to_string()))?;
+                let sealed =
+                    sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
+                let plaintext =
+                    self.keyring.open(statement, &sealed).map_err(|error| wrong(error.to_string()))?;
                 parse(plaintext.media_type(), plaintext.body())
             }
         }
@@ -114,7 +119,8 @@ impl<'a, S: Source> Reader<'a, S> {
         };
         for issuer in &policy.issuers {
             let keys = issuer.verifying_keys().map_err(|error| wrong_entry(0, &error))?;
-            self.keys.extend(keys.into_iter().map(|key| ((issuer.iss.clone(), key.thumbprint().to_vec()), key)));
+            self.keys
+                .extend(keys.into_iter().map(|key| ((issuer.iss.clone(), key.thumbprint().to_vec()), key)));
         }
         for role in &anchors.roles {
             let key = VerifyingKey::from_cose_key(&role.key.0).map_err(|error| wrong_entry(1, &error))?;
@@ -129,7 +135,8 @@ impl<'a, S: Source> Reader<'a, S> {
         let statement = self.included(index).await?;
         let kid = statement.kid().unwrap_or_default();
         let key = trust.issuer_key(statement.issuer(), kind, kid);
-        let key = key.ok_or_else(|| wrong("the trust file does not name its issuer's key".to_owned()))?.clone();
+        let key =
+            key.ok_or_else(|| wrong("the trust file does not name its issuer's key".to_owned()))?.clone();
         let statement = statement.verify(&key).map_err(|error| wrong(error.to_string()))?.into_inner();
         self.content(index, &statement).await
     }

@@ -27,7 +27,8 @@ pub struct Replay {
 
 /// Makes the decision of a traced credential again.
 pub fn replay(trace: &Trace) -> Replay {
-    let mut out = Replay { identical: false, appraisal: false, binding: false, mapping: false, notes: Vec::new() };
+    let mut out =
+        Replay { identical: false, appraisal: false, binding: false, mapping: false, notes: Vec::new() };
     if let Err(reason) = run(&trace.materials, &mut out) {
         out.notes.push(reason);
     }
@@ -37,7 +38,8 @@ pub fn replay(trace: &Trace) -> Replay {
 
 fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let evidence = logged.appraisal.evidence.iter().map(|item| (item.media_type.clone(), item.body.0.clone()));
+    let evidence =
+        logged.appraisal.evidence.iter().map(|item| (item.media_type.clone(), item.body.0.clone()));
     let evidence = Evidence::new(evidence).map_err(|error| text(&error))?;
     let policy = AppraisalPolicy::parse(&logged.appraisal_policy).map_err(|error| text(&error))?;
     let (references, leaf) = &logged.references;
@@ -75,7 +77,13 @@ fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
 /// Collateral as the verifier takes it, from what was logged.
 fn collateral_of(logged: &content::Collateral) -> Result<Collateral, String> {
     let bodies = |media_type: &str| {
-        logged.items.iter().filter(|item| item.media_type == media_type).map(|item| item.body.0.clone()).collect()
+        logged
+            .items
+            .iter()
+            .filter(|item| item.media_type == media_type)
+            .map(|item| item.body.0.clone())
+            .collect()
     };
-    Collateral::new(bodies(verifier::CERTIFICATE_TYPE), bodies(verifier::CRL_TYPE)).map_err(|error| error.to_string())
+    Collateral::new(bodies(verifier::CERTIFICATE_TYPE), bodies(verifier::CRL_TYPE))
+        .map_err(|error| error.to_string())
 }

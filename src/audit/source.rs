@@ -53,7 +53,10 @@ impl Source for LocalSource {
     }
 
     async fn entry(&self, index: u64) -> Result<Vec<u8>, SourceError> {
-        self.0.entry(index).map_err(error)?.ok_or_else(|| SourceError(format!("the log has no entry {index}")))
+        self.0
+            .entry(index)
+            .map_err(error)?
+            .ok_or_else(|| SourceError(format!("the log has no entry {index}")))
     }
 
     async fn index_of(&self, leaf: &Hash) -> Result<u64, SourceError> {

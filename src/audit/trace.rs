@@ -143,7 +143,8 @@ impl<S: Source> Tracer<'_, S> {
         let (appraisal_policy, appraisal_approved) = self.policy(&Hash::from(appraisal.policy)).await?;
         let (manifest, manifest_approved) = self.policy(&Hash::from(mapping.manifest)).await?;
         let set = appraisal.reference_values.first().copied();
-        let set = set.ok_or_else(|| TraceError::Credential("its appraisal names no reference values".to_owned()))?;
+        let set =
+            set.ok_or_else(|| TraceError::Credential("its appraisal names no reference values".to_owned()))?;
         let (references, references_approved) = self.references(&Hash::from(set)).await?;
         found.reference_values = !references.0.values.is_empty();
         found.policies = appraisal_approved && manifest_approved && references_approved;
@@ -173,7 +174,11 @@ impl<S: Source> Tracer<'_, S> {
         })
     }
 
-    async fn open(&mut self, leaf: &Hash, says: impl FnOnce(&AnyContent) -> String) -> Result<Opened, TraceError> {
+    async fn open(
+        &mut self,
+        leaf: &Hash,
+        says: impl FnOnce(&AnyContent) -> String,
+    ) -> Result<Opened, TraceError> {
         let opened = self.reader.open(leaf).await?;
         self.steps.push(Step {
             index: opened.index,
@@ -218,10 +223,9 @@ impl<S: Source> Tracer<'_, S> {
 
     async fn appraisal(&mut self, leaf: &Hash) -> Result<Appraisal, TraceError> {
         let says = |content: &AnyContent| match content {
-            AnyContent::Appraisal(appraisal) => format!(
-                "{} by {} under {}",
-                appraisal.status, appraisal.verifier.build, appraisal.policy_id
-            ),
+            AnyContent::Appraisal(appraisal) => {
+                format!("{} by {} under {}", appraisal.status, appraisal.verifier.build, appraisal.policy_id)
+            }
             _ => String::new(),
         };
         let opened = self.open(leaf, says).await?;
@@ -269,7 +273,12 @@ impl<S: Source> Tracer<'_, S> {
         }
         let says = |content: &AnyContent| match content {
             AnyContent::Policy(policy) => {
-                format!("{} policy `{}`, {} octets", policy.policy_type.as_str(), policy.name, policy.body.0.len())
+                format!(
+                    "{} policy `{}`, {} octets",
+                    policy.policy_type.as_str(),
+                    policy.name,
+                    policy.body.0.len()
+                )
             }
             AnyContent::ReferenceValues(values) => format!(
                 "{} for `{}`",

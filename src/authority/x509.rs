@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber, SigningKey,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber, SigningKey,
 };
 use sha2::{Digest, Sha256};
 use treering_provenance::{content, x509 as der};
@@ -175,7 +175,8 @@ impl Authority {
         if label != "CERTIFICATE" {
             return Err(bad("no CERTIFICATE in PEM"));
         }
-        let parsed = x509_cert::Certificate::from_der(&certificate).map_err(|error| bad(&error.to_string()))?;
+        let parsed =
+            x509_cert::Certificate::from_der(&certificate).map_err(|error| bad(&error.to_string()))?;
         let info = parsed.tbs_certificate().subject_public_key_info();
         let spki = info.to_der().map_err(build_error)?;
         let secret = keys::read_secret(files.key)?;
@@ -208,7 +209,8 @@ impl Authority {
         let serial = serial()?;
         let params = self.params(claims, &serial, not_before, not_after)?;
         let capture = TbsCapture { point: &self.point, tbs: RefCell::default() };
-        let issuer = Issuer::from_ca_cert_der(&self.certificate.as_slice().into(), &capture).map_err(build_error)?;
+        let issuer =
+            Issuer::from_ca_cert_der(&self.certificate.as_slice().into(), &capture).map_err(build_error)?;
         params.signed_by(&WorkloadKey(key.point()), &issuer).map_err(build_error)?;
         let tbs = capture.tbs.take();
         let cred = *der::cred(&self.spki, &tbs).as_bytes();
@@ -233,7 +235,8 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let value = content::claims_to_cbor(claims.claims()).map_err(build_error)?;
         params.custom_extensions = vec![CustomExtension::from_oid_content(CLAIMS_OID, value)];
@@ -242,7 +245,9 @@ impl Authority {
 
     fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, AuthorityError> {
         let signature = self.key.sign(&SystemRandom::new(), tbs);
-        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| build_error("the CA's key did not sign"))
+        signature
+            .map(|signature| signature.as_ref().to_vec())
+            .map_err(|_| build_error("the CA's key did not sign"))
     }
 }
 

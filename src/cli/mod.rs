@@ -1,1 +1,74 @@
-//! Being built.
+//! The subcommands, one file each. Only this floor prints, and only it uses `anyhow`.
+//!
+//! Each prints for people by default and one JSON object for programs with `--json`. Errors go to stderr in two lines:
+//! what, and what to do.
+
+pub mod appraise;
+
+mod acquire;
+mod connect;
+mod demo;
+mod files;
+mod grant;
+mod init;
+mod log;
+mod output;
+mod policy;
+mod provenance;
+mod serve;
+mod service;
+mod trace;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A transparency-log-backed provenance ledger for trustworthy workload identity
+#[derive(Debug, Parser)]
+#[command(name = "treering", version, disable_help_subcommand = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Acquire(acquire::Args),
+    Appraise(appraise::Args),
+    Demo(demo::Args),
+    Grant(grant::Args),
+    Init(init::Args),
+    Log(log::Args),
+    Policy(policy::Args),
+    Provenance(provenance::Args),
+    Serve(serve::Args),
+    Trace(trace::Args),
+    Verify(verify::Args),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let program = Program::parse();
+    let outcome = match &program.command {
+        Command::Appraise(args) => appraise::run(args),
+        Command::Acquire(args) => wait(acquire::run(args)),
+        Command::Demo(args) => wait(demo::run(args)),
+        Command::Grant(args) => wait(grant::run(args)),
+        Command::Init(args) => wait(init::run(args)),
+        Command::Log(args) => log::run(args),
+        Command::Policy(args) => wait(policy::run(args)),
+        Command::Provenance(args) => wait(provenance::run(args)),
+        Command::Serve(args) => wait(serve::run(args)),
+        Command::Trace(args) => wait(trace::run(args)),
+        Command::Verify(args) => verify::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        output::error(&error);
+        ExitCode::from(output::FAILED)
+    })
+}
+
+fn wait(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

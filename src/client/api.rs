@@ -22,7 +22,8 @@ impl Client {
     /// Uploads the content of a statement that will be registered next.
     pub async fn put_content(&self, envelope: &[u8]) -> Result<(), ClientError> {
         let name: Fixed<32> = Fixed(Sha256::digest(envelope).into());
-        self.send(Method::PUT, &format!("/v1/content/{name}"), Some("application/cose"), envelope.to_vec()).await?;
+        self.send(Method::PUT, &format!("/v1/content/{name}"), Some("application/cose"), envelope.to_vec())
+            .await?;
         Ok(())
     }
 

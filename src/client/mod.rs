@@ -3,7 +3,10 @@
 //! In scope: TLS to one service with a pinned CA, an optional client certificate, limits and timeouts, the messages
 //! of docs/protocol.md. Out of scope: what is done with the answers.
 
+mod acquire;
 mod api;
+mod mirror;
+mod register;
 mod source;
 
 use std::time::Duration;
@@ -19,6 +22,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use acquire::Acquired;
+pub use register::{Registered, Registrant};
 pub use source::RemoteSource;
 
 /// The largest answer read: one entry's content, and room.
@@ -96,7 +101,10 @@ pub struct Answer {
 }
 
 /// A TLS configuration that trusts these roots, and shows this certificate if asked.
-pub fn tls_config(roots_pem: &[u8], identity: Option<&Identity>) -> Result<rustls::ClientConfig, ClientError> {
+pub fn tls_config(
+    roots_pem: &[u8],
+    identity: Option<&Identity>,
+) -> Result<rustls::ClientConfig, ClientError> {
     let setup = |error: &dyn std::fmt::Display| ClientError::Setup(error.to_string());
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(roots_pem) {
@@ -143,7 +151,11 @@ impl Client {
     }
 
     /// POST of a JSON document that is answered with one.
-    pub async fn post_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Setup(error.to_string()))?;
         let answer = self.send(Method::POST, path, Some("application/json"), body).await?;
         self.parse(path, &answer.body)
@@ -179,7 +191,8 @@ impl Client {
             Ok(Answer { status, location, body })
         };
         let timed = tokio::time::timeout(TIMEOUT, exchange).await;
-        let answer = timed.unwrap_or_else(|_| Err(unreachable(&format!("{} s passed", TIMEOUT.as_secs()))))?;
+        let answer =
+            timed.unwrap_or_else(|_| Err(unreachable(&format!("{} s passed", TIMEOUT.as_secs()))))?;
         if answer.status.is_client_error() || answer.status.is_server_error() {
             return Err(refusal(method, url, &answer));
         }

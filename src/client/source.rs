@@ -39,14 +39,17 @@ impl Source for RemoteSource {
     }
 
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError> {
-        let answer: PathResponse = self.0.get_json(&format!("/v1/inclusion?index={index}&size={size}")).await?;
+        let answer: PathResponse =
+            self.0.get_json(&format!("/v1/inclusion?index={index}&size={size}")).await?;
         Ok(answer.path.into_iter().map(Hash::from).collect())
     }
 
     async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
         match self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await {
             Ok(answer) => Ok(Some(answer.body)),
-            Err(ClientError::Refused { status, .. }) if status == axum::http::StatusCode::NOT_FOUND => Ok(None),
+            Err(ClientError::Refused { status, .. }) if status == axum::http::StatusCode::NOT_FOUND => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -2,27 +2,15 @@
 //! in one batch (RFC 9943 section 5.1.1.1). No checkpoint of a smaller tree is ever published.
 
 use treering_provenance::bytes::{Bytes, Fixed};
-use treering_provenance::content::{
-    HardwareRoot, RegisteredIssuer, RegistrationPolicy, Role as RoleKey, TrustAnchors, V1,
-};
-use treering_provenance::cose::{Algorithm, CoseError, VerifyingKey};
-use treering_provenance::statement::{Kind, MAX_STATEMENT_BYTES, StatementError};
+use treering_provenance::content::{HardwareRoot, RegistrationPolicy, Role as RoleKey, TrustAnchors, V1};
+use treering_provenance::cose::{CoseError, VerifyingKey};
 
-use crate::config::Config;
 use crate::keys::Role;
 use crate::ledger::{Conditions, Ledger, LedgerError, Logged};
 
 /// Why a log could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
-    /// An issuer in the configuration.
-    #[error("issuer `{iss}`: {reason}")]
-    Issuer {
-        /// Its name.
-        iss: String,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// A key of ours.
     #[error(transparent)]
     Cose(#[from] CoseError),
@@ -33,8 +21,8 @@ pub enum GenesisError {
 
 /// What the two statements say, beside what the ledger knows.
 pub struct Genesis<'a> {
-    /// The configuration: issuers, approvers, threshold.
-    pub config: &'a Config,
+    /// Who may register what.
+    pub registration: RegistrationPolicy,
     /// The log's verifier key, as a signed note has it.
     pub log_vkey: String,
     /// The key of receipts.
@@ -45,34 +33,6 @@ pub struct Genesis<'a> {
     pub hardware_roots: Vec<(String, [u8; 32], bool)>,
     /// The witness policy (C2SP tlog-policy), if there is one.
     pub witness_policy: Option<String>,
-}
-
-/// The registration policy that the configuration describes.
-pub fn registration_policy(config: &Config) -> Result<RegistrationPolicy, GenesisError> {
-    let mut issuers = Vec::new();
-    for issuer in &config.issuers {
-        let bad = |reason: String| GenesisError::Issuer { iss: issuer.iss.clone(), reason };
-        let key = data_encoding::BASE64URL_NOPAD.decode(issuer.key.as_bytes());
-        let key = key.map_err(|_| bad("its key is not base64url".to_owned()))?;
-        VerifyingKey::from_cose_key(&key).map_err(|error| bad(error.to_string()))?;
-        let kinds: Result<Vec<Kind>, StatementError> = issuer.kinds.iter().map(|kind| kind.parse()).collect();
-        let kinds = kinds.map_err(|error| bad(error.to_string()))?;
-        issuers.push(RegisteredIssuer {
-            iss: issuer.iss.clone(),
-            kinds,
-            keys: vec![Bytes(key)],
-            public: issuer.public,
-        });
-    }
-    Ok(RegistrationPolicy {
-        v: V1,
-        origin: config.origin.clone(),
-        issuers,
-        algs: vec![Algorithm::EdDsa.id(), Algorithm::Es256.id()],
-        max_statement_bytes: u64::try_from(MAX_STATEMENT_BYTES).unwrap_or(u64::MAX),
-        approvals_threshold: config.governance.threshold,
-        approvers: config.governance.approvers.clone(),
-    })
 }
 
 /// The trust anchors of a ledger.
@@ -102,7 +62,7 @@ pub fn trust_anchors(ledger: &Ledger, genesis: &Genesis<'_>) -> Result<TrustAnch
 
 /// Writes both statements into an empty log.
 pub async fn create(ledger: &Ledger, genesis: &Genesis<'_>, now: u64) -> Result<Logged, GenesisError> {
-    let policy = ledger.prepare_public(Role::Ledger, &registration_policy(genesis.config)?, now)?;
+    let policy = ledger.prepare_public(Role::Ledger, &genesis.registration, now)?;
     let anchors = ledger.prepare_public(Role::Ledger, &trust_anchors(ledger, genesis)?, now)?;
     Ok(ledger.commit(vec![policy, anchors], Conditions::default()).await?)
 }

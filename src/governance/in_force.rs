@@ -41,7 +41,10 @@ fn name(text: String) -> RegisterName {
 }
 
 /// The appraisal policy of this name.
-pub fn appraisal_policy(ledger: &Ledger, name: &str) -> Result<Option<InForce<AppraisalPolicy>>, LedgerError> {
+pub fn appraisal_policy(
+    ledger: &Ledger,
+    name: &str,
+) -> Result<Option<InForce<AppraisalPolicy>>, LedgerError> {
     policy(ledger, PolicyType::Appraisal, name, |bytes| {
         AppraisalPolicy::parse(bytes).map_err(|error| error.to_string())
     })
@@ -58,7 +61,10 @@ pub fn mapping_manifest(
 }
 
 /// The reference values of this name.
-pub fn reference_values(ledger: &Ledger, name: &str) -> Result<Option<InForce<ReferenceValues>>, LedgerError> {
+pub fn reference_values(
+    ledger: &Ledger,
+    name: &str,
+) -> Result<Option<InForce<ReferenceValues>>, LedgerError> {
     let Some(found) = activated(ledger, PolicyType::ReferenceValues, name)? else { return Ok(None) };
     match &found.content {
         AnyContent::ReferenceValues(stated) => {
@@ -70,7 +76,10 @@ pub fn reference_values(ledger: &Ledger, name: &str) -> Result<Option<InForce<Re
 }
 
 /// Reference values as the verifier takes them.
-pub fn appraisal_references(stated: &content::ReferenceValues, leaf: &Hash) -> Result<ReferenceValues, String> {
+pub fn appraisal_references(
+    stated: &content::ReferenceValues,
+    leaf: &Hash,
+) -> Result<ReferenceValues, String> {
     let values = stated.values.iter().filter_map(|value| {
         Some(ReferenceValue {
             name: value.name.clone(),

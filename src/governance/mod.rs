@@ -16,8 +16,10 @@ mod registration;
 mod staging;
 
 pub use activation::{ActivationError, activate};
-pub use genesis::{Genesis, GenesisError, create, registration_policy, trust_anchors};
+pub use genesis::{Genesis, GenesisError, create, trust_anchors};
 pub use grants::{GrantTerms, Granted, RegistrantKey, content_key, grant};
-pub use in_force::{InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values};
+pub use in_force::{
+    InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values,
+};
 pub use registration::{Registrar, RegistrationError};
 pub use staging::{Staging, StagingError};

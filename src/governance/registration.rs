@@ -120,7 +120,10 @@ impl Registrar {
     fn issuer(&self, statement: &Statement) -> Result<&RegisteredIssuer, RegistrationError> {
         let algorithm = statement.algorithm().id();
         if !self.policy.algs.contains(&algorithm) {
-            return Err(RegistrationError::Algorithm(format!("{algorithm}, want one of {:?}", self.policy.algs)));
+            return Err(RegistrationError::Algorithm(format!(
+                "{algorithm}, want one of {:?}",
+                self.policy.algs
+            )));
         }
         let name = statement.issuer();
         let Some(issuer) = self.policy.issuers.iter().find(|issuer| issuer.iss == name) else {
@@ -155,7 +158,11 @@ impl Registrar {
             // A foreign client's statement has no label of ours: the policy says what this issuer registers.
             None => match issuer.kinds.as_slice() {
                 [kind] if issuer.public => *kind,
-                _ => return reject("the statement has no `treering` label, and the policy does not tell its kind"),
+                _ => {
+                    return reject(
+                        "the statement has no `treering` label, and the policy does not tell its kind",
+                    );
+                }
             },
         };
         if let Some(issued_at) = statement.issued_at()
@@ -177,7 +184,8 @@ impl Registrar {
         now: u64,
     ) -> Result<Option<(AnyContent, Option<Vec<u8>>)>, RegistrationError> {
         let parse = |media_type: &str, body: &[u8]| {
-            AnyContent::parse(media_type, body).map_err(|error| RegistrationError::Rejected(format!("content: {error}")))
+            AnyContent::parse(media_type, body)
+                .map_err(|error| RegistrationError::Rejected(format!("content: {error}")))
         };
         match statement.body() {
             Body::Public { content_type, bytes } => {
@@ -195,7 +203,9 @@ impl Registrar {
                     .open(statement, &sealed)
                     .map_err(|error| RegistrationError::Rejected(format!("content: {error}")))?;
                 match parse(plaintext.media_type(), plaintext.body())? {
-                    Some(content) if Some(content.kind()) == statement.kind() => Ok(Some((content, Some(sealed)))),
+                    Some(content) if Some(content.kind()) == statement.kind() => {
+                        Ok(Some((content, Some(sealed))))
+                    }
                     _ => reject(format!("content of type `{}` is not of this kind", plaintext.media_type())),
                 }
             }
@@ -230,7 +240,10 @@ impl Registrar {
                 for leaf in &values.provenance {
                     self.must_be(Hash::from(*leaf), &[Kind::WorkloadProvenance])?;
                 }
-                let odd = values.values.iter().find(|value| value.tee == "sev-snp" && value.measurement.0.len() != 48);
+                let odd = values
+                    .values
+                    .iter()
+                    .find(|value| value.tee == "sev-snp" && value.measurement.0.len() != 48);
                 match odd {
                     Some(value) => reject(format!(
                         "the measurement of `{}` has {} octets, want 48",
@@ -250,14 +263,16 @@ impl Registrar {
             | AnyContent::Mapping(_)
             | AnyContent::Refusal(_)
             | AnyContent::RegistrationPolicy(_)
-            | AnyContent::TrustAnchors(_) => {
-                reject(format!("statements of kind {} are made by the service, not registered", content.kind()))
-            }
+            | AnyContent::TrustAnchors(_) => reject(format!(
+                "statements of kind {} are made by the service, not registered",
+                content.kind()
+            )),
         }
     }
 
     fn check_policy(&self, kind: PolicyType, name: &str, body: &[u8]) -> Result<(), RegistrationError> {
-        let problem = |error: &dyn std::fmt::Display| RegistrationError::Rejected(format!("policy `{name}`: {error}"));
+        let problem =
+            |error: &dyn std::fmt::Display| RegistrationError::Rejected(format!("policy `{name}`: {error}"));
         match kind {
             PolicyType::Appraisal => {
                 AppraisalPolicy::parse(body).map_err(|error| problem(&error))?;
@@ -266,7 +281,9 @@ impl Registrar {
                 let manifest = Manifest::parse(body).map_err(|error| problem(&error))?;
                 let identifier: &WorkloadIdentifier = &manifest.identifier;
                 if identifier.as_str() != name {
-                    return Err(problem(&format!("it is a manifest for {identifier}, want the name to be that")));
+                    return Err(problem(&format!(
+                        "it is a manifest for {identifier}, want the name to be that"
+                    )));
                 }
                 if identifier.trust_domain() != self.ledger.trust_domain() {
                     return Err(problem(&format!("want the trust domain {}", self.ledger.trust_domain())));
@@ -285,7 +302,10 @@ impl Registrar {
         };
         match self.ledger.read(index)?.statement.kind() {
             Some(kind) if kinds.contains(&kind) => Ok(()),
-            _ => reject(format!("entry {index} is not of kind {}", kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" or "))),
+            _ => reject(format!(
+                "entry {index} is not of kind {}",
+                kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" or ")
+            )),
         }
     }
 }

@@ -3,12 +3,23 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::config::ClientRole;
 
 use super::Service;
 use super::problem::Problem;
+
+/// What a client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientRole {
+    /// Reads sealed content and the keys that were granted.
+    Auditor,
+    /// Activates policies, makes grants.
+    Operator,
+    /// Registers confidential statements: content keys and content upload.
+    Registrant,
+}
 
 /// The other end of a connection: the SHA-256 of its certificate, if it showed one that our client CA signed.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +52,7 @@ pub struct KnownClient {
 #[derive(Debug, Clone)]
 pub(super) struct Authorised {
     /// The client's name.
-    pub name: String,
+    pub(super) name: String,
 }
 
 /// Finds the caller among the known clients.

@@ -42,7 +42,8 @@ pub(super) async fn leaf(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<LeafResponse>, Problem> {
     let leaf = Hash::from_bytes(name::<32>(path)?);
-    let index = service.ledger.find(&leaf)?.ok_or_else(|| Problem::not_found("no entry has this leaf hash"))?;
+    let index =
+        service.ledger.find(&leaf)?.ok_or_else(|| Problem::not_found("no entry has this leaf hash"))?;
     Ok(Json(LeafResponse { index }))
 }
 
@@ -115,7 +116,8 @@ pub(super) async fn grants(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Grants>, Problem> {
     let thumbprint = name::<32>(path)?;
-    let found = vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))?;
+    let found =
+        vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))?;
     let grants = found.into_iter().map(|(grant, delivery)| GrantMessage {
         grant: Fixed(grant),
         grantee: delivery.grantee,

@@ -17,7 +17,8 @@ use super::problem::Problem;
 
 /// The body of a JSON request.
 pub(super) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    body.map(|Json(value)| value).map_err(|error| Problem::new(error.status(), "malformed", "Malformed request", error.body_text()))
+    body.map(|Json(value)| value)
+        .map_err(|error| Problem::new(error.status(), "malformed", "Malformed request", error.body_text()))
 }
 
 /// `POST /v1/challenges`.
@@ -51,7 +52,10 @@ pub(super) async fn credential(
 ) -> Result<(StatusCode, Json<CredentialResponse>), Problem> {
     let request = body(request)?;
     if request.csr.0.len() > MAX_CSR_BYTES {
-        return Err(Problem::malformed(format!("csr: {} octets, want at most {MAX_CSR_BYTES}", request.csr.0.len())));
+        return Err(Problem::malformed(format!(
+            "csr: {} octets, want at most {MAX_CSR_BYTES}",
+            request.csr.0.len()
+        )));
     }
     let (evidence, collateral) = wire::parse_collection(&request.evidence).map_err(Problem::malformed)?;
     let request = Request {

@@ -44,19 +44,24 @@ pub(super) async fn put_content(
     path: Result<Path<String>, PathRejection>,
     content: Result<Body, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
-    let content = content.map_err(|error| {
-        Problem::new(error.status(), "too-large", "Content not taken", error.body_text())
-    })?;
+    let content = content
+        .map_err(|error| Problem::new(error.status(), "too-large", "Content not taken", error.body_text()))?;
     let staged = service.registrar.staging().put(name::<32>(path)?, content.to_vec(), service.clock.now());
     match staged {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(error @ StagingError::TooLarge(_)) => {
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Content too large", error.to_string()))
-        }
+        Err(error @ StagingError::TooLarge(_)) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "Content too large",
+            error.to_string(),
+        )),
         Err(error @ StagingError::Name) => Err(Problem::malformed(error.to_string())),
-        Err(error @ StagingError::Full) => {
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much content waits", error.to_string()))
-        }
+        Err(error @ StagingError::Full) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Too much content waits",
+            error.to_string(),
+        )),
     }
 }
 
@@ -85,7 +90,8 @@ pub(super) async fn grant(
         .map_err(|error| Problem::malformed(error.to_string()))?;
     let terms =
         GrantTerms { scopes: request.scopes, classes: request.classes, from: request.from, to: request.to };
-    let granted = governance::grant(&service.ledger, &request.grantee, &key, terms, service.clock.now()).await?;
+    let granted =
+        governance::grant(&service.ledger, &request.grantee, &key, terms, service.clock.now()).await?;
     tracing::info!(client = client.name, index = granted.place.index, "grant made");
     let response = GrantResponse {
         grant: Fixed(granted.id),
@@ -102,7 +108,9 @@ impl From<ActivationError> for Problem {
         match error {
             ActivationError::Unknown => Self::not_found(detail),
             ActivationError::NotGoverned => Self::malformed(detail),
-            ActivationError::InForce => Self::new(StatusCode::CONFLICT, "in-force", "In force already", detail),
+            ActivationError::InForce => {
+                Self::new(StatusCode::CONFLICT, "in-force", "In force already", detail)
+            }
             ActivationError::Approvals { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "approvals", "Approvals missing", detail)
             }

@@ -31,7 +31,7 @@ use crate::governance::Registrar;
 use crate::issuance::Issuer;
 use crate::ledger::Ledger;
 
-pub use access::{KnownClient, Peer};
+pub use access::{ClientRole, KnownClient, Peer};
 pub use problem::{ConciseProblem, Problem};
 pub use server::{ServeError, Server, TlsFiles, tls_config};
 
@@ -92,7 +92,10 @@ pub fn router(service: Service) -> Router {
         .route("/v1/credentials", post(credentials::credential))
         .route("/v1/trust", get(health::trust))
         .route("/v1/content-keys", post(governance::content_key))
-        .route("/v1/content/{name}", put(governance::put_content).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES)))
+        .route(
+            "/v1/content/{name}",
+            put(governance::put_content).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES)),
+        )
         .route("/v1/activations", post(governance::activate))
         .route("/v1/grants", post(governance::grant))
         .route("/v1/grants/by-key/{thumbprint}", get(audit::grants))
@@ -117,7 +120,11 @@ async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Ne
     let watch = Stopwatch::start();
     let method = request.method().to_string();
     // The route's pattern and not its path: paths hold hashes, and would make a series each.
-    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or("none", |path| path.as_str())
+        .to_owned();
     let response = tokio::time::timeout(timeout, next.run(request)).await.unwrap_or_else(|_| {
         let detail = format!("the request took more than {} s", timeout.as_secs());
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Timeout", detail).into_response()

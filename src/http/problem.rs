@@ -10,10 +10,11 @@ use ciborium::Value;
 use serde_json::json;
 use treering_provenance::strict;
 
-use crate::config::ClientRole;
 use crate::governance::RegistrationError;
 use crate::issuance::IssuanceError;
 use crate::ledger::LedgerError;
+
+use super::access::ClientRole;
 
 /// How long a client should wait before it tries again when we are overloaded.
 const RETRY_AFTER_S: u64 = 1;
@@ -31,7 +32,12 @@ pub struct Problem {
 
 impl Problem {
     /// A problem; `code` becomes the last part of its type URI.
-    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { status, code, title, detail: detail.into(), entry: None }
     }
 
@@ -60,7 +66,12 @@ impl Problem {
     /// 500: our fault; the detail goes to our log, not to the caller.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "internal error");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "the service's log has the cause")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "the service's log has the cause",
+        )
     }
 }
 
@@ -105,9 +116,10 @@ impl From<LedgerError> for Problem {
             LedgerError::TooLarge(detail) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Statement too large", detail)
             }
-            LedgerError::Log(_) | LedgerError::Vault(_) | LedgerError::Key(_) | LedgerError::Content { .. } => {
-                Self::internal(&error)
-            }
+            LedgerError::Log(_)
+            | LedgerError::Vault(_)
+            | LedgerError::Key(_)
+            | LedgerError::Content { .. } => Self::internal(&error),
         }
     }
 }
@@ -182,9 +194,15 @@ impl From<RegistrationError> for ConciseProblem {
     fn from(error: RegistrationError) -> Self {
         let detail = error.to_string();
         match error {
-            RegistrationError::Malformed(_) => Self::new(StatusCode::BAD_REQUEST, "Malformed request", detail),
-            RegistrationError::Algorithm(_) => Self::new(StatusCode::BAD_REQUEST, "Bad Signature Algorithm", detail),
-            RegistrationError::PayloadMissing => Self::new(StatusCode::BAD_REQUEST, "Payload Missing", detail),
+            RegistrationError::Malformed(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "Malformed request", detail)
+            }
+            RegistrationError::Algorithm(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "Bad Signature Algorithm", detail)
+            }
+            RegistrationError::PayloadMissing => {
+                Self::new(StatusCode::BAD_REQUEST, "Payload Missing", detail)
+            }
             RegistrationError::Rejected(_) => Self::new(StatusCode::BAD_REQUEST, "Rejected", detail),
             RegistrationError::Ledger(error) => {
                 let problem = Problem::from(error);

@@ -33,7 +33,11 @@ pub(super) fn routes(service: &Service) -> Router<Service> {
 }
 
 async fn no_method() -> ConciseProblem {
-    ConciseProblem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "SCRAPI has no such method here")
+    ConciseProblem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method Not Allowed",
+        "SCRAPI has no such method here",
+    )
 }
 
 /// `POST /entries` (section 2.3): registers a Signed Statement. The answer comes when the statement is durable and
@@ -43,9 +47,12 @@ async fn register(
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ConciseProblem> {
-    let malformed = |detail: String| ConciseProblem::new(StatusCode::BAD_REQUEST, "Malformed request", detail);
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
-    if !matches!(media_type.split(';').next().map(str::trim), Some(COSE | "application/scitt-statement+cose")) {
+    let malformed =
+        |detail: String| ConciseProblem::new(StatusCode::BAD_REQUEST, "Malformed request", detail);
+    let media_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    if !matches!(media_type.split(';').next().map(str::trim), Some(COSE | "application/scitt-statement+cose"))
+    {
         return Err(malformed(format!("Content-Type is `{media_type}`, want `{COSE}`")));
     }
     let body = body.map_err(|error| malformed(error.body_text()))?;
@@ -92,7 +99,8 @@ async fn keys(State(service): State<Service>) -> Result<Response, ConciseProblem
 async fn key(State(service): State<Service>, Path(kid): Path<String>) -> Result<Response, ConciseProblem> {
     let kid = BASE64URL_NOPAD.decode(kid.as_bytes()).map_err(|_| ConciseProblem::no_key())?;
     let key = service.receipt_keys.find(&kid).ok_or_else(ConciseProblem::no_key)?;
-    let bytes = treering_provenance::strict::encode(&key.to_published_key()).map_err(|_| ConciseProblem::no_key())?;
+    let bytes =
+        treering_provenance::strict::encode(&key.to_published_key()).map_err(|_| ConciseProblem::no_key())?;
     Ok(cbor_answer(bytes))
 }
 

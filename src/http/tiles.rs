@@ -18,17 +18,24 @@ pub(super) async fn checkpoint(State(service): State<Service>) -> Result<Respons
     let log = service.ledger.log();
     let note = match log.witnessed() {
         Some(witnessed) => witnessed.cosigned_note().to_vec(),
-        None => log.head().map(|head| head.note().to_vec()).ok_or_else(|| Problem::not_found("the log is empty"))?,
+        None => log
+            .head()
+            .map(|head| head.note().to_vec())
+            .ok_or_else(|| Problem::not_found("the log is empty"))?,
     };
     Ok(answer("text/plain; charset=utf-8", SHORT, note))
 }
 
 /// `GET /tile/<L>/<N>[.p/<W>]` and `GET /tile/entries/<N>[.p/<W>]`.
-pub(super) async fn tile(State(service): State<Service>, Path(path): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn tile(
+    State(service): State<Service>,
+    Path(path): Path<String>,
+) -> Result<Response, Problem> {
     let log = service.ledger.log();
     let path = format!("tile/{path}");
     let found = if path.starts_with("tile/entries/") {
-        let (index, width) = parse_entries_path(&path).map_err(|error| Problem::malformed(error.to_string()))?;
+        let (index, width) =
+            parse_entries_path(&path).map_err(|error| Problem::malformed(error.to_string()))?;
         log.bundle(index, width)
     } else {
         let (tile, width) = parse_tile_path(&path).map_err(|error| Problem::malformed(error.to_string()))?;

@@ -138,7 +138,14 @@ impl Issuer {
         rp_id: &str,
         max_ttl_s: u64,
     ) -> Self {
-        Self { ledger, authority, challenger, verifier: Verifier::new(roots), rp_id: rp_id.to_owned(), max_ttl_s }
+        Self {
+            ledger,
+            authority,
+            challenger,
+            verifier: Verifier::new(roots),
+            rp_id: rp_id.to_owned(),
+            max_ttl_s,
+        }
     }
 
     /// The name of this service in the binding.
@@ -169,7 +176,9 @@ impl Issuer {
         let target = WorkloadIdentifier::parse(target)?;
         if target.trust_domain() != self.ledger.trust_domain() {
             let ours = self.ledger.trust_domain();
-            return Err(IssuanceError::Malformed(format!("target {target} is not in the trust domain {ours}")));
+            return Err(IssuanceError::Malformed(format!(
+                "target {target} is not in the trust domain {ours}"
+            )));
         }
         Ok(target)
     }
@@ -229,11 +238,17 @@ impl Issuer {
             &policies.references.value,
             now,
         );
+        let expected = binding_value(challenge.bytes(), target.as_str(), &self.rp_id, &request.csr);
         let refuse = |step, code: &str, detail: String| Refused { step, code: code.to_owned(), detail };
         let outcome = match appraisal.clone().into_appraised() {
+            // Genuine evidence that was not made for us: whether it would please our policy is not asked.
+            _ if appraisal.is_authentic() && !appraisal.matches_binding(&expected) => {
+                let error = BindingError::Mismatch;
+                Err(refuse("binding", error.code(), error.to_string()))
+            }
             Err(refusal) => {
                 Err(refuse("appraisal", refusal.check().unwrap_or("evidence"), refusal.to_string()))
-            },
+            }
             Ok(appraised) => self.bind_and_map(request, target, challenge, policies, &appraised),
         };
         let outcome = match outcome {
@@ -259,8 +274,11 @@ impl Issuer {
             code: error.code().to_owned(),
             detail: error.to_string(),
         };
-        let unmapped =
-            |error: NoMatch| Refused { step: "mapping", code: "no-selector".to_owned(), detail: error.to_string() };
+        let unmapped = |error: NoMatch| Refused {
+            step: "mapping",
+            code: "no-selector".to_owned(),
+            detail: error.to_string(),
+        };
         let key = BoundKey::check(&request.csr, appraised, challenge, target.as_str(), &self.rp_id)
             .map_err(unbound)?;
         let claims = mapper::map(appraised, &policies.manifest.value).map_err(unmapped)?;
@@ -305,7 +323,8 @@ impl Issuer {
 
     async fn abandon(&self, issuance: Hash, reason: &str, now: u64) -> Result<(), IssuanceError> {
         let content = content::Abandoned { v: V1, issuance: issuance.into(), reason: reason.to_owned() };
-        let mut draft = Draft::new(Role::Authority, &content, Subject::Scope(Scope::Ledger), Class::Decision)?;
+        let mut draft =
+            Draft::new(Role::Authority, &content, Subject::Scope(Scope::Ledger), Class::Decision)?;
         draft.parents = vec![issuance];
         let prepared = self.ledger.prepare(draft, now).await?;
         self.ledger.commit(vec![prepared], Conditions::default()).await?;

@@ -132,8 +132,7 @@ impl Record<'_> {
             return Ok((self.ledger.read(*index)?.statement.leaf().into(), None));
         }
         let content = collateral_content(used);
-        let mut draft =
-            Draft::new(Role::Verifier, &content, Subject::Scope(Scope::Ledger), Class::Evidence)?;
+        let mut draft = Draft::new(Role::Verifier, &content, Subject::Scope(Scope::Ledger), Class::Evidence)?;
         draft.index_keys = vec![self.ledger.index_key(Index::Collateral, &digest)];
         let prepared = self.ledger.prepare(draft, self.now).await?;
         Ok((prepared.leaf().into(), Some(prepared)))

@@ -58,7 +58,12 @@ pub struct Draft {
 
 impl Draft {
     /// A statement with this content.
-    pub fn new<C: Content>(role: Role, content: &C, subject: Subject, class: Class) -> Result<Self, LedgerError> {
+    pub fn new<C: Content>(
+        role: Role,
+        content: &C,
+        subject: Subject,
+        class: Class,
+    ) -> Result<Self, LedgerError> {
         let body = content.to_cbor().map_err(LedgerError::log)?;
         let (kind, media_type) = (C::KIND, C::MEDIA_TYPE);
         Ok(Self {
@@ -118,7 +123,8 @@ impl Ledger {
         let context = Context { origin: &self.origin, issuer: &issuer, subject: &subject, kind: draft.kind };
         let content_key = ContentKey::from_bytes(keys::random()?);
         let recipient = (&kek.id.into(), &Kek::from_bytes(*kek.key));
-        let sealed = envelope::seal(&plaintext, &context, &content_key, recipient).map_err(LedgerError::log)?;
+        let sealed =
+            envelope::seal(&plaintext, &context, &content_key, recipient).map_err(LedgerError::log)?;
         let payload = plaintext.payload(draft.kind, &sealed).map_err(LedgerError::log)?;
         let unsigned = statement::Draft {
             kind: draft.kind,
@@ -135,7 +141,12 @@ impl Ledger {
     }
 
     /// Signs a statement whose content is public, and stays in the entry itself.
-    pub fn prepare_public<C: Content>(&self, role: Role, content: &C, now: u64) -> Result<Prepared, LedgerError> {
+    pub fn prepare_public<C: Content>(
+        &self,
+        role: Role,
+        content: &C,
+        now: u64,
+    ) -> Result<Prepared, LedgerError> {
         let issuer = self.role_uri(role);
         let unsigned = statement::Draft {
             kind: C::KIND,

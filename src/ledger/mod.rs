@@ -19,9 +19,9 @@ use treering_provenance::cose::{Ed25519Signer, Signer};
 use treering_provenance::envelope::{self, Kek, Plaintext};
 use treering_provenance::receipt::Inclusion;
 use treering_provenance::statement::{Body, Statement};
+use treering_provenance::trust::Release;
 use treering_tlog::hash::Hash;
 
-use crate::config::Release;
 use crate::ident::TrustDomain;
 use crate::keys::{KeyError, KeyStore, MasterKey, Role};
 use crate::vault::{Vault, VaultError};
@@ -179,7 +179,10 @@ impl Ledger {
                 signer(Role::Mapper)?,
                 signer(Role::Verifier)?,
             ],
-            index_key: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, master.derive("index").as_ref()),
+            index_key: aws_lc_rs::hmac::Key::new(
+                aws_lc_rs::hmac::HMAC_SHA256,
+                master.derive("index").as_ref(),
+            ),
             handle_key: master.derive("handle"),
             release,
         })
@@ -231,7 +234,11 @@ impl Ledger {
     }
 
     /// Appends prepared statements: all of them, adjacent, or none.
-    pub async fn commit(&self, prepared: Vec<Prepared>, conditions: Conditions) -> Result<Logged, LedgerError> {
+    pub async fn commit(
+        &self,
+        prepared: Vec<Prepared>,
+        conditions: Conditions,
+    ) -> Result<Logged, LedgerError> {
         let statements = prepared.iter().map(|one| one.statement.clone()).collect();
         let append = Append {
             entries: prepared.into_iter().map(Prepared::into_entry).collect(),

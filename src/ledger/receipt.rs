@@ -69,7 +69,9 @@ impl Receipt {
         let parents: Result<_, _> =
             self.parents.iter().map(|parent| ParentPath::compress(parent, &self.inclusion)).collect();
         let parents = parents.map_err(LedgerError::log)?;
-        CredentialProof::new(self.statement.entry(), &cose, &checkpoint, parents).to_bytes().map_err(LedgerError::log)
+        CredentialProof::new(self.statement.entry(), &cose, &checkpoint, parents)
+            .to_bytes()
+            .map_err(LedgerError::log)
     }
 }
 

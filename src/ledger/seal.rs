@@ -24,10 +24,16 @@ impl HeadSealer {
     /// The sealer with the log's and the receipts' keys.
     pub fn load(keys: &KeyStore, origin: &str, trust_domain: &TrustDomain) -> Result<Self, KeyError> {
         let format = |_| KeyError::Format { path: "keys".into(), wanted: "usable log and receipt keys" };
-        let note = NoteSigner::from_seed(origin, &keys.role(Role::Log)?.to_bytes())
-            .map_err(|_| KeyError::Format { path: "origin".into(), wanted: "name that a signed note allows" })?;
+        let note = NoteSigner::from_seed(origin, &keys.role(Role::Log)?.to_bytes()).map_err(|_| {
+            KeyError::Format { path: "origin".into(), wanted: "name that a signed note allows" }
+        })?;
         let receipt = Ed25519Signer::from_seed(&keys.role(Role::Receipt)?.to_bytes()).map_err(format)?;
-        Ok(Self { origin: origin.to_owned(), issuer: trust_domain.role_uri(Role::Receipt.name()), note, receipt })
+        Ok(Self {
+            origin: origin.to_owned(),
+            issuer: trust_domain.role_uri(Role::Receipt.name()),
+            note,
+            receipt,
+        })
     }
 
     /// The key that verifies receipts.
@@ -52,7 +58,8 @@ impl Sealer for HeadSealer {
         let signature = self.note.sign(&body).map_err(|error| failed(&error))?;
         let note = Note::new(body, vec![signature]).map_err(|error| failed(&error))?;
         let head = TreeHead { origin: &self.origin, size, root: *root };
-        let receipt = receipt::seal(&self.receipt, &self.issuer, &head, now_unix).map_err(|error| failed(&error))?;
+        let receipt =
+            receipt::seal(&self.receipt, &self.issuer, &head, now_unix).map_err(|error| failed(&error))?;
         Ok(Seal { note: note.to_bytes(), receipt })
     }
 }

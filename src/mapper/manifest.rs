@@ -128,7 +128,8 @@ impl Manifest {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
         let text = std::str::from_utf8(bytes).map_err(|error| ManifestError::Syntax(error.to_string()))?;
-        let raw: RawManifest = toml::from_str(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
+        let raw: RawManifest =
+            toml::from_str(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
         raw.try_into()
     }
 }
@@ -137,7 +138,8 @@ impl TryFrom<RawManifest> for Manifest {
     type Error = ManifestError;
 
     fn try_from(raw: RawManifest) -> Result<Self, ManifestError> {
-        let rule = |holds: bool, message: String| if holds { Ok(()) } else { Err(ManifestError::Rule(message)) };
+        let rule =
+            |holds: bool, message: String| if holds { Ok(()) } else { Err(ManifestError::Rule(message)) };
         rule(raw.version == 1, format!("version is {}, want 1", raw.version))?;
         rule(raw.max_ttl_s >= 60, format!("max_ttl_s is {}, want at least 60", raw.max_ttl_s))?;
         let count = raw.selectors.len();
@@ -162,10 +164,16 @@ fn check_claims(selector: &Selector) -> Result<(), ManifestError> {
     let count = selector.claims.len() + selector.derived.len();
     rule(count <= MAX_CLAIMS, format!("selector `{name}` has {count} claims, want at most {MAX_CLAIMS}"))?;
     for claim in selector.claims.keys().chain(selector.derived.keys()) {
-        rule(claim != ASSURANCE_CLAIM, format!("selector `{name}` sets `{ASSURANCE_CLAIM}`, which only Treering sets"))?;
+        rule(
+            claim != ASSURANCE_CLAIM,
+            format!("selector `{name}` sets `{ASSURANCE_CLAIM}`, which only Treering sets"),
+        )?;
         rule(
             !claim.is_empty() && claim.len() <= MAX_CLAIM_BYTES,
-            format!("selector `{name}` has a claim name of {} octets, want 1 to {MAX_CLAIM_BYTES}", claim.len()),
+            format!(
+                "selector `{name}` has a claim name of {} octets, want 1 to {MAX_CLAIM_BYTES}",
+                claim.len()
+            ),
         )?;
     }
     for claim in selector.derived.keys() {
@@ -200,6 +208,9 @@ mod tests {
             let error = Manifest::parse(SAMPLE.replace(from, to).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
-        assert!(matches!(Manifest::parse(&vec![b' '; MAX_MANIFEST_BYTES + 1]), Err(ManifestError::TooLarge(_))));
+        assert!(matches!(
+            Manifest::parse(&vec![b' '; MAX_MANIFEST_BYTES + 1]),
+            Err(ManifestError::TooLarge(_))
+        ));
     }
 }

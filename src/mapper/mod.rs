@@ -118,11 +118,17 @@ fn mismatch(facts: &Facts, selector: &Selector) -> Option<String> {
         return Some(format!("tee is `{}`, want one of {:?}", facts.tee, selector.tee));
     }
     if !selector.assurance.contains(&facts.assurance) {
-        return Some(format!("assurance is `{}`, want one of {:?}", facts.assurance.as_str(), selector.assurance));
+        return Some(format!(
+            "assurance is `{}`, want one of {:?}",
+            facts.assurance.as_str(),
+            selector.assurance
+        ));
     }
     match &facts.reference_value {
         Some(name) if selector.reference_values.contains(name) => None,
-        Some(name) => Some(format!("reference value is `{name}`, want one of {:?}", selector.reference_values)),
+        Some(name) => {
+            Some(format!("reference value is `{name}`, want one of {:?}", selector.reference_values))
+        }
         None => Some("the measurement matched no reference value".to_owned()),
     }
 }

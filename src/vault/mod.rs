@@ -142,7 +142,12 @@ pub struct Vault {
 impl Vault {
     /// The vault in this log, under this master key.
     pub fn new(log: Log, master: &MasterKey) -> Self {
-        Self { log, sealer: Sealer::new(master), cache: Mutex::default(), making: tokio::sync::Mutex::default() }
+        Self {
+            log,
+            sealer: Sealer::new(master),
+            cache: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The KEK of a scope and class for today, made if it is the first use.
@@ -197,11 +202,12 @@ impl Vault {
         let mut place = grantee.thumbprint().as_bytes().to_vec();
         place.extend_from_slice(&id);
         let delivery = Delivery { grantee: context.grantee.to_owned(), message: Bytes(message.clone()) };
-        rows.push(Table::GrantMessage.row(&place, strict::to_vec(&delivery).map_err(|_| VaultError::Record)?));
+        rows.push(
+            Table::GrantMessage.row(&place, strict::to_vec(&delivery).map_err(|_| VaultError::Record)?),
+        );
         self.log.put_rows(rows).await.map_err(tables_error)?;
         Ok((id, message))
     }
-
 
     fn cached(&self, slot: &[u8; 32]) -> Option<Kek> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(slot).cloned()
@@ -254,7 +260,8 @@ pub fn grants_to(log: &Log, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Deliv
     let rows = log.rows(Table::GrantMessage as u8, thumbprint).map_err(tables_error)?;
     let grant = |(key, value): (Vec<u8>, Vec<u8>)| {
         let id = key.get(32..).and_then(|id| id.try_into().ok()).ok_or(VaultError::Record)?;
-        let delivery = strict::from_slice(&value, tables::MAX_RECORD_BYTES).map_err(|_| VaultError::Record)?;
+        let delivery =
+            strict::from_slice(&value, tables::MAX_RECORD_BYTES).map_err(|_| VaultError::Record)?;
         Ok((id, delivery))
     };
     rows.into_iter().map(grant).collect()

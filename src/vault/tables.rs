@@ -73,7 +73,12 @@ impl GrantRecord {
     }
 
     pub(super) fn terms(&self) -> GrantTerms {
-        GrantTerms { scopes: self.scopes.clone(), classes: self.classes.clone(), from: self.from, to: self.to }
+        GrantTerms {
+            scopes: self.scopes.clone(),
+            classes: self.classes.clone(),
+            from: self.from,
+            to: self.to,
+        }
     }
 
     pub(super) fn key(&self) -> Result<&[u8; 32], VaultError> {
@@ -104,7 +109,12 @@ impl Sealer {
         out
     }
 
-    pub(super) fn seal_kek(&self, id: &[u8], record: &KekRecord, key: &[u8; 32]) -> Result<Vec<u8>, VaultError> {
+    pub(super) fn seal_kek(
+        &self,
+        id: &[u8],
+        record: &KekRecord,
+        key: &[u8; 32],
+    ) -> Result<Vec<u8>, VaultError> {
         let mut plain = Zeroizing::new(key.to_vec());
         plain.extend_from_slice(&encode(record)?);
         self.seal(Table::Kek, id, &plain)
@@ -122,7 +132,8 @@ impl Sealer {
     }
 
     pub(super) fn open_grant(&self, id: &[u8], sealed: &[u8]) -> Result<GrantRecord, VaultError> {
-        strict::from_slice(&self.open(Table::Grant, id, sealed)?, MAX_RECORD_BYTES).map_err(|_| VaultError::Record)
+        strict::from_slice(&self.open(Table::Grant, id, sealed)?, MAX_RECORD_BYTES)
+            .map_err(|_| VaultError::Record)
     }
 
     fn seal(&self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {

@@ -222,6 +222,11 @@ impl Appraisal {
         self.facts.as_ref().is_some_and(|facts| bool::from(facts.report_data.ct_eq(binding)))
     }
 
+    /// Whether the evidence is genuine, whatever else is wrong with it: nothing that could make it a forgery failed.
+    pub fn is_authentic(&self) -> bool {
+        self.recognised && self.checks.iter().all(|check| check.harm != Harm::NotAuthentic || check.ok())
+    }
+
     /// The check that refuses it: the first that failed and is not waived, or else the first not evaluated.
     pub fn first_failed(&self) -> Option<&CheckResult> {
         let bad = |result: &&CheckResult| !result.ok() && result.waiver().is_none();

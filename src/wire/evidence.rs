@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use crate::verifier::{CERTIFICATE_TYPE, CRL_TYPE, Collateral, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_ITEM_BYTES, MAX_ITEMS};
+use crate::verifier::{
+    CERTIFICATE_TYPE, CRL_TYPE, Collateral, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_ITEM_BYTES, MAX_ITEMS,
+};
 
 /// The type of our collections.
 const COLLECTION_TYPE: &str = "tag:treering.example,2026:evidence";
@@ -36,7 +38,11 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
             (EVIDENCE, _) => items.push((media_type.to_owned(), bytes)),
             (ENDORSEMENTS, CERTIFICATE_TYPE) => certificates.push(bytes),
             (ENDORSEMENTS, CRL_TYPE) => crls.push(bytes),
-            _ => return Err(format!("evidence: `{label}` has ind {ind} and type `{media_type}`, which is not taken")),
+            _ => {
+                return Err(format!(
+                    "evidence: `{label}` has ind {ind} and type `{media_type}`, which is not taken"
+                ));
+            }
         }
     }
     let evidence = Evidence::new(items).map_err(|error| error.to_string())?;
@@ -55,7 +61,8 @@ fn parse_record(record: &Value) -> Option<(&str, Vec<u8>, u64)> {
 
 /// Writes a collection.
 pub fn collection(evidence: &Evidence, collateral: &Collateral) -> BTreeMap<String, Value> {
-    let record = |media_type: &str, bytes: &[u8], ind: u64| json!([media_type, BASE64URL_NOPAD.encode(bytes), ind]);
+    let record =
+        |media_type: &str, bytes: &[u8], ind: u64| json!([media_type, BASE64URL_NOPAD.encode(bytes), ind]);
     let mut out = BTreeMap::from([(TYPE_KEY.to_owned(), json!(COLLECTION_TYPE))]);
     for (number, item) in evidence.items().iter().enumerate() {
         out.insert(format!("evidence-{number}"), record(item.media_type(), item.bytes(), EVIDENCE));

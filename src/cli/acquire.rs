@@ -1,0 +1,121 @@
+//! `treering acquire`: the workload's side.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde_json::json;
+
+use crate::attester::simulated::{Guest, Launch, Platform};
+use crate::clock;
+use crate::keys;
+
+use super::connect::Connect;
+use super::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  A simulated SEV-SNP guest whose image is app.img:
+    treering acquire --url https://localhost:8443 --tls-ca tls/ca.pem --rp-id https://localhost:8443 \\
+        --target spiffe://simulated.example/payments/api \\
+        --simulated platform --image app.img --out workload
+
+Writes credential.pem and key.pem (mode 600) into --out. The key is made here and never leaves.
+Exit status: 0 acquired, 1 refused, 3 anything else.";
+
+/// Acquire a credential for this workload: make a key, have evidence bound to it, ask the service
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    connect: Connect,
+    /// The workload identifier to be had
+    #[arg(long, value_name = "URI")]
+    target: String,
+    /// The relying-party id that the service must go by
+    #[arg(long, value_name = "ID")]
+    rp_id: String,
+    /// Attest with the simulated SEV-SNP platform in this folder
+    #[arg(long, value_name = "DIR")]
+    simulated: PathBuf,
+    /// The simulated guest's image: its measurement is the SHA-384 of the file
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "measurement",
+        required_unless_present = "measurement"
+    )]
+    image: Option<PathBuf>,
+    /// Or the measurement itself, hex
+    #[arg(long, value_name = "HEX")]
+    measurement: Option<String>,
+    /// Where the credential and its key go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let guest = guest(args)?;
+    let client = args.connect.client()?;
+    let acquired = match client.acquire(&guest, &args.target, &args.rp_id).await {
+        Ok(acquired) => acquired,
+        Err(crate::client::ClientError::Refused { code, entry: Some(entry), detail, .. })
+            if code == "refused" =>
+        {
+            if args.json {
+                output::json(&json!({ "acquired": false, "entry": entry }))?;
+            } else {
+                output::line(format!("refused: {detail}\n  entry {entry}"));
+            }
+            return Ok(ExitCode::from(1));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    fs::create_dir_all(&args.out).with_context(|| format!("make {}", args.out.display()))?;
+    let path = args.out.join("credential.pem");
+    keys::write_secret(&args.out.join("key.pem"), acquired.key.as_bytes())?;
+    fs::write(&path, &acquired.response.credential).with_context(|| format!("write {}", path.display()))?;
+    let response = &acquired.response;
+    if args.json {
+        let (index, size) = (response.index, response.tree_size);
+        output::json(&json!({
+            "acquired": true, "index": index, "tree_size": size, "not_after": response.not_after,
+            "credential": path, "key": args.out.join("key.pem"),
+        }))?;
+    } else {
+        let until = clock::rfc3339(response.not_after);
+        output::line(format!("{} until {until}, logged as entry {}", args.target, response.index));
+        output::line(format!("  {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn guest(args: &Args) -> Result<Guest> {
+    let launch = match (&args.image, &args.measurement) {
+        (Some(image), _) => {
+            Launch::of_image(&fs::read(image).with_context(|| format!("read {}", image.display()))?)
+        }
+        (None, Some(hex)) => Launch::of(measurement(hex)?),
+        (None, None) => bail!("name the guest's --image or its --measurement"),
+    };
+    simulated_guest(&args.simulated, launch)
+}
+
+/// A guest on the simulated platform in a folder.
+pub(super) fn simulated_guest(platform: &Path, launch: Launch) -> Result<Guest> {
+    let platform = Platform::load(platform)
+        .with_context(|| format!("load the simulated platform in {}", platform.display()))?;
+    Ok(Arc::new(platform).guest(launch)?)
+}
+
+fn measurement(hex: &str) -> Result<[u8; 48]> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).context("the measurement is not hex")?;
+    let length = bytes.len();
+    <[u8; 48]>::try_from(bytes).ok().with_context(|| format!("the measurement has {length} octets, want 48"))
+}

@@ -1,0 +1,33 @@
+//! Files that the subcommands read: limited, and errors that name them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use treering_provenance::trust::Trust;
+
+/// The largest file read whole: an SBOM has some megabytes.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let length = fs::metadata(path).with_context(|| format!("read {shown}"))?.len();
+    if length > MAX_FILE_BYTES {
+        bail!("{shown} has {length} octets, at most {MAX_FILE_BYTES} are read");
+    }
+    fs::read(path).with_context(|| format!("read {shown}"))
+}
+
+/// Reads a trust file.
+pub(super) fn trust(path: &Path) -> Result<Trust> {
+    Trust::parse(&read(path)?).with_context(|| format!("{} is not a trust file", path.display()))
+}
+
+/// Reads the certificates of a PEM file, or one in DER.
+pub(super) fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let found: Vec<Vec<u8>> =
+        CertificateDer::pem_slice_iter(bytes).flatten().map(|certificate| certificate.to_vec()).collect();
+    if found.is_empty() { vec![bytes.to_vec()] } else { found }
+}

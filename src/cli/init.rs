@@ -1,0 +1,230 @@
+//! `treering init`: a new ledger in a folder: keys, certificates, configuration, the first two entries, and the trust
+//! file of relying parties.
+
+mod clients;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use treering_log::Sealer;
+use treering_provenance::trust::Release;
+use treering_tlog::note::VerifierKey;
+
+use crate::attester::simulated::{Platform, Processor, SimulatedTcb};
+use crate::authority::{CaFiles, create_ca};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Credentials, Governance, Hardware, Http, LogSettings, Witness};
+use crate::governance::{self, Genesis};
+use crate::ident::TrustDomain;
+use crate::keys::KeyStore;
+use crate::ledger::HeadSealer;
+use crate::verifier::{Generation, HardwareRoots};
+
+use super::{output, service};
+
+pub(super) use clients::{Clients, issuer_uri};
+
+const EXAMPLES: &str = "\
+Examples:
+  A ledger with two witnesses, both of which must cosign:
+    treering init --dir /srv/treering --trust-domain prod.bank.example --host identity.bank.example \\
+        --witness 'w1.example+…=https://w1.example/treering' \\
+        --witness 'w2.example+…=https://w2.example/treering' --quorum 2
+  A trial with a simulated SEV-SNP platform:
+    treering init --dir trial --trust-domain simulated.example --simulated
+
+Writes treering.toml, trust.json (give it to relying parties), and folders with keys. Nothing is overwritten.
+The folder is everything: docs/operations.md says which file may be restored from a backup, and which must not.";
+
+/// Make a new ledger: keys, certificates, configuration, and the log's first two entries
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The folder; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: PathBuf,
+    /// The trust domain
+    #[arg(long, value_name = "NAME")]
+    pub(super) trust_domain: String,
+    /// The log's origin, for ever; without it `log.<trust domain>/treering`
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) origin: Option<String>,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(super) listen: std::net::SocketAddr,
+    /// The service's name, for its TLS certificate and the binding
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(super) host: String,
+    /// A witness: its verifier key and where it is reached
+    #[arg(long, value_name = "VKEY=URL")]
+    pub(super) witness: Vec<String>,
+    /// How many witnesses make a quorum; without it, more than half
+    #[arg(long, value_name = "K")]
+    pub(super) quorum: Option<usize>,
+    /// Make a simulated SEV-SNP platform, and trust it: for trials
+    #[arg(long)]
+    pub(super) simulated: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What was made.
+pub(super) struct Made {
+    pub(super) config: PathBuf,
+    pub(super) log_vkey: String,
+    pub(super) origin: String,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let made = create(args, SystemClock.now()).await?;
+    let trust = args.dir.join("trust.json");
+    if args.json {
+        output::json(&json!({
+            "config": made.config, "trust": trust, "origin": made.origin, "log_vkey": made.log_vkey,
+        }))?;
+    } else {
+        output::line(format!("made the ledger {} in {}", made.origin, args.dir.display()));
+        output::line(format!("  log key, for witnesses: {}", made.log_vkey));
+        output::line(format!("  trust file, for relying parties: {}", trust.display()));
+        output::line(format!("start it: treering serve --config {}", made.config.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes everything.
+pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
+    let dir = &args.dir;
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty: a ledger is made in a folder of its own", dir.display());
+    }
+    let trust_domain = TrustDomain::parse(&args.trust_domain)?;
+    let origin = args.origin.clone().unwrap_or_else(|| format!("log.{trust_domain}/treering"));
+    for folder in ["", "tls", "clients", "issuers"] {
+        fs::create_dir_all(dir.join(folder))
+            .with_context(|| format!("make {}", dir.join(folder).display()))?;
+    }
+    let keys = KeyStore::at(dir.join("keys"));
+    keys.create()?;
+    let ca = CaFiles { certificate: &dir.join("ca.pem"), key: &dir.join("keys/ca.key") };
+    create_ca(&ca, &trust_domain, now)?;
+    let sealer = HeadSealer::load(&keys, &origin, &trust_domain)?;
+    let log_vkey = sealer.log_key().to_string();
+    if args.simulated {
+        let platform = Platform::generate(Processor::Milan, SimulatedTcb::default(), now)?;
+        platform.save(&dir.join("platform"))?;
+        let pem = pem_rfc7468::encode_string(
+            "CERTIFICATE",
+            pem_rfc7468::LineEnding::LF,
+            platform.root_certificate(),
+        )?;
+        write(&dir.join("platform-root.pem"), &pem)?;
+    }
+    let (witnesses, policy) = witnesses(args, &log_vkey)?;
+    if let Some(policy) = &policy {
+        write(&dir.join("witness-policy.txt"), policy)?;
+    }
+    let clients = clients::create(dir, &trust_domain, &args.host, now)?;
+    let config = configuration(args, &trust_domain, &origin, witnesses, clients);
+    let path = dir.join("treering.toml");
+    write(&path, &config.to_toml()?)?;
+
+    // From here on as the service reads it.
+    let config = Config::load(&path)?;
+    let (ledger, _) = service::open_ledger(&config, true)?;
+    let genesis = Genesis {
+        registration: config.registration_policy()?,
+        log_vkey: log_vkey.clone(),
+        receipt_key: sealer.receipt_key(),
+        ca: pem_rfc7468::decode_vec(&fs::read(dir.join("ca.pem"))?)?.1,
+        hardware_roots: roots(&service::hardware_roots(&config)?),
+        witness_policy: policy,
+    };
+    governance::create(&ledger, &genesis, now).await?;
+    write(&dir.join("trust.json"), &service::trust_file(&ledger, config.log.release)?.to_json()?)?;
+    ledger.log().shutdown().await;
+    Ok(Made { config: path, log_vkey, origin })
+}
+
+fn configuration(
+    args: &Args,
+    trust_domain: &TrustDomain,
+    origin: &str,
+    witnesses: Vec<Witness>,
+    clients: Clients,
+) -> Config {
+    let witnessed = !witnesses.is_empty();
+    Config {
+        trust_domain: trust_domain.to_string(),
+        origin: origin.to_owned(),
+        rp_id: format!("https://{}", args.host),
+        data_dir: "data".into(),
+        keys_dir: "keys".into(),
+        http: Http {
+            listen: args.listen,
+            tls_certificate: "tls/server.pem".into(),
+            tls_key: "tls/server.key".into(),
+            client_ca: "tls/ca.pem".into(),
+            max_connections: 1024,
+            request_timeout_s: 30,
+        },
+        log: LogSettings {
+            release: if witnessed { Release::Witnessed } else { Release::Committed },
+            witness_policy: witnessed.then(|| "witness-policy.txt".into()),
+            ..LogSettings::default()
+        },
+        credentials: Credentials {
+            ca_certificate: "ca.pem".into(),
+            ca_key: "keys/ca.key".into(),
+            max_ttl_s: 3600,
+            embed_parents: true,
+        },
+        hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
+        governance: Governance { threshold: 1, approvers: vec![clients.approver.clone()] },
+        witnesses,
+        clients: clients.clients,
+        issuers: clients.issuers,
+    }
+}
+
+/// The witnesses of the command line, and the C2SP tlog-policy over them.
+fn witnesses(args: &Args, log_vkey: &str) -> Result<(Vec<Witness>, Option<String>)> {
+    if args.witness.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let quorum = args.quorum.unwrap_or(args.witness.len() / 2 + 1);
+    if quorum == 0 || quorum > args.witness.len() {
+        bail!("--quorum is {quorum}, want 1 to {}", args.witness.len());
+    }
+    let mut policy = format!("log {log_vkey}\n");
+    let mut witnesses = Vec::new();
+    for text in &args.witness {
+        // The key is base64 and may end in `=`: the URL begins at the last `=http`.
+        let Some((vkey, url)) = text.rfind("=http").map(|at| text.split_at(at)) else {
+            bail!("`{text}` is not VKEY=URL");
+        };
+        let key =
+            VerifierKey::parse(vkey).with_context(|| format!("`{vkey}` is not a witness's verifier key"))?;
+        let url = url.trim_start_matches('=');
+        policy.push_str(&format!("witness {} {vkey} {url}\n", key.name()));
+        witnesses.push(Witness { name: key.name().to_owned(), url: url.to_owned() });
+    }
+    let names: Vec<_> = witnesses.iter().map(|witness| witness.name.as_str()).collect();
+    policy.push_str(&format!("group treering-quorum {quorum} {}\nquorum treering-quorum\n", names.join(" ")));
+    Ok((witnesses, Some(policy)))
+}
+
+/// The roots that evidence may rest on, for the trust anchors.
+fn roots(roots: &HardwareRoots) -> Vec<(String, [u8; 32], bool)> {
+    let amd = Generation::ALL.into_iter().map(|generation| {
+        (format!("amd-sev-snp-{}", generation.name()), generation.root_fingerprint(), false)
+    });
+    amd.chain(roots.simulated().map(|root| ("simulated-sev-snp".to_owned(), *root, true))).collect()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}

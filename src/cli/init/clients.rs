@@ -1,0 +1,142 @@
+//! The TLS side of a new ledger, and the first people and programs that may use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use data_encoding::BASE64URL_NOPAD;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer as Signer, KeyPair, KeyUsagePurpose, SanType,
+};
+use treering_provenance::cose::VerifyingKey;
+use treering_provenance::grant::AuditorKey;
+use zeroize::Zeroizing;
+
+use crate::config::{Client, Issuer};
+use crate::http::ClientRole;
+use crate::ident::TrustDomain;
+use crate::keys;
+
+/// The life of TLS certificates that `init` makes.
+const LIFETIME_S: u64 = 2 * 365 * 24 * 60 * 60;
+const BACKDATE_S: u64 = 60;
+
+/// The first clients and issuers.
+pub(in crate::cli) struct Clients {
+    pub(in crate::cli) clients: Vec<Client>,
+    pub(in crate::cli) issuers: Vec<Issuer>,
+    pub(in crate::cli) approver: String,
+}
+
+/// A third party that signs statements: name, and what it may register.
+const ISSUERS: [(&str, &[&str]); 3] = [
+    ("ci", &["workload-provenance", "reference-values"]),
+    ("author", &["policy"]),
+    ("approver", &["approval"]),
+];
+
+/// The `iss` of a third party that `init` makes.
+pub(in crate::cli) fn issuer_uri(trust_domain: &str, name: &str) -> String {
+    format!("https://{name}.{trust_domain}")
+}
+
+/// Makes the TLS CA, the server's certificate, clients' certificates, issuers' keys and the auditor's key.
+pub(super) fn create(dir: &Path, trust_domain: &TrustDomain, host: &str, now: u64) -> Result<Clients> {
+    let ca = TlsCa::create(dir, trust_domain, now)?;
+    ca.server(dir, host, now)?;
+    let mut clients = Vec::new();
+    for (name, roles) in [
+        ("operator", vec![ClientRole::Operator]),
+        ("auditor", vec![ClientRole::Auditor]),
+        ("ci", vec![ClientRole::Registrant]),
+        ("author", vec![ClientRole::Registrant]),
+        ("approver", vec![ClientRole::Registrant]),
+    ] {
+        let certificate = PathBuf::from(format!("clients/{name}.pem"));
+        ca.client(dir, name, now)?;
+        clients.push(Client { name: name.to_owned(), certificate, roles });
+    }
+    let mut issuers = Vec::new();
+    for (name, kinds) in ISSUERS {
+        let key = keys::generate_ed25519()?;
+        keys::write_ed25519(&dir.join(format!("issuers/{name}.pem")), &key)?;
+        let public = VerifyingKey::from_ed25519(key.verifying_key().as_bytes())?.to_cose_key()?;
+        issuers.push(Issuer {
+            iss: issuer_uri(trust_domain.as_str(), name),
+            key: BASE64URL_NOPAD.encode(&public),
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            public: false,
+        });
+    }
+    let auditor = AuditorKey::from_bytes(keys::random()?)?;
+    keys::write_secret(&dir.join("auditor.key"), auditor.to_jwk()?.as_bytes())?;
+    write(&dir.join("auditor.pub"), &auditor.public().to_jwk()?)?;
+    Ok(Clients { clients, issuers, approver: issuer_uri(trust_domain.as_str(), "approver") })
+}
+
+/// The CA of the service's own TLS: another one than that of credentials.
+struct TlsCa {
+    signer: Signer<'static, KeyPair>,
+}
+
+impl TlsCa {
+    fn create(dir: &Path, trust_domain: &TrustDomain, now: u64) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = params(&format!("Treering TLS of {trust_domain}"), now)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?;
+        write(&dir.join("tls/ca.pem"), &certificate.pem())?;
+        keys::write_secret(&dir.join("tls/ca.key"), Zeroizing::new(key.serialize_pem()).as_bytes())?;
+        Ok(Self { signer: Signer::new(params, key) })
+    }
+
+    fn server(&self, dir: &Path, host: &str, now: u64) -> Result<()> {
+        let mut params = params(host, now)?;
+        params.subject_alt_names = vec![SanType::DnsName(host.try_into()?)];
+        if host == "localhost" {
+            params.subject_alt_names.push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
+        }
+        self.sign(dir, "tls/server", params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn client(&self, dir: &Path, name: &str, now: u64) -> Result<()> {
+        self.sign(dir, &format!("clients/{name}"), params(name, now)?, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(
+        &self,
+        dir: &Path,
+        name: &str,
+        mut params: CertificateParams,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<()> {
+        let key = KeyPair::generate()?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.signer)?;
+        write(&dir.join(format!("{name}.pem")), &certificate.pem())?;
+        Ok(keys::write_secret(
+            &dir.join(format!("{name}.key")),
+            Zeroizing::new(key.serialize_pem()).as_bytes(),
+        )?)
+    }
+}
+
+fn params(name: &str, now: u64) -> Result<CertificateParams> {
+    let time = |unix: u64| -> Result<time::OffsetDateTime> {
+        Ok(time::OffsetDateTime::from_unix_timestamp(i64::try_from(unix)?)?)
+    };
+    let mut params = CertificateParams::default();
+    params.not_before = time(now.saturating_sub(BACKDATE_S))?;
+    params.not_after = time(now.saturating_add(LIFETIME_S))?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}

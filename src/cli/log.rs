@@ -1,0 +1,200 @@
+//! `treering log`: check, measure, export a log.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use treering_log::fsck::{self, LogSource, Report};
+use treering_log::{Log, export, stats};
+use treering_tlog::note::VerifierKey;
+
+use super::{files, output};
+
+const FSCK_EXAMPLES: &str = "\
+Examples:
+  A log's folder (stop the service first, or check an export):
+    treering log fsck --data data --trust trust.json
+  A directory of C2SP tiles, such as an export or a mirror:
+    treering log fsck --tiles export --trust trust.json --json
+
+Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature.
+Exit status: 0 clean, 1 findings (each names its entry), 3 it could not be read.";
+
+/// Check, measure and export a log
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Recompute everything from the entries, and say which entry is wrong
+    #[command(after_help = FSCK_EXAMPLES)]
+    Fsck {
+        /// The log's folder
+        #[arg(long, value_name = "DIR", conflicts_with = "tiles", required_unless_present = "tiles")]
+        data: Option<PathBuf>,
+        /// A directory of C2SP tiles
+        #[arg(long, value_name = "DIR")]
+        tiles: Option<PathBuf>,
+        /// The trust file, whose log key must have signed the checkpoint
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Entries and octets
+    Stats {
+        /// The log's folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the log as a directory of C2SP tiles, which any web server can serve
+    Export {
+        /// The log's folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The directory to write
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        Command::Fsck { data, tiles, trust, json } => {
+            let key = files::trust(trust)?.log_key().clone();
+            let report = match (data, tiles) {
+                (Some(data), _) => check(&Keyed { log: open(data)?, key }, *json),
+                (None, Some(tiles)) => check(&export::StaticDir::new(tiles, Some(key)), *json),
+                (None, None) => bail!("name the log's folder (--data) or a directory of tiles (--tiles)"),
+            };
+            print_report(&report, *json)
+        }
+        Command::Stats { data, json } => print_stats(&open(data)?, *json),
+        Command::Export { data, to, json } => {
+            let entries = export::to_dir(&open(data)?, to)?;
+            if *json {
+                output::json(&json!({ "entries": entries, "directory": to }))?;
+            } else {
+                output::line(format!("{entries} entries in {}", to.display()));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn open(data: &std::path::Path) -> Result<Log> {
+    Log::open_read_only(data)
+        .with_context(|| format!("open the log in {} (is the service still running?)", data.display()))
+}
+
+/// A log's folder, and the key that must have signed its checkpoint: the folder's own word would not do.
+struct Keyed {
+    log: Log,
+    key: VerifierKey,
+}
+
+impl LogSource for Keyed {
+    fn log_key(&self) -> Option<&VerifierKey> {
+        Some(&self.key)
+    }
+
+    fn checkpoint(&self) -> Result<Option<Vec<u8>>, fsck::SourceError> {
+        LogSource::checkpoint(&self.log)
+    }
+
+    fn bundle(&self, index: u64, width: u16) -> Result<Vec<fsck::Fragment>, fsck::SourceError> {
+        LogSource::bundle(&self.log, index, width)
+    }
+
+    fn tile(&self, id: treering_tlog::tile::TileId, width: u16) -> Result<Vec<u8>, fsck::SourceError> {
+        LogSource::tile(&self.log, id, width)
+    }
+
+    fn check_entry(&self, index: u64, entry: &[u8], leaf: &treering_tlog::hash::Hash) -> Vec<String> {
+        LogSource::check_entry(&self.log, index, entry, leaf)
+    }
+
+    fn check_rest(&self, size: u64) -> Vec<fsck::Finding> {
+        LogSource::check_rest(&self.log, size)
+    }
+}
+
+fn check(source: &dyn LogSource, quiet: bool) -> Report {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left") {
+        bar.set_style(style);
+    }
+    let report = fsck::check(source, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    report
+}
+
+fn print_report(report: &Report, json: bool) -> Result<ExitCode> {
+    let clean = report.is_clean();
+    if json {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|finding| json!({ "entry": finding.entry, "what": finding.what }))
+            .collect();
+        let root = report.root.map(|root| root.to_base64());
+        output::json(
+            &json!({ "clean": clean, "entries": report.entries, "root": root, "findings": findings }),
+        )?;
+    } else {
+        for finding in &report.findings {
+            let entry = finding.entry.map_or("log".to_owned(), |entry| format!("entry {entry}"));
+            output::line(format!("{entry}: {}", finding.what));
+        }
+        let verdict = if clean { "clean" } else { "NOT as it was signed" };
+        output::line(format!("{} entries: {verdict}", report.entries));
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn print_stats(log: &Log, json: bool) -> Result<ExitCode> {
+    let figures = stats(log)?;
+    if json {
+        let families: Vec<_> = figures
+            .families
+            .iter()
+            .map(|family| {
+                json!({
+                    "name": family.name, "keys": family.keys,
+                    "table_bytes": family.table_bytes, "memory_bytes": family.memory_bytes,
+                })
+            })
+            .collect();
+        output::json(&json!({
+            "origin": log.origin(), "entries": figures.entries, "witnessed": figures.witnessed, "families": families,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!("{}: {} entries", log.origin(), figures.entries));
+    if let Some(witnessed) = figures.witnessed {
+        output::line(format!("witnessed up to {witnessed}"));
+    }
+    for family in &figures.families {
+        let (name, keys) = (family.name, family.keys);
+        output::line(format!(
+            "  {name:<18} {keys:>10} keys {:>12} octets in tables {:>12} in memory",
+            family.table_bytes, family.memory_bytes
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

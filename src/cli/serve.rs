@@ -1,0 +1,88 @@
+//! `treering serve`: the service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::http::{Server, TlsFiles, router, tls_config};
+
+use super::{files, output, service};
+
+const EXAMPLES: &str = "\
+Examples:
+  treering serve --config treering.toml
+  For a supervisor that waits until it listens:
+    treering serve --config treering.toml --json      prints {\"listening\":\"…\",\"origin\":\"…\"} when ready
+
+SIGTERM and SIGINT end open requests, drain the log's pool, and stop.";
+
+/// Run the service: SCRAPI, tiles, credentials, governance and audit on one TLS listener
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print one JSON object when listening, and log in JSON
+    #[arg(long)]
+    json: bool,
+    /// What is logged to stderr, such as `info` or `treering=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    start_logging(args)?;
+    let config = Config::load(&args.config)?;
+    let metrics = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    if config.hardware.simulated_root.is_some() {
+        tracing::warn!(
+            trust_domain = config.trust_domain,
+            "a SIMULATED hardware root is trusted: credentials of this trust domain prove nothing about hardware"
+        );
+    }
+    let assembled = service::assemble(&config, metrics).await?;
+    let tls = tls_config(&TlsFiles {
+        certificate: &files::read(&config.http.tls_certificate)?,
+        key: &crate::keys::read_secret(&config.http.tls_key)?,
+        client_ca: &files::read(&config.http.client_ca)?,
+    })?;
+    let server = Server::bind(config.http.listen, tls, config.http.max_connections).await?;
+    let address = server.address();
+    tracing::info!(%address, origin = config.origin, "listening");
+    if args.json {
+        output::json(&json!({ "listening": address.to_string(), "origin": config.origin }))?;
+    }
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    };
+    server.run(router(assembled.service), stop).await;
+    if let Some(publisher) = assembled.publisher {
+        publisher.shutdown().await;
+    }
+    assembled.log.shutdown().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_logging(args: &Args) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log)
+        .with_context(|| format!("--log `{}` is not a filter", args.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if args.json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
+    Ok(())
+}

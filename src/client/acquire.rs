@@ -1,0 +1,56 @@
+//! The workload's side of mechanism C, W-CA-V: make a key, get a challenge, have evidence made that is bound to both,
+//! ask for the credential. The key never leaves.
+
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use treering_provenance::bytes::Bytes;
+use zeroize::Zeroizing;
+
+use crate::attester::Attester;
+use crate::binding::binding_value;
+use crate::verifier::{Collateral, Evidence};
+use crate::wire::{CredentialRequest, CredentialResponse, collection};
+
+use super::{Client, ClientError};
+
+/// A credential and its key.
+pub struct Acquired {
+    /// What the service answered.
+    pub response: CredentialResponse,
+    /// The private key, PKCS#8 in PEM.
+    pub key: Zeroizing<String>,
+}
+
+impl Client {
+    /// Acquires a credential. `rp_id` is the name that the workload is configured to speak to: a service that goes by
+    /// another one is refused, since evidence for it could be relayed (TACRA, server substitution).
+    pub async fn acquire(
+        &self,
+        attester: &dyn Attester,
+        target: &str,
+        rp_id: &str,
+    ) -> Result<Acquired, ClientError> {
+        let setup = |error: &dyn std::fmt::Display| ClientError::Setup(error.to_string());
+        let key = KeyPair::generate().map_err(|error| setup(&error))?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let csr = params.serialize_request(&key).map_err(|error| setup(&error))?.der().to_vec();
+
+        let challenge = self.challenge(target).await?;
+        if challenge.rp_id != rp_id {
+            let reason = format!("the service calls itself `{}`, want `{rp_id}`", challenge.rp_id);
+            return Err(ClientError::Setup(reason));
+        }
+        let binding = binding_value(&challenge.challenge.0, target, rp_id, &csr);
+        let attestation = attester.report(&binding).map_err(|error| setup(&error))?;
+        let evidence = Evidence::new(attestation.items()).map_err(|error| setup(&error))?;
+        let collateral = Collateral::from_der(attestation.endorsements).map_err(|error| setup(&error))?;
+        let request = CredentialRequest {
+            challenge: challenge.challenge,
+            target: target.to_owned(),
+            csr: Bytes(csr),
+            evidence: collection(&evidence, &collateral),
+        };
+        let response = self.post_json("/v1/credentials", &request).await?;
+        Ok(Acquired { response, key: Zeroizing::new(key.serialize_pem()) })
+    }
+}
