@@ -117,15 +117,18 @@ impl MasterKey {
 }
 
 /// HKDF-SHA-256 of a uniform secret to 32 octets.
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "32 octets are far below HKDF's limit of 8,160"
+)]
 pub fn derive(secret: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut out = Zeroizing::new([0; 32]);
-    let expanded = hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
+    hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
         .extract(secret)
         .expand(info, hkdf::HKDF_SHA256)
-        .and_then(|okm| okm.fill(out.as_mut()));
-    // 32 octets are far below HKDF's limit of 255 blocks, so this cannot fail; were it to, a constant key would be
-    // the worst answer.
-    assert!(expanded.is_ok(), "HKDF of 32 octets");
+        .and_then(|okm| okm.fill(out.as_mut()))
+        .expect("HKDF of 32 octets");
     out
 }
 
@@ -138,7 +141,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
 
 /// Makes an Ed25519 key.
 pub fn generate_ed25519() -> Result<SigningKey, KeyError> {
-    Ok(SigningKey::from_bytes(&*Zeroizing::new(random::<32>()?)))
+    Ok(SigningKey::from_bytes(&Zeroizing::new(random::<32>()?)))
 }
 
 /// The folder of a ledger's keys.

@@ -12,6 +12,10 @@ use super::trace::Materials;
 
 /// What came of making a decision again.
 #[derive(Debug, Clone, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one per thing compared; they are reported, not branched on"
+)]
 pub struct Replay {
     /// Whether everything came out the same.
     pub identical: bool,

@@ -58,6 +58,10 @@ pub struct Step {
 
 /// What was reached.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one per thing reached; they are reported, not branched on"
+)]
 pub struct Traced {
     /// The evidence, and that it is the appraisal's.
     pub evidence: bool,

@@ -3,6 +3,7 @@
 
 mod clients;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -185,7 +186,7 @@ fn configuration(
         hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
         governance: Governance { threshold: 1, approvers: vec![clients.approver.clone()] },
         witnesses,
-        clients: clients.clients,
+        clients: clients.known,
         issuers: clients.issuers,
     }
 }
@@ -209,11 +210,11 @@ fn witnesses(args: &Args, log_vkey: &str) -> Result<(Vec<Witness>, Option<String
         let key =
             VerifierKey::parse(vkey).with_context(|| format!("`{vkey}` is not a witness's verifier key"))?;
         let url = url.trim_start_matches('=');
-        policy.push_str(&format!("witness {} {vkey} {url}\n", key.name()));
+        writeln!(policy, "witness {} {vkey} {url}", key.name())?;
         witnesses.push(Witness { name: key.name().to_owned(), url: url.to_owned() });
     }
     let names: Vec<_> = witnesses.iter().map(|witness| witness.name.as_str()).collect();
-    policy.push_str(&format!("group treering-quorum {quorum} {}\nquorum treering-quorum\n", names.join(" ")));
+    writeln!(policy, "group treering-quorum {quorum} {}\nquorum treering-quorum", names.join(" "))?;
     Ok((witnesses, Some(policy)))
 }
 

@@ -55,8 +55,8 @@ pub(super) struct Signing {
     #[arg(long, value_name = "URI")]
     iss: String,
     /// The issuer's key: Ed25519, PKCS#8 in PEM
-    #[arg(long, value_name = "FILE")]
-    signing_key: PathBuf,
+    #[arg(long = "signing-key", value_name = "FILE")]
+    key: PathBuf,
     /// The log's origin
     #[arg(long, value_name = "ORIGIN")]
     origin: String,
@@ -64,7 +64,7 @@ pub(super) struct Signing {
 
 impl Signing {
     pub(super) fn signer(&self) -> Result<Ed25519Signer> {
-        Ok(Ed25519Signer::from_seed(&keys::read_ed25519(&self.signing_key)?.to_bytes())?)
+        Ok(Ed25519Signer::from_seed(&keys::read_ed25519(&self.key)?.to_bytes())?)
     }
 
     pub(super) fn registrant<'a>(&'a self, signer: &'a Ed25519Signer) -> Registrant<'a> {

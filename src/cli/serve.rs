@@ -80,9 +80,9 @@ fn start_logging(args: &Args) -> Result<()> {
         .with_context(|| format!("--log `{}` is not a filter", args.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if args.json {
-        builder.json().init()
+        builder.json().init();
     } else {
-        builder.init()
+        builder.init();
     }
     Ok(())
 }

@@ -116,7 +116,7 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
     let issuer = Issuer::new(
         Arc::clone(&ledger),
         Authority::load(&ca, ledger.trust_domain().clone())?,
-        Challenger::new(&*keys.master()?.derive("challenge")),
+        Challenger::new(&keys.master()?.derive("challenge")),
         hardware_roots(config)?,
         &config.rp_id,
         config.credentials.max_ttl_s,

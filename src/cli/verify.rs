@@ -68,9 +68,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let options = VerifyOptions { now, identifier: args.uri.as_deref(), possession };
     let verdict = verify_x509(&chain, &trust, &options);
     if args.json {
-        output::json(&verdict)?
+        output::json(&verdict)?;
     } else {
-        print(&verdict)
+        print(&verdict);
     }
     Ok(ExitCode::from(verdict.outcome().exit_code()))
 }

@@ -29,7 +29,7 @@ pub use source::RemoteSource;
 /// The largest answer read: one entry's content, and room.
 const MAX_RESPONSE_BYTES: usize = 24 * 1024 * 1024;
 /// How long one request may take; a release waits for witnesses in it.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]

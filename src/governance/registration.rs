@@ -62,6 +62,9 @@ fn reject<T>(reason: impl Into<String>) -> Result<T, RegistrationError> {
     Err(RegistrationError::Rejected(reason.into()))
 }
 
+/// Content of a statement, and its sealed form if it is confidential.
+type Found = (AnyContent, Option<Vec<u8>>);
+
 /// Registers statements under the policy in force.
 pub struct Registrar {
     ledger: Arc<Ledger>,
@@ -182,7 +185,7 @@ impl Registrar {
         statement: &Statement,
         issuer: &RegisteredIssuer,
         now: u64,
-    ) -> Result<Option<(AnyContent, Option<Vec<u8>>)>, RegistrationError> {
+    ) -> Result<Option<Found>, RegistrationError> {
         let parse = |media_type: &str, body: &[u8]| {
             AnyContent::parse(media_type, body)
                 .map_err(|error| RegistrationError::Rejected(format!("content: {error}")))

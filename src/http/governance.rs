@@ -24,12 +24,13 @@ use super::problem::Problem;
 /// `POST /v1/content-keys` (registrants): a content key for one statement, and itself under the key-encryption key.
 pub(super) async fn content_key(
     State(service): State<Service>,
-    Registrant(_): Registrant,
+    Registrant(client): Registrant,
     request: Result<Json<ContentKeyRequest>, JsonRejection>,
 ) -> Result<Json<ContentKeyResponse>, Problem> {
     let request = body(request)?;
     let kind: Kind = request.kind.parse().map_err(|_| Problem::malformed("no such kind of statement"))?;
     let key = governance::content_key(&service.ledger, kind, service.clock.now()).await?;
+    tracing::info!(client = client.name, %kind, "content key given out");
     Ok(Json(ContentKeyResponse {
         key: Fixed(*key.content_key.expose()),
         kek_id: key.kek_id,

@@ -130,6 +130,9 @@ impl GrantTerms {
     }
 }
 
+/// A row: key and value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// The vault of one ledger.
 pub struct Vault {
     log: Log,
@@ -240,7 +243,7 @@ impl Vault {
         self.log.row(table as u8, key).map_err(tables_error)
     }
 
-    fn all(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, VaultError> {
+    fn all(&self, table: Table) -> Result<Vec<Pair>, VaultError> {
         self.log.rows(table as u8, &[]).map_err(tables_error)
     }
 }
@@ -258,7 +261,7 @@ pub struct Delivery {
 /// The grants to a key. Reads a log that may be stopped.
 pub fn grants_to(log: &Log, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, VaultError> {
     let rows = log.rows(Table::GrantMessage as u8, thumbprint).map_err(tables_error)?;
-    let grant = |(key, value): (Vec<u8>, Vec<u8>)| {
+    let grant = |(key, value): Pair| {
         let id = key.get(32..).and_then(|id| id.try_into().ok()).ok_or(VaultError::Record)?;
         let delivery =
             strict::from_slice(&value, tables::MAX_RECORD_BYTES).map_err(|_| VaultError::Record)?;
@@ -270,7 +273,7 @@ pub fn grants_to(log: &Log, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Deliv
 /// The KEKs wrapped to a grant's key. Reads a log that may be stopped.
 pub fn granted(log: &Log, id: &GrantId) -> Result<Vec<grant::WrappedKek>, VaultError> {
     let rows = log.rows(Table::Wrap as u8, id).map_err(tables_error)?;
-    let wrapped = |(key, value): (Vec<u8>, Vec<u8>)| {
+    let wrapped = |(key, value): Pair| {
         let kek_id = key.get(16..).and_then(|id| <KekId>::try_from(id).ok()).ok_or(VaultError::Record)?;
         let wrapped = <[u8; 40]>::try_from(value).map_err(|_| VaultError::Record)?;
         Ok(grant::WrappedKek { kek_id: Fixed(kek_id), wrapped: Fixed(wrapped) })

@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(*sealer.open_kek(&[2; 16], &sealed).unwrap().0, [3; 32]);
     }
 
-    const PINNED_SLOT: &str = "";
-    const PINNED_KEK: &str = "";
+    const PINNED_SLOT: &str = "e5c7b14383df06b74dfbfcc78b673adfb60c3c2a75a061ec4291696e3ae34945";
+    const PINNED_KEK: &str = "01dbde64214e6008f5d4c35d97f7f0db9d829a2eb2af47b60b6f0f4a363bbb72d543c40497fcf0d617f289fc1c30721fda242\
+        ef015bb8dad9e72c5d8b56f506941dfffffd5be269e4e1976727235b07879ebd39463c8007a3d61f044b415188b5cc77ad4";
 }

@@ -25,7 +25,7 @@ use super::super::{connect, files, init};
 pub(super) const TRUST_DOMAIN: &str = "simulated.treering.example";
 const WITNESS_NAME: &str = "witness.treering.example/demo";
 /// How long a process may take to be ready, on a slow machine under load.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a process may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 

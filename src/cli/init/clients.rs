@@ -24,7 +24,7 @@ const BACKDATE_S: u64 = 60;
 
 /// The first clients and issuers.
 pub(in crate::cli) struct Clients {
-    pub(in crate::cli) clients: Vec<Client>,
+    pub(in crate::cli) known: Vec<Client>,
     pub(in crate::cli) issuers: Vec<Issuer>,
     pub(in crate::cli) approver: String,
 }
@@ -72,7 +72,7 @@ pub(super) fn create(dir: &Path, trust_domain: &TrustDomain, host: &str, now: u6
     let auditor = AuditorKey::from_bytes(keys::random()?)?;
     keys::write_secret(&dir.join("auditor.key"), auditor.to_jwk()?.as_bytes())?;
     write(&dir.join("auditor.pub"), &auditor.public().to_jwk()?)?;
-    Ok(Clients { clients, issuers, approver: issuer_uri(trust_domain.as_str(), "approver") })
+    Ok(Clients { known: clients, issuers, approver: issuer_uri(trust_domain.as_str(), "approver") })
 }
 
 /// The CA of the service's own TLS: another one than that of credentials.
