@@ -6,16 +6,18 @@
 //! Out of scope: which key-encryption key a content is under, and where it is kept (the vault's business); delivery of
 //! keys to auditors (`grant`).
 
+mod keys;
+
 use std::fmt;
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
-    key_wrap::{AES_256, AesKek, KeyWrap as _},
-};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use ciborium::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
+
+pub use keys::{ContentKey, Kek};
+pub(crate) use keys::{WRAPPED_KEY_BYTES, secret_key, unwrap_key, wrap_key};
 
 use crate::{
     bytes::{Bytes, Digest, Fixed},
@@ -38,8 +40,6 @@ const LABEL_KID: i64 = 4;
 const LABEL_IV: i64 = 5;
 const ALG_A256GCM: i64 = 3;
 const ALG_A256KW: i64 = -5;
-/// Length of a 32-byte key wrapped by RFC 3394.
-pub(crate) const WRAPPED_KEY_BYTES: usize = 40;
 
 /// Why an envelope was not made or not opened. Says nothing of keys or plaintext.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,42 +68,6 @@ pub enum EnvelopeError {
     /// The cryptographic library failed.
     #[error("encryption failed")]
     Encrypt,
-}
-
-macro_rules! secret_key {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, ::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// From 32 random bytes.
-            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// The bytes. They are secret.
-            pub const fn expose(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl ::std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-    };
-}
-pub(crate) use secret_key;
-
-secret_key! {
-    /// Encrypts one content, once.
-    ContentKey
-}
-secret_key! {
-    /// Wraps content keys: one per scope, class and period.
-    Kek
 }
 
 /// The name of a [`Kek`]: 16 random bytes.
@@ -403,21 +367,4 @@ fn derive_iv(key: &ContentKey, aad: &[u8], plaintext: &[u8]) -> [u8; NONCE_LEN] 
     let mut iv = [0; NONCE_LEN];
     iv.iter_mut().zip(mac).for_each(|(out, byte)| *out = byte);
     iv
-}
-
-/// RFC 3394 key wrap of a 32-byte key under a 32-byte key.
-pub(crate) fn wrap_key(kek: &[u8; 32], key: &[u8; 32]) -> Option<[u8; WRAPPED_KEY_BYTES]> {
-    let mut out = [0; WRAPPED_KEY_BYTES];
-    let length = AesKek::new(&AES_256, kek).ok()?.wrap(key, &mut out).ok()?.len();
-    (length == WRAPPED_KEY_BYTES).then_some(out)
-}
-
-/// Inverse of [`wrap_key`]; `None` if the integrity check fails.
-pub(crate) fn unwrap_key(kek: &[u8; 32], wrapped: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    if wrapped.len() != WRAPPED_KEY_BYTES {
-        return None;
-    }
-    let mut out = Zeroizing::new([0; 32]);
-    let length = AesKek::new(&AES_256, kek).ok()?.unwrap(wrapped, out.as_mut_slice()).ok()?.len();
-    (length == out.len()).then_some(out)
 }

@@ -188,18 +188,28 @@ impl Message {
 
     fn open(&self, auditor: &AuditorKey, external_aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, GrantError> {
         let aad = enc_structure("Encrypt0", &self.protected, external_aad)?;
-        let encapsulated = <X25519HkdfSha256 as hpke::Kem>::EncappedKey::from_bytes(&self.encapsulated)
-            .map_err(|_| GrantError::Decrypt)?;
-        let opened = hpke::single_shot_open::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            auditor.hpke(),
-            &encapsulated,
-            &[],
-            &self.ciphertext,
-            &aad,
-        );
-        opened.map(Zeroizing::new).map_err(|_| GrantError::Decrypt)
+        decrypt(auditor, &self.encapsulated, &[], &aad, &self.ciphertext)
     }
+}
+
+/// HPKE in base mode, suite HPKE-3. `info` is empty in a grant, as COSE-HPKE has it by default.
+fn decrypt(
+    auditor: &AuditorKey,
+    encapsulated: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, GrantError> {
+    let encapsulated = <X25519HkdfSha256 as hpke::Kem>::EncappedKey::from_bytes(encapsulated);
+    let opened = hpke::single_shot_open::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
+        &OpModeR::Base,
+        auditor.hpke(),
+        &encapsulated.map_err(|_| GrantError::Decrypt)?,
+        info,
+        ciphertext,
+        aad,
+    );
+    opened.map(Zeroizing::new).map_err(|_| GrantError::Decrypt)
 }
 
 fn protected() -> Result<Vec<u8>, StrictError> {
@@ -235,3 +245,6 @@ impl rand_core::TryRng for OneSeed {
 }
 
 impl rand_core::TryCryptoRng for OneSeed {}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 //! that know RFC 9942 only accept these receipts too.
 //! Out of scope: other verifiable data structures, and receipts without our label, but for [`Receipt::unbound_root`].
 
+mod wire;
+
 use ciborium::Value;
 use treering_tlog::{
     consistency,
@@ -21,6 +23,7 @@ use crate::{
     },
     strict::{self, StrictError},
 };
+use wire::{RawProof, as_u64, decode_proof, encode_proof, parse_head};
 
 /// The longest path in a tree of 2^64 leaves.
 pub const MAX_PATH_HASHES: usize = 64;
@@ -182,13 +185,6 @@ fn assemble_proofs(seal: &[u8], label: i64, proofs: Vec<Value>) -> Result<Vec<u8
     let receipt = Receipt::parse(&bytes)?;
     receipt.check_sizes()?;
     Ok(bytes)
-}
-
-fn encode_proof(numbers: [u64; 2], path: &[Hash]) -> Result<Value, ReceiptError> {
-    let path = path.iter().map(|hash| Value::Bytes(hash.as_bytes().to_vec())).collect();
-    let [first, second] = numbers;
-    let bytes = strict::encode(&Value::Array(vec![first.into(), second.into(), Value::Array(path)]))?;
-    Ok(Value::Bytes(bytes))
 }
 
 /// The position that a receipt's signature binds.
@@ -404,43 +400,4 @@ impl Receipt {
         }
         common.ok_or(ReceiptError::Count { got: 0, want: leaves.len() })
     }
-}
-
-fn parse_head(value: &Value) -> Result<BoundHead, ReceiptError> {
-    let malformed = ReceiptError::Shape("label is not {v: 1, size, origin}");
-    // Deterministic order: the shorter key first.
-    let Some([(v, version), (s, size), (o, origin)]) = value.as_map().map(Vec::as_slice) else {
-        return Err(malformed);
-    };
-    let names = (v.as_text(), s.as_text(), o.as_text()) == (Some("v"), Some("size"), Some("origin"));
-    match (origin.as_text(), as_u64(size)) {
-        (Some(origin), Some(size)) if names && *version == Value::from(LABEL_VERSION) => {
-            Ok(BoundHead { origin: origin.to_owned(), size })
-        }
-        _ => Err(malformed),
-    }
-}
-
-type RawProof = Result<(u64, u64, Vec<Hash>), ReceiptError>;
-
-fn decode_proof(item: &Value) -> RawProof {
-    let malformed = || ReceiptError::Shape("a proof is a byte string with [uint, uint, [+ hash]]");
-    let bytes = item.as_bytes().ok_or_else(malformed)?;
-    let value = strict::decode(bytes, MAX_RECEIPT_BYTES)?;
-    let Some([first, second, Value::Array(path)]) = value.as_array().map(Vec::as_slice) else {
-        return Err(malformed());
-    };
-    // An empty path is outside RFC 9942's schema; it could only come of a tree with one leaf, and no such tree is
-    // ever sealed.
-    if path.is_empty() || path.len() > MAX_PATH_HASHES {
-        return Err(malformed());
-    }
-    let hash =
-        |hash: &Value| hash.as_bytes().and_then(|bytes| Hash::from_slice(bytes).ok()).ok_or_else(malformed);
-    let path = path.iter().map(hash).collect::<Result<_, _>>()?;
-    Ok((as_u64(first).ok_or_else(malformed)?, as_u64(second).ok_or_else(malformed)?, path))
-}
-
-fn as_u64(value: &Value) -> Option<u64> {
-    value.as_integer().and_then(|value| u64::try_from(value).ok())
 }

@@ -10,10 +10,10 @@ use ciborium::Value;
 use treering_provenance::{
     bytes::{Bytes, Fixed},
     content::{
-        Abandoned, Activation, AnyContent, Appraisal, Approval, Claim, Claims, Collateral, CollateralItem, Content,
-        EvidenceItem, Grant, HardwareRoot, Issuance, Mapping, Policy, PolicyType, ProvenanceType, ReferenceValue,
-        ReferenceValues, RegisteredIssuer, RegistrationPolicy, Role, TrustAnchors, V1, VerifierId, WorkloadProvenance,
-        claims_to_cbor,
+        Abandoned, Activation, AnyContent, Appraisal, Approval, Claim, Claims, Collateral, CollateralItem,
+        Content, EvidenceItem, Grant, HardwareRoot, Issuance, Mapping, Policy, PolicyType, ProvenanceType,
+        ReferenceValue, ReferenceValues, RegisteredIssuer, RegistrationPolicy, Role, TrustAnchors, V1,
+        VerifierId, WorkloadProvenance, claims_to_cbor,
     },
     cose::{KeySet, Signer as _},
     receipt,
@@ -77,12 +77,16 @@ fn untag(value: Value) -> Value {
     }
 }
 
+/// A change to a map.
+type Edit<'a> = &'a dyn Fn(&mut Vec<(Value, Value)>);
+
 fn leaf(byte: u8) -> Fixed<32> {
     Fixed([byte; 32])
 }
 
 fn claims() -> Claims {
-    let claims = [("assurance", Claim::from("simulated")), ("level", Claim::Int(-3)), ("pci", Claim::Bool(true))];
+    let claims =
+        [("assurance", Claim::from("simulated")), ("level", Claim::Int(-3)), ("pci", Claim::Bool(true))];
     claims.map(|(name, claim)| (name.to_owned(), claim)).into()
 }
 
@@ -126,7 +130,8 @@ fn governance() -> Vec<(&'static str, Vec<u8>)> {
         body: Bytes(b"floor = 1\n".to_vec()),
         predecessor: Some(leaf(2)),
     };
-    let approval = Approval { v: V1, policy: leaf(3), predecessor: None, not_before: NOW, not_after: NOW + 3600 };
+    let approval =
+        Approval { v: V1, policy: leaf(3), predecessor: None, not_before: NOW, not_after: NOW + 3600 };
     let activation = Activation {
         v: V1,
         policy: leaf(3),
@@ -179,7 +184,10 @@ fn provenance() -> Vec<(&'static str, Vec<u8>)> {
 fn decisions() -> Vec<(&'static str, Vec<u8>)> {
     let appraisal = Appraisal {
         v: V1,
-        evidence: vec![EvidenceItem { media_type: "application/octet-stream".to_owned(), body: Bytes(vec![1, 2]) }],
+        evidence: vec![EvidenceItem {
+            media_type: "application/octet-stream".to_owned(),
+            body: Bytes(vec![1, 2]),
+        }],
         collateral: leaf(1),
         policy: leaf(2),
         policy_id: "ni:///sha-256;AAAA".to_owned(),
@@ -288,10 +296,11 @@ fn every_kind_of_statement_is_lawful() {
 #[test]
 fn what_the_code_refuses_the_law_refuses() {
     let law = Law::read();
-    let statement = confidential(Kind::Issuance, AUTHORITY, vec![leaf(1); 2], Some(leaf(2))).sign(&signer(1)).unwrap();
+    let statement =
+        confidential(Kind::Issuance, AUTHORITY, vec![leaf(1); 2], Some(leaf(2))).sign(&signer(1)).unwrap();
     let Value::Tag(18, message) = strict::decode(statement.entry(), 1 << 16).unwrap() else { panic!("tag") };
     let header = strict::decode(message.as_array().unwrap()[0].as_bytes().unwrap(), 1 << 16).unwrap();
-    let judge = |edit: &dyn Fn(&mut Vec<(Value, Value)>)| {
+    let judge = |edit: Edit<'_>| {
         let mut header = header.clone();
         edit(header.as_map_mut().unwrap());
         let mut parts = message.clone().into_array().unwrap();
@@ -302,14 +311,16 @@ fn what_the_code_refuses_the_law_refuses() {
         lawful
     };
     assert!(judge(&|_| {}));
-    let label = |header: &mut Vec<(Value, Value)>, edit: &dyn Fn(&mut Vec<(Value, Value)>)| {
+    let label = |header: &mut Vec<(Value, Value)>, edit: Edit<'_>| {
         let label = header.iter_mut().find(|(key, _)| key.as_text() == Some("treering")).unwrap();
         edit(label.1.as_map_mut().unwrap());
     };
     assert!(!judge(&|header| header.push((5.into(), Value::Bytes(vec![1; 12])))));
     assert!(!judge(&|header| header.retain(|(key, _)| *key != Value::from(259))));
     assert!(!judge(&|header| label(header, &|label| label.retain(|(key, _)| key.as_text() != Some("cred")))));
-    assert!(!judge(&|header| label(header, &|label| label.retain(|(key, _)| key.as_text() != Some("commit")))));
+    assert!(!judge(
+        &|header| label(header, &|label| label.retain(|(key, _)| key.as_text() != Some("commit")))
+    ));
     assert!(!judge(&|header| label(header, &|label| label.push(("x".into(), 1.into())))));
 }
 

@@ -7,7 +7,10 @@ use treering_provenance::cose::{Algorithm, CoseError, KeySet, Sign1, Signer, Ver
 use crate::fixture::{es256, signer};
 
 fn header(signer: &dyn Signer) -> Value {
-    Value::Map(vec![(1.into(), signer.algorithm().id().into()), (4.into(), Value::Bytes(signer.kid().to_vec()))])
+    Value::Map(vec![
+        (1.into(), signer.algorithm().id().into()),
+        (4.into(), Value::Bytes(signer.kid().to_vec())),
+    ])
 }
 
 fn signed(signer: &dyn Signer) -> Vec<u8> {

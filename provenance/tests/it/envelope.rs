@@ -35,8 +35,16 @@ pub(crate) fn context() -> Context<'static> {
 
 fn statement(payload: Payload) -> Statement {
     let Context { origin, issuer, subject, kind } = context();
-    let draft =
-        Draft { kind, issuer, subject, audience: origin, issued_at: NOW, parents: vec![], cred: None, payload };
+    let draft = Draft {
+        kind,
+        issuer,
+        subject,
+        audience: origin,
+        issued_at: NOW,
+        parents: vec![],
+        cred: None,
+        payload,
+    };
     draft.sign(&signer(1)).unwrap()
 }
 
@@ -76,7 +84,12 @@ fn a_copied_envelope_does_not_open_under_another_statement() {
     // Another issuer, subject, log or kind: the context differs, so nothing authenticates.
     let base = confidential(Kind::Refusal, VERIFIER, vec![], None);
     let copies = [
-        Draft { issuer: "spiffe://test.example/thief", subject: "handle", payload: payload.clone(), ..base.clone() },
+        Draft {
+            issuer: "spiffe://test.example/thief",
+            subject: "handle",
+            payload: payload.clone(),
+            ..base.clone()
+        },
         Draft { subject: "other", payload: payload.clone(), ..base.clone() },
         Draft { subject: "handle", audience: "other.example", payload: payload.clone(), ..base.clone() },
         Draft { subject: "handle", kind: Kind::Appraisal, payload, ..base },
@@ -97,7 +110,8 @@ fn every_changed_byte_is_refused() {
         assert_eq!(result.unwrap_err(), EnvelopeError::Statement, "byte {at}");
         // Also where a statement names the changed bytes.
         let commit = *statement.commit().unwrap();
-        let names_it = self::statement(Payload::Confidential { envelope: envelope::digest(&changed), commit });
+        let names_it =
+            self::statement(Payload::Confidential { envelope: envelope::digest(&changed), commit });
         let kek = |id: &KekId| (*id == KEK_ID).then(kek);
         assert!(envelope::open(&names_it, &changed, kek).is_err(), "byte {at}");
     }
@@ -115,7 +129,8 @@ fn a_second_text_under_another_key_is_refused() {
     let other = Plaintext::of(&other, [3; 32]).unwrap();
     let key = ContentKey::from_bytes([8; 32]);
     let bytes = envelope::seal(&other, &context(), &key, (&KEK_ID, &kek())).unwrap();
-    let statement = statement(Payload::Confidential { envelope: envelope::digest(&bytes), commit: honest_commit });
+    let statement =
+        statement(Payload::Confidential { envelope: envelope::digest(&bytes), commit: honest_commit });
     assert_eq!(envelope::open(&statement, &bytes, |_| Some(kek())), Err(EnvelopeError::Commitment));
     assert_eq!(envelope::open_with_key(&statement, &bytes, &key), Err(EnvelopeError::Commitment));
 }
@@ -130,7 +145,8 @@ fn one_ciphertext_under_two_keys_opens_for_one_only() {
         let parts = [envelope::CONTENT_TAG, ORIGIN, VERIFIER, "handle", Kind::Refusal.as_str()];
         let context = strict::encode(&Value::Array(parts.map(Value::from).to_vec())).unwrap();
         let protected = strict::encode(&Value::Map(vec![(1.into(), 3.into())])).unwrap();
-        strict::encode(&Value::Array(vec!["Encrypt".into(), Value::Bytes(protected), Value::Bytes(context)])).unwrap()
+        strict::encode(&Value::Array(vec!["Encrypt".into(), Value::Bytes(protected), Value::Bytes(context)]))
+            .unwrap()
     };
     let plaintext = Plaintext::of(&refusal(), [3; 32]).unwrap();
     let text = strict::to_vec(&plaintext).unwrap();
@@ -139,7 +155,9 @@ fn one_ciphertext_under_two_keys_opens_for_one_only() {
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap());
         let mut buffer = ciphertext.clone();
         let nonce = Nonce::assume_unique_for_key(nonce);
-        cipher.open_in_place(nonce, Aad::from(&aad), &mut buffer).expect("the ciphertext opens under both keys");
+        cipher
+            .open_in_place(nonce, Aad::from(&aad), &mut buffer)
+            .expect("the ciphertext opens under both keys");
     }
     let bytes = gcm::envelope(&ciphertext, &nonce, KEK_ID.as_bytes());
     let commit = plaintext.commitment(Kind::Refusal).unwrap();
@@ -161,7 +179,10 @@ fn the_media_type_must_be_the_contents() {
 fn secrets_do_not_show() {
     let plaintext = Plaintext::of(&refusal(), [3; 32]).unwrap();
     let shown = format!("{plaintext:?} {:?} {:?}", kek(), ContentKey::from_bytes([4; 32]));
-    assert!(!shown.contains("measurement") && shown.contains("Kek(..)") && shown.contains("ContentKey(..)"), "{shown}");
+    assert!(
+        !shown.contains("measurement") && shown.contains("Kek(..)") && shown.contains("ContentKey(..)"),
+        "{shown}"
+    );
 }
 
 /// Just enough of GCM to build the collision: GHASH in GF(2^128), and AES-CTR by the library.
@@ -172,7 +193,13 @@ mod gcm {
 
     /// A ciphertext with tag that authenticates under both keys; it decrypts under `first` to `text`, padded, and one
     /// block that makes it so.
-    pub(super) fn collide(first: &[u8; 32], second: &[u8; 32], nonce: &[u8; 12], aad: &[u8], text: &[u8]) -> Vec<u8> {
+    pub(super) fn collide(
+        first: &[u8; 32],
+        second: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        text: &[u8],
+    ) -> Vec<u8> {
         let mut padded = text.to_vec();
         padded.resize(text.len().div_ceil(16) * 16, 0);
         let mut ciphertext = padded.clone();
@@ -206,7 +233,8 @@ mod gcm {
 
     /// An envelope in our form around a ciphertext.
     pub(super) fn envelope(ciphertext: &[u8], nonce: &[u8; 12], kek_id: &[u8; 16]) -> Vec<u8> {
-        let wrapped = grant::wrap(&grant::GrantKey::from_bytes([6; 32]), &Kek::from_bytes([0x11; 32])).unwrap();
+        let wrapped =
+            grant::wrap(&grant::GrantKey::from_bytes([6; 32]), &Kek::from_bytes([0x11; 32])).unwrap();
         let bytes = |bytes: &[u8]| Value::Bytes(bytes.to_vec());
         let recipient = vec![
             bytes(&[]),
@@ -268,5 +296,4 @@ mod gcm {
         }
         result
     }
-
 }

@@ -1,10 +1,10 @@
 //! A small world: a log with its keys, two witnesses, a CA, and credentials logged and signed as the service does it.
 
-use std::sync::Mutex;
+use std::{fmt::Write as _, sync::Mutex};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, SigningKey,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, SigningKey,
 };
 use treering_provenance::{
     bytes::{Bytes, Digest, Fixed, Leaf},
@@ -100,7 +100,8 @@ impl TestLog {
 
     pub(crate) fn consistency(&self, old_size: u64, new_size: u64) -> receipt::Consistency {
         let path =
-            treering_tlog::consistency::prove(old_size, new_size, |coord| Ok::<_, ()>(self.node(coord))).unwrap();
+            treering_tlog::consistency::prove(old_size, new_size, |coord| Ok::<_, ()>(self.node(coord)))
+                .unwrap();
         receipt::Consistency { old_size, new_size, path }
     }
 
@@ -261,7 +262,8 @@ impl World {
         let mapping = confidential(Kind::Mapping, MAPPER, vec![appraisal.leaf().into()], None);
         let mapping = mapping.sign(&signer(14)).unwrap();
         let parents = vec![mapping.leaf().into(), appraisal.leaf().into()];
-        let issuance = confidential(Kind::Issuance, AUTHORITY, parents, Some(cred)).sign(&self.authority).unwrap();
+        let issuance =
+            confidential(Kind::Issuance, AUTHORITY, parents, Some(cred)).sign(&self.authority).unwrap();
         for statement in [&appraisal, &mapping, &issuance] {
             self.log.push(statement.leaf());
         }
@@ -295,7 +297,7 @@ impl World {
     pub(crate) fn trust_file(&self) -> TrustFile {
         let mut policy = format!("log {}\n", self.log_key.verifier());
         for (number, witness) in self.witnesses.iter().enumerate() {
-            policy += &format!("witness w{number} {}\n", witness.verifier());
+            writeln!(policy, "witness w{number} {}", witness.verifier()).unwrap();
         }
         policy += "group all 2 w0 w1 w2\nquorum all\n";
         TrustFile {

@@ -1,5 +1,7 @@
 //! No parser panics, whatever the bytes: random ones, and valid ones with a few bytes changed.
 
+#![expect(clippy::let_underscore_must_use, reason = "only that nothing panics is of interest")]
+
 use proptest::prelude::*;
 use treering_provenance::{
     content::{AnyContent, claims_from_cbor},
@@ -43,7 +45,8 @@ fn parse_all(bytes: &[u8], trust: &Trust) {
     let _ = x509::strip(bytes);
     let _ = x509::insert_proof(bytes, bytes);
     let _ = x509::proof(bytes);
-    let _ = Profile::parse(bytes).map(|profile| (profile.claims(), profile.check_workload(), profile.check_ca(0)));
+    let _ = Profile::parse(bytes)
+        .map(|profile| (profile.claims(), profile.check_workload(), profile.check_ca(0)));
     for (media_type, _) in AnyContent::TYPES {
         let _ = AnyContent::parse(media_type, bytes);
     }

@@ -90,7 +90,9 @@ fn no_error_about_a_key_file_shows_its_private_part() {
     let file = auditor(2).to_jwk().unwrap();
     let secret = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI";
     assert!(file.contains(secret));
-    for broken in [file.replace("\"d\": ", "\"d\": 5, \"e\": "), file.replace("HPKE-3", "x"), file.replace('}', "")] {
+    for broken in
+        [file.replace("\"d\": ", "\"d\": 5, \"e\": "), file.replace("HPKE-3", "x"), file.replace('}', "")]
+    {
         let error = format!("{0} {0:?}", AuditorKey::from_jwk(&broken).unwrap_err());
         assert!(!error.contains(secret), "{error}");
     }

@@ -16,7 +16,10 @@ use treering_provenance::{
     verify::possession_message,
     x509,
 };
-use treering_tlog::{checkpoint::Checkpoint, note::{Note, NoteSigner}};
+use treering_tlog::{
+    checkpoint::Checkpoint,
+    note::{Note, NoteSigner},
+};
 
 use crate::{
     cddl::contents,
@@ -29,7 +32,8 @@ use crate::{
 fn pinned(name: &str, bytes: &[u8], breaks: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/pins").join(format!("{name}.hex"));
     let actual = data_encoding::HEXLOWER.encode(bytes);
-    let wrapped: Vec<&str> = actual.as_bytes().chunks(100).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let wrapped: Vec<&str> =
+        actual.as_bytes().chunks(100).map(|line| std::str::from_utf8(line).unwrap()).collect();
     let wanted = fs::read_to_string(&path).unwrap_or_default();
     if wanted.split_whitespace().collect::<String>() == actual {
         return;
@@ -51,7 +55,10 @@ fn statements() {
     pinned("statement-confidential", issuance().entry(), breaks);
     let public = Draft {
         kind: Kind::Policy,
-        payload: Payload::Public { content_type: REGISTRATION_POLICY_TYPE.to_owned(), bytes: b"policy".to_vec() },
+        payload: Payload::Public {
+            content_type: REGISTRATION_POLICY_TYPE.to_owned(),
+            bytes: b"policy".to_vec(),
+        },
         ..confidential(Kind::Policy, LOG_ROLE, vec![], None)
     };
     pinned("statement-public", public.sign(&signer(12)).unwrap().entry(), breaks);
@@ -78,7 +85,11 @@ fn envelopes_and_commitments() {
     pinned("envelope", &bytes, "all contents in vaults: they no longer open, and no statement names them");
     pinned("envelope-statement", statement.entry(), "every entry in every log");
     let commit = commitment(&[3; 32], Kind::Refusal, b"plaintext");
-    pinned("commitment", commit.as_bytes(), "every confidential statement: no plaintext matches its commitment");
+    pinned(
+        "commitment",
+        commit.as_bytes(),
+        "every confidential statement: no plaintext matches its commitment",
+    );
 }
 
 #[test]
@@ -92,7 +103,11 @@ fn subjects() {
     let key = SubjectKey::derive(&[1; 32], "spiffe://test.example/pay/settle");
     assert!(key.recognises(&key.handle(&[2; 16])));
     assert!(!key.recognises(&SubjectKey::derive(&[1; 32], "spiffe://test.example/x").handle(&[2; 16])));
-    pinned("subject", key.handle(&[2; 16]).as_bytes(), "owners no longer find the statements of their workloads");
+    pinned(
+        "subject",
+        key.handle(&[2; 16]).as_bytes(),
+        "owners no longer find the statements of their workloads",
+    );
 }
 
 fn sealed_receipt() -> (TestLog, Vec<u8>, Vec<u8>) {
@@ -143,7 +158,11 @@ fn x509_commitment_claims_and_possession() {
         ("pci".to_owned(), Claim::Bool(true)),
     ]);
     pinned("claims", &claims_to_cbor(&claims).unwrap(), "the claims extension of credentials in use");
-    pinned("possession", &possession_message(b"challenge"), "proofs of possession by workloads of another version");
+    pinned(
+        "possession",
+        &possession_message(b"challenge"),
+        "proofs of possession by workloads of another version",
+    );
     assert_eq!(x509::OID_PROOF, [0x2b, 6, 1, 4, 1, 0x81, 0xfd, 0x59, 1, 1]);
     assert_eq!(x509::OID_CLAIMS, [0x2b, 6, 1, 4, 1, 0x81, 0xfd, 0x59, 1, 2]);
 }

@@ -76,7 +76,9 @@ fn a_restated_position_is_refused() {
             let honest = log.inclusion(index);
             let bytes = receipt::assemble(&seal, std::slice::from_ref(&honest)).unwrap();
             let leaf = log.leaves[usize::try_from(index).unwrap()];
-            for (other_size, other_index) in (1..=20u64).flat_map(|size| (0..size).map(move |index| (size, index))) {
+            for (other_size, other_index) in
+                (1..=20u64).flat_map(|size| (0..size).map(move |index| (size, index)))
+            {
                 if (other_size, other_index) == (size, index) {
                     continue;
                 }
@@ -165,7 +167,9 @@ fn consistency_of_every_pair_of_sizes() {
             let lie = Hash::from_bytes([0xaa; 32]);
             assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &lie), &root).is_err());
             assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &old_root), &lie).is_err());
-            assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old + 1, &old_root), &root).is_err());
+            assert!(
+                receipt.verify_consistency(signer(1).key(), ORIGIN, (old + 1, &old_root), &root).is_err()
+            );
         }
     }
 }

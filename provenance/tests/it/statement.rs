@@ -29,7 +29,10 @@ fn parents(count: usize) -> Vec<Leaf> {
 }
 
 /// A header that `edit` has changed, signed by whom it names.
-fn edited(draft: &Draft<'_>, edit: impl FnOnce(&mut Vec<(Value, Value)>)) -> Result<Statement, StatementError> {
+fn edited(
+    draft: &Draft<'_>,
+    edit: impl FnOnce(&mut Vec<(Value, Value)>),
+) -> Result<Statement, StatementError> {
     let statement = draft.sign(&signer(1)).unwrap();
     let message = Sign1::parse(statement.entry(), 1 << 16).unwrap();
     let mut header = strict::decode(message.protected_bytes(), 1 << 16).unwrap().into_map().unwrap();
@@ -89,7 +92,9 @@ fn the_form_is_the_kinds() {
 fn nothing_else_is_accepted_in_a_header_with_our_label() {
     let draft = confidential(Kind::Appraisal, VERIFIER, vec![], None);
     edited(&draft, |_| {}).unwrap();
-    let extra = |label: Value| move |header: &mut Vec<(Value, Value)>| header.push((label, Value::Bytes(vec![1; 12])));
+    let extra = |label: Value| {
+        move |header: &mut Vec<(Value, Value)>| header.push((label, Value::Bytes(vec![1; 12])))
+    };
     for label in [Value::from(5), 33.into(), 34.into(), 395.into(), (-70_000).into(), "other".into()] {
         assert!(edited(&draft, extra(label.clone())).is_err(), "{label:?}");
     }
@@ -179,7 +184,9 @@ fn every_changed_byte_is_noticed() {
 fn a_submission_loses_its_unprotected_header_and_keeps_its_id() {
     let statement = confidential(Kind::Appraisal, VERIFIER, vec![], None).sign(&signer(1)).unwrap();
     let with = |label: i64| {
-        let Value::Tag(18, message) = strict::decode(statement.entry(), 1 << 16).unwrap() else { panic!("tag") };
+        let Value::Tag(18, message) = strict::decode(statement.entry(), 1 << 16).unwrap() else {
+            panic!("tag")
+        };
         let mut parts = message.into_array().unwrap();
         parts[1] = Value::Map(vec![(label.into(), Value::Array(vec![Value::Bytes(vec![1, 2, 3])]))]);
         strict::encode(&Value::Tag(18, Box::new(Value::Array(parts)))).unwrap()
@@ -194,7 +201,8 @@ fn a_submission_loses_its_unprotected_header_and_keeps_its_id() {
 #[test]
 fn a_foreign_statement_has_no_kind_but_its_claims() {
     let signer = es256();
-    let claims = Value::Map(vec![(1.into(), "https://vendor.example".into()), (2.into(), "pkg:oci/app".into())]);
+    let claims =
+        Value::Map(vec![(1.into(), "https://vendor.example".into()), (2.into(), "pkg:oci/app".into())]);
     let header = Value::Map(vec![
         (1.into(), (-7).into()),
         (3.into(), "application/json".into()),
@@ -232,11 +240,8 @@ fn an_unsorted_header_is_accepted_only_without_our_label() {
         bytes
     };
     let claims = Value::Map(vec![(1.into(), "https://vendor.example".into()), (2.into(), "app".into())]);
-    let foreign = vec![
-        (1.into(), (-8).into()),
-        (4.into(), Value::Bytes(signer.kid().to_vec())),
-        (15.into(), claims),
-    ];
+    let foreign =
+        vec![(1.into(), (-8).into()), (4.into(), Value::Bytes(signer.kid().to_vec())), (15.into(), claims)];
     resigned(unsorted(foreign)).unwrap().verify(signer.key()).unwrap();
     let ours = public(Kind::Key, "text/plain").sign(&signer).unwrap();
     let ours = Sign1::parse(ours.entry(), 1 << 16).unwrap();

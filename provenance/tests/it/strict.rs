@@ -13,7 +13,9 @@ fn refused(hex: &str) -> StrictError {
 fn other_spellings_are_refused() {
     use StrictError as E;
     // Long forms of 0, 23, 24, 255, 65535 and of lengths.
-    for hex in ["1800", "1817", "190018", "1900ff", "1a0000ffff", "1b00000000ffffffff", "3800", "5800", "780161"] {
+    for hex in
+        ["1800", "1817", "190018", "1900ff", "1a0000ffff", "1b00000000ffffffff", "3800", "5800", "780161"]
+    {
         assert!(matches!(refused(hex), E::LongForm(_)), "{hex}");
     }
     for hex in ["9800", "b800", "d80000", "9a00000000"] {
@@ -45,7 +47,8 @@ fn other_spellings_are_refused() {
 
 #[test]
 fn foreign_maps_may_be_unsorted_and_nothing_more() {
-    let check = |hex: &str| strict::check_unsorted(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap(), 64);
+    let check =
+        |hex: &str| strict::check_unsorted(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap(), 64);
     check("a202000100").unwrap();
     assert_eq!(check("a201000101"), Err(StrictError::DuplicateKey));
     assert_eq!(check("a3010002000100"), Err(StrictError::DuplicateKey));
@@ -56,7 +59,9 @@ fn foreign_maps_may_be_unsorted_and_nothing_more() {
 
 #[test]
 fn deterministic_forms_are_accepted() {
-    for hex in ["00", "17", "1818", "20", "1b0000000100000000", "40", "60", "80", "a0", "f4", "f5", "f6", "c101"] {
+    for hex in
+        ["00", "17", "1818", "20", "1b0000000100000000", "40", "60", "80", "a0", "f4", "f5", "f6", "c101"]
+    {
         strict::check(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap(), 64).expect(hex);
     }
 }

@@ -112,7 +112,9 @@ fn rfc_9679_thumbprint() {
     let Some(folder) = folder("cose/rfc9679") else { return };
     let example = std::fs::read(folder.join("thumbprint.json")).unwrap();
     let example: serde_json::Value = serde_json::from_slice(&example).unwrap();
-    let hex = |value: &serde_json::Value| data_encoding::HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
+    let hex = |value: &serde_json::Value| {
+        data_encoding::HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
+    };
     let member = |name: &str| hex(&example["cose_key"][name]);
     // The key as published, with its kid: the thumbprint leaves it out.
     let key = Value::Map(vec![

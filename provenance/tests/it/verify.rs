@@ -13,8 +13,8 @@ use treering_provenance::{
 use treering_tlog::hash::Hash;
 
 use crate::fixture::{
-    AUTHORITY, Ca, Issued, LOG_ROLE, NOW, ORIGIN, WORKLOAD, World, capture, confidential, cose_key, es256, signer,
-    workload_params,
+    AUTHORITY, Ca, Issued, LOG_ROLE, NOW, ORIGIN, WORKLOAD, World, capture, confidential, cose_key, es256,
+    signer, workload_params,
 };
 
 const AT: VerifyOptions<'_> = VerifyOptions { now: NOW, identifier: None, possession: None };
@@ -119,7 +119,9 @@ fn garbage_cannot_be_evaluated() {
     let trust = world.trust();
     let none: [&[u8]; 0] = [];
     assert_eq!(verify_x509(&none, &trust, &AT).outcome(), Outcome::CannotEvaluate);
-    for garbage in [b"".as_slice(), b"garbage", &[0x30, 0x80], &issued.certificate[..100], &vec![0x30; 100_000]] {
+    for garbage in
+        [b"".as_slice(), b"garbage", &[0x30, 0x80], &issued.certificate[..100], &vec![0x30; 100_000]]
+    {
         let verdict = judge(garbage, &trust);
         assert_eq!(verdict.outcome(), Outcome::CannotEvaluate, "{verdict:?}");
         assert_eq!(serde_json::to_value(&verdict).unwrap()["verdict"], "cannot-evaluate");
@@ -165,9 +167,15 @@ fn the_profile_is_checked() {
         let (tbs, algorithm) = capture(&params, key, &world.ca);
         judge(&world.finish(&tbs, &algorithm, &issued.proof), &trust)
     };
-    for uri in ["spiffe://other.example/a", "spiffe://test.example", "spiffe://test.example/", "https://test.example/a",
-        "spiffe://test.example/a/../b", "spiffe://test.example.evil/a", "spiffe://test.example/a?b"]
-    {
+    for uri in [
+        "spiffe://other.example/a",
+        "spiffe://test.example",
+        "spiffe://test.example/",
+        "https://test.example/a",
+        "spiffe://test.example/a/../b",
+        "spiffe://test.example.evil/a",
+        "spiffe://test.example/a?b",
+    ] {
         untrusted(&judge_params(workload_params(uri), &key), check::IDENTIFIER);
     }
     let mut two = workload_params(WORKLOAD);
@@ -225,9 +233,13 @@ fn the_statement_is_an_issuance_of_the_authority_for_this_log() {
     let issuance = confidential(Kind::Issuance, AUTHORITY, parents, cred);
     // Another key, another issuer, another kind, another log.
     untrusted(&replaced(issuance.clone(), signer(99)), check::STATEMENT_SIGNATURE);
-    let other = treering_provenance::statement::Draft { issuer: "spiffe://test.example/x", ..issuance.clone() };
+    let other =
+        treering_provenance::statement::Draft { issuer: "spiffe://test.example/x", ..issuance.clone() };
     untrusted(&replaced(other, signer(12)), check::STATEMENT_SIGNATURE);
-    untrusted(&replaced(confidential(Kind::Appraisal, AUTHORITY, vec![], None), signer(12)), check::STATEMENT_SIGNATURE);
+    untrusted(
+        &replaced(confidential(Kind::Appraisal, AUTHORITY, vec![], None), signer(12)),
+        check::STATEMENT_SIGNATURE,
+    );
     let staging = treering_provenance::statement::Draft { audience: "staging.example", ..issuance.clone() };
     untrusted(&replaced(staging, signer(12)), check::AUDIENCE);
     let other_cred = treering_provenance::statement::Draft { cred: Some(Fixed([3; 32])), ..issuance.clone() };
@@ -249,7 +261,10 @@ fn the_receipt_is_of_a_trusted_key_and_this_position() {
     untrusted(&judge(&with_proof(&world, &issued, |proof| proof.receipt = by_other), &trust), check::RECEIPT);
     let seal = receipt::seal(&world.receipt_key, LOG_ROLE, &world.log.head(), NOW).unwrap();
     let elsewhere = receipt::assemble(&seal, &[world.log.inclusion(6)]).unwrap();
-    untrusted(&judge(&with_proof(&world, &issued, |proof| proof.receipt = elsewhere), &trust), check::RECEIPT);
+    untrusted(
+        &judge(&with_proof(&world, &issued, |proof| proof.receipt = elsewhere), &trust),
+        check::RECEIPT,
+    );
     let mut file = world.trust_file();
     file.receipt_keys = vec![cose_key(&es256())];
     untrusted(&judge(&issued.certificate, &Trust::from_file(&file).unwrap()), check::RECEIPT);
@@ -285,8 +300,9 @@ fn the_checkpoint_is_of_the_logs_key() {
 fn the_quorum_is_reached_or_it_is_said_that_it_is_not() {
     let (world, issued) = issued();
     for cosignatures in 0..=3 {
-        let certificate =
-            with_proof(&world, &issued, |proof| proof.signatures = world.note(cosignatures).signatures().to_vec());
+        let certificate = with_proof(&world, &issued, |proof| {
+            proof.signatures = world.note(cosignatures).signatures().to_vec();
+        });
         let verdict = judge(&certificate, &world.trust());
         let mut file = world.trust_file();
         file.release = Release::Committed;
@@ -360,7 +376,8 @@ fn a_credential_with_three_witnesses_in_a_large_log_stays_small() {
     let bytes = proof.to_bytes().unwrap();
     // At 2^20 entries the path has 20 hashes, of 34 bytes each in CBOR, instead of the few of this log.
     let path = Receipt::parse(&proof.receipt).unwrap().inclusions()[0].path.len();
-    let at_a_million = issued.certificate.len() + bytes.len() - issued.proof.to_bytes().unwrap().len() + (20 - path) * 34;
+    let at_a_million =
+        issued.certificate.len() + bytes.len() - issued.proof.to_bytes().unwrap().len() + (20 - path) * 34;
     assert!(at_a_million < 3 * 1024, "{at_a_million} bytes");
 }
 
@@ -390,6 +407,9 @@ fn a_trust_file_must_agree_with_itself() {
         "receipt_keys, issuers, log_vkey",
     );
     let json = world.trust_file().to_json().unwrap();
-    assert!(matches!(Trust::parse(json.replacen('{', "{\"more\": 1,", 1).as_bytes()), Err(TrustError::Json(_))));
+    assert!(matches!(
+        Trust::parse(json.replacen('{', "{\"more\": 1,", 1).as_bytes()),
+        Err(TrustError::Json(_))
+    ));
     assert!(Trust::parse(&vec![b' '; 2 << 20]).is_err());
 }

@@ -1,8 +1,11 @@
 //! Cutting the proof out of raw DER.
 
 use proptest::prelude::*;
-use rcgen::{CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber};
+use rcgen::{
+    CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber,
+};
 use treering_provenance::x509::{self, X509Error};
+use x509_cert::der::Decode as _;
 
 use crate::fixture::{Ca, WORKLOAD, capture, workload_params};
 
@@ -179,7 +182,6 @@ proptest! {
         prop_assert_eq!(x509::proof(&with).unwrap(), Some(value.as_slice()));
         // An independent parser takes it for a certificate with one extension more.
         let certificate = ca.sign(&with, &algorithm);
-        use x509_cert::der::Decode as _;
         let parsed = x509_cert::Certificate::from_der(&certificate).unwrap();
         let extensions = parsed.tbs_certificate().extensions().unwrap();
         prop_assert_eq!(extensions.last().unwrap().extn_value.as_bytes(), value.as_slice());
