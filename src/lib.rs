@@ -4,14 +4,15 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`ident`], [`keys`], [`binding`], [`vault`] |
-//! | 1 | [`verifier`], [`attester`] |
+//! | 0 | [`clock`], [`ident`], [`keys`], [`binding`] |
+//! | 1 | [`vault`], [`verifier`], [`attester`] |
 //! | 2 | [`mapper`], [`ledger`] |
 //! | 3 | [`authority`] |
 //! | 4 | [`governance`] |
 //! | 5 | [`issuance`], [`audit`], [`wire`] |
 //! | 6 | [`http`], [`client`] |
-//! | 7 | [`config`], [`cli`] |
+//! | 7 | [`config`] |
+//! | 8 | [`cli`] |
 
 pub mod attester;
 pub mod audit;

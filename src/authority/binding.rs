@@ -9,6 +9,8 @@ use x509_cert::request::CertReq;
 use crate::binding::{Challenge, binding_value};
 use crate::verifier::Appraised;
 
+use super::x509::ECDSA_WITH_SHA256;
+
 /// The largest certification request: a P-256 one has some 300 octets, and attributes are not used.
 pub const MAX_CSR_BYTES: usize = 8 * 1024;
 
@@ -22,7 +24,7 @@ pub enum BindingError {
     #[error("not a PKCS#10 certification request in DER of at most {MAX_CSR_BYTES} octets: {0}")]
     Csr(String),
     /// Another kind of key.
-    #[error("the key is not an ECDSA key on P-256")]
+    #[error("the key is not an ECDSA key on P-256 that signs with SHA-256")]
     KeyType,
     /// The request is not signed by its key.
     #[error("the certification request is not signed by the key in it")]
@@ -80,6 +82,9 @@ impl BoundKey {
         let point = spki.subject_public_key.as_bytes().ok_or(BindingError::KeyType)?.to_vec();
         // The signature covers the request's own octets, not what we would encode.
         let parts = der::split_certificate(csr).map_err(|error| malformed(&error))?;
+        if parts.algorithm != ECDSA_WITH_SHA256 {
+            return Err(BindingError::KeyType);
+        }
         let signature = request.signature.as_bytes().ok_or(BindingError::Possession)?;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &point)
             .verify(parts.tbs, signature)

@@ -26,7 +26,8 @@ use crate::mapper::WorkloadClaims;
 use super::BoundKey;
 
 /// AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758, 3.2), DER.
-const ECDSA_WITH_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+pub(super) const ECDSA_WITH_SHA256: &[u8] =
+    &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// The claims extension's OID, as rcgen takes it.
 const CLAIMS_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 32_473, 1, 2];
 /// A credential is valid from a little before now, for relying parties whose clocks are behind ours.

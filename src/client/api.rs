@@ -1,7 +1,7 @@
 //! The calls of the API, one each.
 
-use axum::http::Method;
 use ciborium::Value;
+use hyper::Method;
 use sha2::{Digest, Sha256};
 use treering_provenance::bytes::Fixed;
 use treering_provenance::strict;

@@ -47,9 +47,7 @@ impl Source for RemoteSource {
     async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
         match self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await {
             Ok(answer) => Ok(Some(answer.body)),
-            Err(ClientError::Refused { status, .. }) if status == axum::http::StatusCode::NOT_FOUND => {
-                Ok(None)
-            }
+            Err(ClientError::Refused { status, .. }) if status == hyper::StatusCode::NOT_FOUND => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
