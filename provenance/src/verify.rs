@@ -13,7 +13,7 @@ use crate::{
     content::{Claim, Claims},
     cose::VerifyingKey,
     trust::Trust,
-    x509::Profile,
+    x509::{Profile, ProfileError, X509Error},
 };
 
 /// Domain tag of a proof of possession: what the certificate's key signs is this, followed by the challenge.
@@ -290,7 +290,13 @@ impl Run {
         let leaf =
             certificates.next().ok_or_else(|| cannot_evaluate(check::CERTIFICATE, "no certificate"))?;
         // (1) and (2)
-        let profile = Profile::parse(leaf).map_err(|error| cannot_evaluate(check::CERTIFICATE, error))?;
+        let profile = Profile::parse(leaf).map_err(|error| match error {
+            // Well formed, and not to be believed: the proof is there twice, critical or out of place.
+            ProfileError::Der(X509Error::Position | X509Error::Critical | X509Error::DuplicateExtension) => {
+                untrusted(check::PROOF_EXTENSION, error)
+            }
+            _ => cannot_evaluate(check::CERTIFICATE, error),
+        })?;
         profile.check_workload().map_err(|error| untrusted(check::CERTIFICATE, error))?;
         let key = profile.key().map_err(|error| untrusted(check::CERTIFICATE, error))?;
         self.pass(check::CERTIFICATE, "of the workload profile, P-256");

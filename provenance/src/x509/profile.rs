@@ -63,9 +63,10 @@ pub struct Profile {
 impl Profile {
     /// Parses a certificate.
     pub fn parse(der: &[u8]) -> Result<Self, ProfileError> {
+        // First what we cut ourselves: it limits the size, and refuses what is not DER.
+        let spki = x509::spki(x509::split_certificate(der)?.tbs)?.to_vec();
         let certificate =
             Certificate::from_der(der).map_err(|error| ProfileError::Malformed(error.to_string()))?;
-        let spki = x509::spki(x509::split_certificate(der)?.tbs)?.to_vec();
         Ok(Self { certificate, spki })
     }
 

@@ -9,6 +9,7 @@
 
 mod cddl;
 mod cose;
+mod docs;
 mod envelope;
 mod fixture;
 mod garbage;

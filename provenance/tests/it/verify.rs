@@ -219,6 +219,54 @@ fn a_proof_is_of_one_credential_only() {
 }
 
 #[test]
+fn two_proofs_and_a_proof_out_of_place_are_untrusted() {
+    let (world, issued) = issued();
+    let trust = world.trust();
+    let proof = issued.proof.to_bytes().unwrap();
+    let with = |extensions: &[(&[u64], bool)]| {
+        let mut params = workload_params(WORKLOAD);
+        for (oid, critical) in extensions {
+            let mut extension = rcgen::CustomExtension::from_oid_content(oid, proof.clone());
+            extension.set_criticality(*critical);
+            params.custom_extensions.push(extension);
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (tbs, algorithm) = capture(&params, &key, &world.ca);
+        judge(&world.ca.sign(&tbs, &algorithm), &trust)
+    };
+    let ours: &[u64] = &[1, 3, 6, 1, 4, 1, 32473, 1, 1];
+    let sct: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
+    untrusted(&with(&[(ours, false), (ours, false)]), check::PROOF_EXTENSION);
+    untrusted(&with(&[(ours, false), (&[1, 2, 3, 4], false)]), check::PROOF_EXTENSION);
+    untrusted(&with(&[(sct, false), (ours, false)]), check::PROOF_EXTENSION);
+    untrusted(&with(&[(ours, true)]), check::PROOF_EXTENSION);
+    // In its place, an SCT list after it: only the commitment is another's.
+    untrusted(&with(&[(ours, false), (sct, false)]), check::COMMITMENT);
+}
+
+#[test]
+fn an_sct_list_after_the_proof_changes_nothing() {
+    let (world, issued) = issued();
+    let parts = x509::split_certificate(&issued.certificate).unwrap();
+    let sct = [&[0x30, 0x12, 0x06, 0x0a], x509::OID_SCT, &[0x04, 0x04, 0x04, 0x02, 0x00, 0x00]].concat();
+    let tbs = append_extension(parts.tbs, &sct);
+    let verdict = judge(&world.ca.sign(&tbs, &issued.algorithm), &world.trust());
+    assert_eq!(verdict.outcome(), Outcome::Trustworthy, "{verdict:?}");
+}
+
+/// Appends an extension to a TBSCertificate whose three enclosing lengths have two bytes.
+fn append_extension(tbs: &[u8], extension: &[u8]) -> Vec<u8> {
+    let mut out = [tbs, extension].concat();
+    let list =
+        tbs.windows(7).position(|bytes| bytes[..2] == [0xa3, 0x82] && bytes[4..6] == [0x30, 0x82]).unwrap();
+    for at in [2, list + 2, list + 6] {
+        let length = u16::from_be_bytes([out[at], out[at + 1]]) + u16::try_from(extension.len()).unwrap();
+        out[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+    out
+}
+
+#[test]
 fn the_statement_is_an_issuance_of_the_authority_for_this_log() {
     let (world, issued) = issued();
     let cred = issued.issuance.cred().copied();
