@@ -137,6 +137,10 @@ pub struct Credentials {
     pub ca_key: PathBuf,
     /// No credential lives longer than this, whatever a mapping manifest says.
     pub max_ttl_s: u64,
+    /// Refusals of forged or unreadable evidence that are logged in a minute; more are answered with 429. Genuine
+    /// evidence is not under this quota.
+    #[serde(default = "default_max_refusals_per_minute")]
+    pub max_refusals_per_minute: u32,
     /// Embed the inclusion paths of the appraisal and the mapping too, so that a relying party proves offline that
     /// all three statements are in the log; about 100 octets more.
     #[serde(default = "default_true")]
@@ -314,6 +318,10 @@ const fn default_witness_timeout_s() -> u64 {
 
 const fn default_pool_entries() -> usize {
     16_384
+}
+
+const fn default_max_refusals_per_minute() -> u32 {
+    600
 }
 
 const fn default_true() -> bool {

@@ -181,6 +181,7 @@ fn configuration(
             ca_certificate: "ca.pem".into(),
             ca_key: "keys/ca.key".into(),
             max_ttl_s: 3600,
+            max_refusals_per_minute: 600,
             embed_parents: true,
         },
         hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },

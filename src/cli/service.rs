@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::governance::Registrar;
 use crate::http::{Inner, KnownClient, Service};
 use crate::ident::TrustDomain;
-use crate::issuance::Issuer;
+use crate::issuance::{Issuer, Rules};
 use crate::keys::{KeyStore, Role};
 use crate::ledger::{HeadSealer, Ledger, ReleaseRule};
 use crate::verifier::{HardwareRoots, fingerprint};
@@ -118,8 +118,11 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
         Authority::load(&ca, ledger.trust_domain().clone())?,
         Challenger::new(&keys.master()?.derive("challenge")),
         hardware_roots(config)?,
-        &config.rp_id,
-        config.credentials.max_ttl_s,
+        Rules {
+            rp_id: config.rp_id.clone(),
+            max_ttl_s: config.credentials.max_ttl_s,
+            max_refusals_per_minute: config.credentials.max_refusals_per_minute,
+        },
     );
     let trust = trust_file(&ledger, config.log.release)?.to_json()?;
     let service = Service::new(Inner {
@@ -131,6 +134,7 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
         trust: trust.into_bytes(),
         metrics,
         request_timeout: Duration::from_secs(config.http.request_timeout_s),
+        publishing: publisher.as_ref().map(Publisher::state),
         ledger,
     });
     Ok(Assembled { service, log, publisher })

@@ -44,8 +44,9 @@ pub(super) async fn challenge(
 /// 2. the challenge is ours, for this target, not expired                          else 409
 /// 3. a mapping manifest, an appraisal policy and reference values are in force    else 403 `no-policy`
 /// 4. the decision is logged, and uses up the challenge                            else 409 `challenge-used`
-/// 5. it is a credential                                                           else 403 `refused`, with the entry
-/// 6. a quorum of witnesses has seen it, where that is configured                  else 503 `no-quorum`
+/// 5. forged evidence has not come too often in this minute                        else 429 `too-many-refusals`
+/// 6. it is a credential                                                           else 403 `refused`, with the entry
+/// 7. a quorum of witnesses has seen it, where that is configured                  else 503 `no-quorum`
 pub(super) async fn credential(
     State(service): State<Service>,
     request: Result<Json<CredentialRequest>, JsonRejection>,
@@ -65,7 +66,11 @@ pub(super) async fn credential(
         evidence,
         collateral,
     };
-    let released = service.issuer.acquire(&request, service.clock.now()).await?;
+    // On a task of its own: a client that hangs up must not leave a decision half done, logged and neither released
+    // nor abandoned.
+    let working = service.clone();
+    let decision = tokio::spawn(async move { working.issuer.acquire(&request, working.clock.now()).await });
+    let released = decision.await.map_err(|error| Problem::internal(&error))??;
     let response = CredentialResponse {
         credential: released.pem().map_err(|error| Problem::internal(&error))?,
         not_after: released.not_after(),

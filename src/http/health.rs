@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use treering_log::publisher::State as PublishState;
 
 use super::Service;
 use super::problem::Problem;
@@ -12,14 +13,21 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the log takes appends.
+/// `GET /readyz`: the log takes appends, and no witness has seen more of it than it has.
 pub(super) async fn readyz(State(service): State<Service>) -> Result<&'static str, Problem> {
-    if service.ledger.log().is_running() {
-        Ok("ready\n")
-    } else {
-        let detail = "the log has stopped: restart the service, and read its log for the cause";
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", "The log has stopped", detail))
+    let unavailable = |detail: String| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", "The log takes no appends", detail)
+    };
+    if let Some(publishing) = &service.publishing
+        && let PublishState::Halted(why) = &*publishing.borrow()
+    {
+        return Err(unavailable(why.clone()));
     }
+    if !service.ledger.log().is_running() {
+        let detail = "the log has stopped: restart the service, and read its log for the cause";
+        return Err(unavailable(detail.to_owned()));
+    }
+    Ok("ready\n")
 }
 
 /// `GET /metrics`: Prometheus text.

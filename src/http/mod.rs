@@ -24,6 +24,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+use treering_log::publisher::State;
 use treering_provenance::cose::KeySet;
 
 use crate::clock::{Clock, Stopwatch};
@@ -58,6 +60,8 @@ pub struct Inner {
     pub trust: Vec<u8>,
     /// The metrics.
     pub metrics: PrometheusHandle,
+    /// How publishing to the witnesses goes, where there are any.
+    pub publishing: Option<watch::Receiver<State>>,
     /// How long one request may take.
     pub request_timeout: Duration,
 }

@@ -89,7 +89,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
         response
@@ -134,6 +134,10 @@ impl From<IssuanceError> for Problem {
             IssuanceError::NoPolicy { wanted } => {
                 let detail = format!("{wanted} is not in force");
                 Self::new(StatusCode::FORBIDDEN, "no-policy", "No policy in force", detail)
+            }
+            IssuanceError::TooManyRefusals => {
+                let detail = "too much evidence was refused in this minute; try again later";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-refusals", "Too many refusals", detail)
             }
             IssuanceError::Refused { entry } => {
                 let detail = "the evidence was not accepted; the entry has the reasons, for who may read it";

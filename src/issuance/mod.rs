@@ -17,12 +17,15 @@
 //! A refusal is logged too, with the appraisal it rests on: it used up a challenge of ours, so nobody grows the log
 //! for free.
 
+mod quota;
 mod record;
 
 use std::sync::Arc;
 
 use treering_provenance::content::{self, V1};
 use treering_tlog::hash::Hash;
+
+use quota::Quota;
 
 use crate::authority::{Authority, AuthorityError, BindingError, BoundKey, Minted, Released};
 use crate::binding::{Challenge, ChallengeError, Challenger, binding_value};
@@ -70,6 +73,9 @@ pub enum IssuanceError {
         /// Which.
         wanted: String,
     },
+    /// Forged or unreadable evidence came too often: this refusal is not logged, and the challenge is not used up.
+    #[error("too many refusals in this minute; try again later")]
+    TooManyRefusals,
     /// Refused, and the refusal is logged.
     #[error("refused; entry {entry} has the reasons")]
     Refused {
@@ -112,6 +118,18 @@ pub struct Issuer {
     verifier: Verifier,
     rp_id: String,
     max_ttl_s: u64,
+    refusals: Quota,
+}
+
+/// What an issuer keeps to.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The name of the service in the binding.
+    pub rp_id: String,
+    /// No credential lives longer.
+    pub max_ttl_s: u64,
+    /// Refusals of forged or unreadable evidence that are logged in a minute.
+    pub max_refusals_per_minute: u32,
 }
 
 /// The policies that one decision rests on, and the state of governance when they were read.
@@ -135,17 +153,11 @@ impl Issuer {
         authority: Authority,
         challenger: Challenger,
         roots: HardwareRoots,
-        rp_id: &str,
-        max_ttl_s: u64,
+        rules: Rules,
     ) -> Self {
-        Self {
-            ledger,
-            authority,
-            challenger,
-            verifier: Verifier::new(roots),
-            rp_id: rp_id.to_owned(),
-            max_ttl_s,
-        }
+        let Rules { rp_id, max_ttl_s, max_refusals_per_minute } = rules;
+        let (verifier, refusals) = (Verifier::new(roots), Quota::new(max_refusals_per_minute));
+        Self { ledger, authority, challenger, verifier, rp_id, max_ttl_s, refusals }
     }
 
     /// The name of this service in the binding.
@@ -207,6 +219,10 @@ impl Issuer {
         };
         match decision.outcome {
             Err(refused) => {
+                if !decision.appraisal.is_authentic() && !self.refusals.take(now) {
+                    metrics::counter!("treering_refusals_unlogged_total").increment(1);
+                    return Err(IssuanceError::TooManyRefusals);
+                }
                 let prepared = record.refusal(&decision.appraisal, &refused).await?;
                 let entry = prepared.last().map(Prepared::entry_id).unwrap_or_default();
                 self.ledger.commit(prepared, conditions).await?;

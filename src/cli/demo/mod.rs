@@ -95,6 +95,7 @@ async fn perform(story: &mut Story, args: &Args, dir: &std::path::Path) -> Resul
     stage.stop().await?;
     let report = stage.fsck()?;
     anyhow::ensure!(report.is_clean(), "the stopped log is not clean: {:?}", report.findings);
+    story.detail(stage.figures()?);
     story.told(
         &[],
         &format!("{} entries, every hash recomputed, the checkpoint's signature verified", report.entries),

@@ -147,6 +147,16 @@ impl Stage {
         Ok(fsck::check(&log, |_, _| ()))
     }
 
+    /// Figures of the stopped log's folder.
+    pub(super) fn figures(&self) -> Result<String> {
+        let figures = treering_log::stats(&Log::open_read_only(self.ledger("data"))?)?;
+        let (entries, bytes) = (figures.entries, figures.table_bytes());
+        Ok(format!(
+            "{entries} entries, witnessed up to {}, {bytes} octets in tables",
+            figures.witnessed.unwrap_or(0)
+        ))
+    }
+
     /// Stops service and witness as an operator would, and waits for them.
     pub(super) async fn stop(&mut self) -> Result<()> {
         stop(&mut self.service, "the service").await?;
