@@ -7,22 +7,20 @@
 //! that know RFC 9942 only accept these receipts too.
 //! Out of scope: other verifiable data structures, and receipts without our label, but for [`Receipt::unbound_root`].
 
+mod error;
 mod wire;
 
 use ciborium::Value;
-use treering_tlog::{
-    consistency,
-    hash::Hash,
-    inclusion::{self, ProofError},
-};
+use treering_tlog::{consistency, hash::Hash, inclusion};
 
 use crate::{
     cose::{
         CLAIM_IAT, CLAIM_ISS, CLAIM_SUB, CoseError, LABEL_CWT_CLAIMS, LABEL_TREERING, Sign1, Signer,
         VerifyingKey, sig_structure,
     },
-    strict::{self, StrictError},
+    strict,
 };
+pub use error::ReceiptError;
 use wire::{RawProof, as_u64, decode_proof, encode_proof, parse_head};
 
 /// The longest path in a tree of 2^64 leaves.
@@ -43,59 +41,6 @@ const VDS_RFC9162_SHA256: i64 = 1;
 const VDP_INCLUSION: i64 = -1;
 const VDP_CONSISTENCY: i64 = -2;
 const LABEL_VERSION: i64 = 1;
-
-/// Why a receipt was not made or not believed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReceiptError {
-    /// The COSE layer refused it, or the signature does not verify.
-    #[error(transparent)]
-    Cose(#[from] CoseError),
-    /// The CBOR is not a receipt.
-    #[error("not a receipt: {0}")]
-    Shape(&'static str),
-    /// Another verifiable data structure than RFC 9162's.
-    #[error("verifiable data structure is {0}, want 1 (RFC9162_SHA256)")]
-    Vds(String),
-    /// The protected label that binds origin and size is missing: the position could be restated.
-    #[error("origin and size are not bound by the signature")]
-    Unbound,
-    /// The receipt is of another log.
-    #[error("receipt is of origin `{got}`, want `{want}`")]
-    Origin {
-        /// In the receipt.
-        got: String,
-        /// Wanted.
-        want: String,
-    },
-    /// A proof states another size than the one signed.
-    #[error("proof is for size {proof}, {signed} is signed")]
-    Size {
-        /// In the proof.
-        proof: u64,
-        /// Under the signature.
-        signed: u64,
-    },
-    /// Another number of proofs than of leaves.
-    #[error("receipt has {got} proofs, want {want}")]
-    Count {
-        /// Proofs there are.
-        got: usize,
-        /// Proofs wanted.
-        want: usize,
-    },
-    /// The path does not fit the position.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// Two proofs in one receipt lead to two roots.
-    #[error("proofs in one receipt lead to different roots")]
-    Roots,
-}
-
-impl From<StrictError> for ReceiptError {
-    fn from(error: StrictError) -> Self {
-        Self::Cose(error.into())
-    }
-}
 
 /// A tree head to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
