@@ -37,6 +37,7 @@ pub(crate) struct Fragment {
 
 impl Edge {
     /// The edge of the empty tree.
+    #[cfg(test)]
     pub(crate) fn empty() -> Self {
         Self { frontier: Frontier::new(), levels: vec![EdgeTile::default(); usize::from(LEVELS)] }
     }

@@ -41,6 +41,13 @@ mod stats;
 mod store;
 mod tiles;
 
+// The tests of the rooms and those in tests/it share their sealer and their naive tree.
+#[cfg(test)]
+extern crate self as treering_log;
+#[cfg(test)]
+#[path = "../tests/it/support.rs"]
+mod support;
+
 pub use append::{
     Append, AppendError, Appended, InvalidRegisterName, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_CONDITIONS,
     MAX_CONTENT_LEN, MAX_INDEX_KEYS, MAX_REGISTER_NAME_LEN, MAX_ROW_KEY_LEN, MAX_ROW_VALUE_LEN, MAX_ROWS,
