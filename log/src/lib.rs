@@ -47,6 +47,8 @@ extern crate self as treering_log;
 #[cfg(test)]
 #[path = "../tests/it/support.rs"]
 mod support;
+#[cfg(test)]
+mod tests;
 
 pub use append::{
     Append, AppendError, Appended, InvalidRegisterName, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_CONDITIONS,

@@ -293,3 +293,101 @@ impl<'a> Cursor<'a> {
         FormatError::Malformed { what: self.what, why }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn head() -> Head {
+        let (note, receipt) = (b"note".to_vec(), b"rc".to_vec());
+        Head { size: 258, root: Hash::from_bytes([0xaa; 32]), sealed_at: 0x6553_f100, note, receipt }
+    }
+
+    /// A renamed family is a family that existing stores do not have: they would open empty or not at all.
+    #[test]
+    fn family_names_unchanged() {
+        let names = Family::ALL.map(Family::name);
+        let pinned = [
+            "content",
+            "entries",
+            "entry-id-index",
+            "keys",
+            "leaf-index",
+            "meta",
+            "once",
+            "registers",
+            "rows",
+            "tiles",
+        ];
+        assert_eq!(names, pinned);
+        assert_eq!(
+            [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
+            [b"format".as_slice(), b"head", b"origin", b"witnessed"]
+        );
+        assert_eq!(FORMAT, 1, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+    }
+
+    /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
+    /// lost to a newer program, and a challenge could be used twice.
+    #[test]
+    fn keys_unchanged() {
+        assert_eq!(hex(&bundle_key(258)), "0000000000000102");
+        assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
+        assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));
+        assert_eq!(hex(register_key(&RegisterName::new("a/b").unwrap())), "612f62");
+        assert_eq!(hex(&row_key(7, b"key")), "076b6579");
+    }
+
+    /// Values that were encoded otherwise cannot be read back: every index, register and row of an existing
+    /// store would be refused as malformed.
+    #[test]
+    fn values_unchanged() {
+        assert_eq!(hex(&encode_index(258)), "010000000000000102");
+        assert_eq!(hex(&encode_bytes(b"abc")), "01616263");
+        assert_eq!(hex(&encode_format(1)), "0100000001");
+    }
+
+    /// A head that cannot be read back keeps its log from opening.
+    #[test]
+    fn head_unchanged() {
+        let body = format!(
+            "0000000000000102{}000000006553f100{}{}",
+            "aa".repeat(32),
+            "000000046e6f7465",
+            "000000027263"
+        );
+        assert_eq!(hex(&encode_head(&head())), format!("01{body}"));
+        assert_eq!(decode_head(&encode_head(&head())).unwrap(), head());
+        let witnessed = WitnessedHead {
+            head: Arc::new(head()),
+            cosigned_note: b"co".to_vec(),
+            cosignatures: vec![("w".into(), vec![1, 2])],
+        };
+        let pinned = format!("01{body}{}{}{}", "00000002636f", "0000000177", "000000020102");
+        assert_eq!(hex(&encode_witnessed(&witnessed)), pinned);
+        assert_eq!(decode_witnessed(&encode_witnessed(&witnessed)).unwrap(), witnessed);
+    }
+
+    #[test]
+    fn what_was_not_written_by_us_is_refused() {
+        let version = FormatError::Version { what: "x", actual: 2 };
+        assert_eq!(decode_index("x", &[2, 0, 0, 0, 0, 0, 0, 0, 0]), Err(version));
+        for bad in [&[][..], &[1], &[1, 0, 0, 0, 0, 0, 0, 0], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            assert!(matches!(decode_index("x", bad), Err(FormatError::Malformed { .. })), "{bad:?}");
+        }
+        assert!(matches!(decode_bytes("x", vec![]), Err(FormatError::Malformed { .. })));
+        assert!(index_of_key(&[0; 39]).is_err() && index_of_key(&[0; 41]).is_err());
+        let whole = encode_head(&head());
+        for cut in 0..whole.len() {
+            assert!(decode_head(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(decode_head(&[&whole[..], &[0]].concat()).is_err());
+        let mut huge = whole;
+        huge[49] = 0xff;
+        assert!(decode_head(&huge).is_err(), "a length beyond the value");
+    }
+}

@@ -1,0 +1,200 @@
+//! Tests that reach below the interface: failed writes, and bytes changed under the checksums.
+
+use std::{path::Path, sync::Arc};
+
+use treering_tlog::tile;
+
+use crate::{
+    Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
+    fsck::{self, Finding},
+    schema::{self, Family, meta},
+    support::{TestSealer, append, config, entry, grow, leaf, open},
+};
+
+const SIZE: u64 = 600;
+
+async fn log_of(dir: &Path) -> Log {
+    let log = open(dir);
+    grow(&log, 0, 500).await;
+    // The right edge in fragments.
+    for i in (500..SIZE).step_by(5) {
+        append(&log, i, i + 5).await;
+    }
+    log
+}
+
+/// Changes one byte of a stored value, checks, and changes it back.
+fn with_flip(log: &Log, family: Family, key: &[u8], at: usize) -> Vec<Finding> {
+    let value = log.store().get(family, key).unwrap().unwrap();
+    let mut changed = value.clone();
+    changed[at] ^= 1;
+    log.store().testing_only_put(family, key, &changed);
+    let findings = fsck::check(log, |_, _| ()).findings;
+    log.store().testing_only_put(family, key, &value);
+    findings
+}
+
+fn one(findings: &[Finding]) -> (u64, &str) {
+    match findings {
+        [Finding { entry: Some(entry), what }] => (*entry, what),
+        other => panic!("{other:#?}"),
+    }
+}
+
+#[tokio::test]
+async fn fsck_names_the_entry_under_a_changed_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of(dir.path()).await;
+    assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
+    // Entry 300 in the full bundle 1, and entry 557, the third of the fragment that begins at 555.
+    for (first, index) in [(256, 300), (555, 557)] {
+        let before: usize = (first..index).map(|i| 2 + entry(i).len()).sum();
+        let key = schema::bundle_key(first);
+        let findings = with_flip(&log, Family::Entries, &key, before + 2);
+        let (found, what) = one(&findings);
+        assert_eq!(found, index);
+        assert!(what.contains("the entry was changed"), "{what}");
+        // Its length: a garbled fragment is one finding, and fragments after it are read all the same.
+        assert_eq!(one(&with_flip(&log, Family::Entries, &key, before + 1)).0, index);
+        assert_eq!(one(&with_flip(&log, Family::Entries, &key, before)).0, index);
+        let hash = usize::try_from(index - first).unwrap() * 32;
+        let findings = with_flip(&log, Family::Tiles, &schema::tile_key(0, first), hash);
+        let (found, what) = one(&findings);
+        assert_eq!(found, index);
+        assert!(what.contains("stored leaf hash was changed"), "{what}");
+    }
+    assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
+    for (family, key) in [(Family::LeafIndex, leaf(300).to_bytes()), (Family::EntryIdIndex, id(300))] {
+        let findings = with_flip(&log, family, &key, 8);
+        let (found, what) = one(&findings);
+        assert_eq!(found, 300);
+        assert!(what.contains("entry 300 is entry 301"), "{what}");
+        assert_eq!(one(&with_flip(&log, family, &key, 0)[..1]).0, 300, "a version byte");
+    }
+    assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
+}
+
+fn id(i: u64) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(entry(i)).into()
+}
+
+#[tokio::test]
+async fn fsck_finds_what_is_beside_the_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of(dir.path()).await;
+    let put = |family, key: &[u8], value: &[u8]| log.store().testing_only_put(family, key, value);
+    put(Family::Registers, b"r", &schema::encode_index(SIZE));
+    put(Family::Once, &[1; 32], &[2]);
+    put(Family::Keys, &schema::index_key(&[3; 32], SIZE), &[]);
+    put(Family::LeafIndex, &[4; 32], &schema::encode_index(0));
+    put(Family::Content, &[5; 32], &schema::encode_bytes(b"nobody's"));
+    let whats: Vec<String> =
+        fsck::check(&log, |_, _| ()).findings.into_iter().map(|finding| finding.what).collect();
+    let wanted = [
+        "leaf-index has 601 keys for 600 entries",
+        "once has version 2, this program reads 1",
+        "registers names entry 600, which is not there",
+        "keys names entry 600, which is not there",
+        "a content lies under leaf 0505050505050505050505050505050505050505050505050505050505050505, which is not there",
+    ];
+    assert_eq!(whats, wanted);
+}
+
+/// A write that fails half way: all waiting callers are told, nothing of it is seen, nothing more is written,
+/// and opening again goes on from the last commit.
+#[tokio::test]
+async fn a_failed_write_poisons() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    grow(&log, 0, 10).await;
+    log.store().testing_only_fail_next_write();
+    let mut lost = Append::of(vec![NewEntry::plain(entry(10))]);
+    (lost.once, lost.set) = (vec![[1; 32]], vec![(RegisterName::new("r").unwrap(), 0)]);
+    let error = log.append(lost).await.unwrap_err();
+    assert!(matches!(&error, AppendError::Poisoned(why) if why.contains("injected")), "{error}");
+    log.stopped().await;
+    assert!(!log.is_running());
+    assert_eq!(
+        (log.size(), log.used(&[1; 32]).unwrap(), log.index_of_leaf(&leaf(10)).unwrap()),
+        (10, None, None)
+    );
+    let row = Row { table: 1, key: vec![1], value: Some(vec![1]) };
+    assert!(matches!(log.put_rows(vec![row]).await, Err(AppendError::Poisoned(_))));
+    let batch = log.store().batch();
+    assert!(matches!(batch.commit(), Err(crate::StoreError::Poisoned(_))), "the store refuses by itself too");
+    assert_eq!(log.entry(9).unwrap().unwrap(), entry(9), "what was committed can still be read");
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.size(), 10);
+    assert_eq!(append(&log, 10, 11).await.indexes(), [10]);
+}
+
+/// Puts one value, closes, and says how opening went.
+fn reopened_with(dir: &Path, family: Family, key: &[u8], value: &[u8]) -> OpenError {
+    let log = open(dir);
+    let before = log.store().get(family, key).unwrap().unwrap();
+    log.store().testing_only_put(family, key, value);
+    drop(log);
+    let error = Log::open(config(dir), TestSealer::new(1)).unwrap_err();
+    let log = Log::open_read_only(dir);
+    drop(log);
+    let store = crate::store::Store::open(&dir.join("db"), false).unwrap();
+    store.testing_only_put(family, key, &before);
+    error
+}
+
+#[tokio::test]
+async fn opening_checks_the_right_edge() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let head: Arc<Head> = {
+        let log = log_of(dir).await;
+        log.head().unwrap()
+    };
+    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(2));
+    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 2"), "{newer}");
+    let newer = reopened_with(dir, Family::Meta, meta::HEAD, &[2]);
+    assert!(matches!(&newer, OpenError::Newer { .. }), "{newer}");
+    let origin = reopened_with(dir, Family::Meta, meta::ORIGIN, &schema::encode_bytes(b"else"));
+    assert!(matches!(&origin, OpenError::Origin { actual, .. } if actual == "else"), "{origin}");
+    let unsigned = Head { size: SIZE + 1, ..(*head).clone() };
+    let error = reopened_with(dir, Family::Meta, meta::HEAD, &schema::encode_head(&unsigned));
+    assert!(matches!(error, OpenError::Head { size: 601, .. }), "{error}");
+    let mut hashes: Vec<_> = (555..560).map(leaf).collect();
+    hashes.swap(0, 1);
+    let error = reopened_with(dir, Family::Tiles, &schema::tile_key(0, 555), &tile::encode(&hashes));
+    assert!(matches!(error, OpenError::Edge { size: 600, .. }), "{error}");
+    let mut bundle = Vec::new();
+    for i in [555, 556, 557, 559, 558] {
+        treering_tlog::bundle::push(&mut bundle, &entry(i)).unwrap();
+    }
+    let error = reopened_with(dir, Family::Entries, &schema::bundle_key(555), &bundle);
+    assert!(matches!(error, OpenError::Entry { index: 558 }), "{error}");
+    assert_eq!(open(dir).size(), SIZE);
+}
+
+/// Bundles and tiles are C2SP bytes in fragments that never cross a border, merged when full. A reader of
+/// another version would otherwise miss entries.
+#[tokio::test]
+async fn fragments_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of(dir.path()).await;
+    let keys = |family, from: &[u8], width: usize| {
+        let pairs = log.store().from(family, from).unwrap().map(Result::unwrap);
+        pairs.filter(|(key, _)| key.len() == width).map(|(key, _)| key.to_vec()).collect::<Vec<_>>()
+    };
+    // 500 to 512 filled bundle 1; behind it one fragment for each commit of 5, cut at the border.
+    let firsts: Vec<u64> = [0, 256, 512].into_iter().chain((515..SIZE).step_by(5)).collect();
+    let wanted: Vec<_> = firsts.iter().map(|first| first.to_be_bytes().to_vec()).collect();
+    assert_eq!(keys(Family::Entries, &[], 8), wanted);
+    let tiles: Vec<_> = keys(Family::Tiles, &[], 9);
+    let level0: Vec<_> = firsts.iter().map(|first| schema::tile_key(0, *first).to_vec()).collect();
+    assert_eq!(tiles[..level0.len()], level0);
+    assert_eq!(tiles[level0.len()..], [schema::tile_key(1, 0).to_vec(), schema::tile_key(1, 1).to_vec()]);
+    let value = log.store().get(Family::Entries, &schema::bundle_key(595)).unwrap().unwrap();
+    assert_eq!(&value[..2], [0, u8::try_from(entry(595).len()).unwrap()]);
+    assert_eq!(value[2..2 + entry(595).len()], entry(595));
+    let value = log.store().get(Family::Tiles, &schema::tile_key(0, 595)).unwrap().unwrap();
+    assert_eq!(value, (595..600).flat_map(|i| leaf(i).to_bytes()).collect::<Vec<_>>());
+}
