@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the build needs beyond a Rust toolchain: a C and C++ compiler, libclang (the RocksDB bindings are generated
-# from its header) and the RocksDB library. Says nothing when all is there. On Debian and Ubuntu it installs what is
+# from its header), the RocksDB library, and openssl as a stock TLS client. Says nothing when all is there. On Debian and Ubuntu it installs what is
 # missing; elsewhere it says what to install. Everything goes to stderr: `make demo` may promise JSON on stdout.
 set -euo pipefail
 exec 1>&2
@@ -44,6 +44,7 @@ TEXT
 }
 
 missing() {
+    command -v openssl >/dev/null || echo openssl # the stock TLS client of the demo and of its test
     have_compiler || echo build-essential
     have_libclang || echo libclang-dev
     have_rocksdb || echo librocksdb-dev
@@ -58,7 +59,7 @@ packages=$(missing | paste -sd' ')
 if [ -n "$packages" ]; then
     if ! command -v apt-get >/dev/null; then
         echo "missing: $packages (these are Debian's names)"
-        echo "install a C++ compiler, libclang with its headers, and RocksDB 7.8 to 7.10 with its headers, then try again"
+        echo "install a C++ compiler, libclang and RocksDB 7.8 to 7.10 with their headers, and openssl, then try again"
         exit 1
     fi
     root=()

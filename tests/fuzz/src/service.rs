@@ -1,0 +1,211 @@
+//! What the service reads: evidence, collateral, policies, manifests, configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use treering::{
+    attester::{
+        Attester as _, recorded,
+        simulated::{Launch, Platform, Processor},
+    },
+    config::Config,
+    ident::{TrustDomain, WorkloadIdentifier},
+    mapper::{self, Manifest},
+    verifier::{
+        Appraisal, AppraisalPolicy, Collateral, Evidence, HardwareRoots, REPORT_BYTES, ReferenceValue,
+        ReferenceValues, Verifier,
+    },
+    wire,
+};
+
+use crate::{Input, edited};
+
+/// A report of hardware and one of a simulated chip, each with what it takes to appraise it.
+struct Known {
+    hardware: Vec<u8>,
+    hardware_collateral: Collateral,
+    platform: Arc<Platform>,
+    simulated: [u8; REPORT_BYTES],
+    simulated_collateral: Collateral,
+    verifier: Verifier,
+    references: ReferenceValues,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let recorded = recorded::milan().unwrap();
+    let processor = Processor::Milan;
+    let platform =
+        Arc::new(Platform::generate(processor, processor.ordinary_tcb(), recorded::INSTANT).unwrap());
+    let launch = Launch::of_image(b"image");
+    let guest = platform.guest(launch).unwrap();
+    let reference =
+        ReferenceValue { name: "image 1".to_owned(), measurement: launch.measurement, source: [0; 32] };
+    Known {
+        hardware: recorded.evidence[0].bytes.clone(),
+        hardware_collateral: Collateral::from_der(recorded.endorsements).unwrap(),
+        simulated: guest.report_bytes(&[7; 64]).unwrap(),
+        simulated_collateral: Collateral::from_der(platform.certificates().to_vec()).unwrap(),
+        verifier: Verifier::new(HardwareRoots::with_simulated(platform.root_fingerprint())),
+        references: ReferenceValues::new(vec![reference]).unwrap(),
+        platform,
+    }
+});
+
+impl Known {
+    fn appraise(&self, report: &[u8], collateral: &Collateral, policy: &AppraisalPolicy) -> Appraisal {
+        let evidence = Evidence::snp(report.to_vec()).unwrap();
+        self.verifier.appraise(&evidence, collateral, policy, &self.references, recorded::INSTANT)
+    }
+}
+
+/// Appraisal policies, and what a genuine report is worth under them.
+pub fn appraisal_policy(data: &[u8]) {
+    let Ok(policy) = AppraisalPolicy::parse(data) else { return };
+    assert_eq!(policy.bytes(), data);
+    let known = &*KNOWN;
+    let appraisal = known.appraise(&known.simulated, &known.simulated_collateral, &policy);
+    assert!(appraisal.is_authentic(), "no policy makes a genuine report a forged one");
+    let _ = known.appraise(&known.hardware, &known.hardware_collateral, &policy);
+}
+
+/// Evidence and endorsements as a workload posts them.
+pub fn cmw_collection(data: &[u8]) {
+    let Ok(collection) = serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(data) else { return };
+    if let Ok((evidence, collateral)) = wire::parse_collection(&collection) {
+        let again = wire::parse_collection(&wire::collection(&evidence, &collateral)).unwrap();
+        assert_eq!(again, (evidence, collateral));
+    }
+}
+
+/// Certificates and revocation lists in PEM, DER and our own form, and a genuine report under them: only AMD's own
+/// chain makes it authentic.
+pub fn collateral(data: &[u8]) {
+    if let Ok(collateral) = Collateral::from_canonical_bytes(data) {
+        assert_eq!(collateral.canonical_bytes(), data);
+    }
+    let known = &*KNOWN;
+    for collateral in [Collateral::read(data), Collateral::read_crl(data)].into_iter().flatten() {
+        let again = Collateral::from_canonical_bytes(&collateral.canonical_bytes()).unwrap();
+        assert_eq!(again, collateral);
+        if !collateral.certificates().is_empty() || !collateral.crls().is_empty() {
+            assert_eq!(Collateral::read(collateral.to_pem().as_bytes()).as_ref(), Ok(&collateral));
+        }
+        let _ = collateral.completed();
+        let appraisal = known.appraise(&known.hardware, &collateral, &AppraisalPolicy::baseline());
+        let genuine = known.hardware_collateral.certificates();
+        let has_it = genuine.iter().all(|der| collateral.certificates().contains(der));
+        assert!(has_it || !appraisal.is_authentic());
+    }
+}
+
+/// The service's configuration, through a file, as it is read.
+pub fn config(data: &[u8]) {
+    static FILE: LazyLock<PathBuf> =
+        LazyLock::new(|| std::env::temp_dir().join(format!("treering-fuzz-config-{}.toml", std::process::id())));
+    std::fs::write(&*FILE, data).unwrap();
+    if let Ok(config) = Config::load(&FILE) {
+        let _ = config.registration_policy();
+        config.to_toml().unwrap();
+    }
+}
+
+/// Evidence as it is stored.
+pub fn evidence(data: &[u8]) {
+    if let Ok(evidence) = Evidence::from_canonical_bytes(data) {
+        assert_eq!(evidence.canonical_bytes(), data);
+    }
+}
+
+/// Trust domains and workload identifiers.
+pub fn identifier(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(identifier) = WorkloadIdentifier::parse(text) {
+        assert_eq!(identifier.as_str(), text);
+        assert!(TrustDomain::parse(identifier.trust_domain().as_str()).is_ok());
+    }
+    if let Ok(domain) = TrustDomain::parse(text) {
+        assert_eq!(domain.as_str(), text);
+    }
+}
+
+/// Mapping manifests, and what they make of an appraised workload.
+pub fn manifest(data: &[u8]) {
+    let Ok(manifest) = Manifest::parse(data) else { return };
+    let known = &*KNOWN;
+    let appraisal = known.appraise(&known.simulated, &known.simulated_collateral, &AppraisalPolicy::baseline());
+    let appraised = appraisal.into_appraised().unwrap();
+    if let Ok(claims) = mapper::map(&appraised, &manifest) {
+        let assurance = claims.claims().get("assurance").map(|claim| format!("{claim:?}"));
+        assert!(assurance.is_some_and(|text| text.contains("simulated")), "a manifest hid what the evidence is");
+    }
+}
+
+/// Reference values, TOML and JSON.
+pub fn reference_values(data: &[u8]) {
+    if let Ok(values) = ReferenceValues::parse(data) {
+        let _ = values.digest();
+        for value in values.values() {
+            assert!(values.find(&value.measurement).is_some());
+        }
+    }
+}
+
+/// SEV-SNP reports: any bytes, a genuine report with changes (never authentic), and a simulated one with changes and
+/// signed again, which reaches what lies behind the signature.
+pub fn snp_report(data: &[u8]) {
+    let known = &*KNOWN;
+    let policy = AppraisalPolicy::baseline();
+    match Input::of(data) {
+        Some(Input::Raw(bytes)) => {
+            if let Ok(evidence) = Evidence::snp(bytes.to_vec()) {
+                let collateral = &known.hardware_collateral;
+                let appraisal =
+                    known.verifier.appraise(&evidence, collateral, &policy, &known.references, recorded::INSTANT);
+                assert!(!appraisal.is_authentic() || bytes == known.hardware);
+            }
+        }
+        Some(Input::Edits(edits)) => {
+            if let Some(report) = edited(&known.hardware, edits) {
+                let appraisal = known.appraise(&report, &known.hardware_collateral, &policy);
+                assert!(!appraisal.is_authentic() && appraisal.into_appraised().is_err());
+            }
+            if let Some(report) = edited(&known.simulated, edits) {
+                let mut report: [u8; REPORT_BYTES] = report.try_into().unwrap();
+                known.platform.sign_report(&mut report).unwrap();
+                let appraisal = known.appraise(&report, &known.simulated_collateral, &policy);
+                assert!(!appraisal.ear().is_empty() || !appraisal.is_evidence());
+                let _ = appraisal.into_appraised();
+            }
+        }
+        None => {}
+    }
+}
+
+/// Inputs to begin with.
+pub fn seeds() -> crate::Seeds {
+    let known = &*KNOWN;
+    let raw = |bytes: &[u8]| [&[0], bytes].concat();
+    let evidence = Evidence::snp(known.simulated.to_vec()).unwrap();
+    let collection = wire::collection(&evidence, &known.simulated_collateral);
+    let references = "[[reference]]\nname = \"a\"\nmeasurement = \"".to_owned() + &"0f".repeat(48) + "\"\n";
+    vec![
+        ("appraisal_policy", include_bytes!("../../../docs/samples/appraisal-policy.toml").to_vec()),
+        ("appraisal_policy", AppraisalPolicy::baseline().bytes().to_vec()),
+        ("cmw_collection", serde_json::to_vec(&collection).unwrap()),
+        ("collateral", known.hardware_collateral.to_pem().into_bytes()),
+        ("collateral", known.hardware_collateral.certificates()[0].clone()),
+        ("collateral", known.simulated_collateral.canonical_bytes()),
+        ("collateral", known.platform.crl(true, recorded::INSTANT, recorded::INSTANT + 60).unwrap()),
+        ("config", include_bytes!("../../../docs/samples/treering.toml").to_vec()),
+        ("evidence", evidence.canonical_bytes()),
+        ("identifier", b"spiffe://prod.bank.example/payments/api".to_vec()),
+        ("identifier", b"prod.bank.example".to_vec()),
+        ("manifest", include_bytes!("../../../docs/samples/mapping-manifest.toml").to_vec()),
+        ("reference_values", references.into_bytes()),
+        ("snp_report", raw(&known.hardware)),
+        ("snp_report", raw(&known.simulated)),
+        ("snp_report", vec![1, 0, 0x50, 1]),
+        ("snp_report", vec![1, 0, 0, 3, 0, 0x90, 0xff]),
+    ]
+}
