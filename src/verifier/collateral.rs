@@ -5,14 +5,20 @@
 //! Out of scope: whether any of it is trusted (`chain`).
 
 use sha2::{Digest, Sha256};
+use treering_provenance::bytes::Bytes;
+use treering_provenance::strict;
 
+use super::canonical::canonical;
 use super::certificate::{MAX_CERTIFICATE_BYTES, MAX_CRL_BYTES, Parsed, Role};
-use super::{canonical, pem, roots};
+use super::{pem, roots};
 
 /// Certificates in one snapshot: a VEK, its issuer and the root, for each of a few platforms.
 pub const MAX_CERTIFICATES: usize = 32;
 /// CRLs in one snapshot.
 pub const MAX_CRLS: usize = 8;
+/// All of them, and room for framing.
+const MAX_CANONICAL_BYTES: usize =
+    MAX_CERTIFICATES * (MAX_CERTIFICATE_BYTES + 16) + MAX_CRLS * (MAX_CRL_BYTES + 16) + 64;
 /// First element of the canonical octets: names the form and its version.
 const FORM: &str = "treering-collateral-v1";
 
@@ -45,7 +51,7 @@ pub enum CollateralError {
     Pem(String),
     /// The stored form is not the canonical one.
     #[error("not canonical collateral: {0}")]
-    Encoding(&'static str),
+    Encoding(String),
 }
 
 /// Certificates and CRLs in DER, sorted, without duplicates.
@@ -155,26 +161,22 @@ impl Collateral {
 
     /// Deterministic CBOR: `["treering-collateral-v1", [certificate...], [CRL...]]`, each list sorted.
     pub fn canonical_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        canonical::array(&mut out, 3);
-        canonical::text(&mut out, FORM);
-        for list in [&self.certificates, &self.crls] {
-            canonical::array(&mut out, list.len());
-            for der in list {
-                canonical::bytes(&mut out, der);
-            }
-        }
-        out
+        let list = |list: &[Vec<u8>]| -> Vec<Bytes> { list.iter().cloned().map(Bytes).collect() };
+        canonical(&(FORM, list(&self.certificates), list(&self.crls)))
     }
 
     /// Reads [`Self::canonical_bytes`]; any other encoding of the same content is refused.
     pub fn from_canonical_bytes(bytes: &[u8]) -> Result<Self, CollateralError> {
-        let [certificates, crls] = read_canonical(bytes).map_err(CollateralError::Encoding)?;
-        let collateral = Self::new(certificates, crls)?;
-        if collateral.canonical_bytes() == bytes {
+        let bad = |reason: String| CollateralError::Encoding(reason);
+        let read: Result<(String, Vec<Bytes>, Vec<Bytes>), _> =
+            strict::from_slice(bytes, MAX_CANONICAL_BYTES);
+        let (form, certificates, crls) = read.map_err(|error| bad(error.to_string()))?;
+        let list = |list: Vec<Bytes>| list.into_iter().map(|one| one.0).collect();
+        let collateral = Self::new(list(certificates), list(crls))?;
+        if form == FORM && collateral.canonical_bytes() == bytes {
             Ok(collateral)
         } else {
-            Err(CollateralError::Encoding("not sorted, or something is there twice"))
+            Err(bad("another form, not sorted, or something is there twice".to_owned()))
         }
     }
 
@@ -199,19 +201,6 @@ fn is_root(certificate: &Parsed) -> bool {
 
 fn limit(what: &'static str, max: usize, got: usize) -> Result<(), CollateralError> {
     if got > max { Err(CollateralError::Count { what, max, got }) } else { Ok(()) }
-}
-
-fn read_canonical(bytes: &[u8]) -> Result<[Vec<Vec<u8>>; 2], &'static str> {
-    let mut reader = canonical::Reader::new(bytes);
-    if reader.array(3)? != 3 || reader.text(FORM.len())? != FORM {
-        return Err("another form");
-    }
-    let count = reader.array(MAX_CERTIFICATES)?;
-    let certificates = (0..count).map(|_| reader.bytes(MAX_CERTIFICATE_BYTES)).collect::<Result<_, _>>()?;
-    let count = reader.array(MAX_CRLS)?;
-    let crls = (0..count).map(|_| reader.bytes(MAX_CRL_BYTES)).collect::<Result<_, _>>()?;
-    reader.end()?;
-    Ok([certificates, crls])
 }
 
 /// Cuts certificates in DER that follow one another; what is no DER stays one piece, for the reader to complain about.

@@ -4,8 +4,10 @@
 //! (`sev_snp`) and how they came here (a CMW, a file).
 
 use sha2::{Digest, Sha256};
+use treering_provenance::bytes::Bytes;
+use treering_provenance::strict;
 
-use super::canonical;
+use super::canonical::canonical;
 
 /// Media type of a SEV-SNP attestation report: the 1184 octets of AMD 56860, table "ATTESTATION_REPORT", as the
 /// firmware returns them. No type is registered for them; this is the name we use, in AMD's vendor tree.
@@ -17,6 +19,8 @@ pub const MAX_ITEMS: usize = 16;
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
 /// Octets of a media type (RFC 6838 section 4.2: two names of at most 127 characters).
 const MAX_MEDIA_TYPE_BYTES: usize = 255;
+/// All items with their types, and at most 16 octets of framing each.
+const MAX_CANONICAL_BYTES: usize = MAX_ITEMS * (MAX_ITEM_BYTES + MAX_MEDIA_TYPE_BYTES + 16);
 
 /// One piece of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub enum EvidenceError {
     MediaType,
     /// The stored form is not the canonical one.
     #[error("not canonical evidence: {0}")]
-    Encoding(&'static str),
+    Encoding(String),
 }
 
 /// What an Attester handed over, within limits, otherwise unjudged.
@@ -94,31 +98,16 @@ impl Evidence {
 
     /// Deterministic CBOR: an array of [media type, octets].
     pub fn canonical_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        canonical::array(&mut out, self.items.len());
-        for item in &self.items {
-            canonical::array(&mut out, 2);
-            canonical::text(&mut out, &item.media_type);
-            canonical::bytes(&mut out, &item.bytes);
-        }
-        out
+        let pairs: Vec<_> =
+            self.items.iter().map(|item| (&item.media_type, Bytes(item.bytes.clone()))).collect();
+        canonical(&pairs)
     }
 
     /// Reads [`Self::canonical_bytes`]; any other encoding of the same items is refused.
     pub fn from_canonical_bytes(bytes: &[u8]) -> Result<Self, EvidenceError> {
-        let mut reader = canonical::Reader::new(bytes);
-        let count = reader.array(MAX_ITEMS).map_err(EvidenceError::Encoding)?;
-        let mut items = Vec::with_capacity(count);
-        for _ in 0..count {
-            if reader.array(2).map_err(EvidenceError::Encoding)? != 2 {
-                return Err(EvidenceError::Encoding("an item is a pair"));
-            }
-            let kind = reader.text(MAX_MEDIA_TYPE_BYTES).map_err(EvidenceError::Encoding)?;
-            let item = reader.bytes(MAX_ITEM_BYTES).map_err(EvidenceError::Encoding)?;
-            items.push((kind, item));
-        }
-        reader.end().map_err(EvidenceError::Encoding)?;
-        Self::new(items)
+        let read: Result<Vec<(String, Bytes)>, _> = strict::from_slice(bytes, MAX_CANONICAL_BYTES);
+        let pairs = read.map_err(|error| EvidenceError::Encoding(error.to_string()))?;
+        Self::new(pairs.into_iter().map(|(media_type, bytes)| (media_type, bytes.0)))
     }
 
     /// SHA-256 of the canonical octets: the content address.

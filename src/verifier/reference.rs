@@ -3,8 +3,9 @@
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use treering_provenance::bytes::Fixed;
 
-use super::canonical;
+use super::canonical::canonical;
 
 /// Octets of a launch measurement of SEV-SNP (SHA-384).
 pub const MEASUREMENT_BYTES: usize = 48;
@@ -105,15 +106,12 @@ impl ReferenceValues {
 
     /// SHA-256 over deterministic CBOR `[[name, measurement, source]...]`.
     pub fn digest(&self) -> [u8; 32] {
-        let mut out = Vec::new();
-        canonical::array(&mut out, self.values.len());
-        for value in &self.values {
-            canonical::array(&mut out, 3);
-            canonical::text(&mut out, &value.name);
-            canonical::bytes(&mut out, &value.measurement);
-            canonical::bytes(&mut out, &value.source);
-        }
-        Sha256::digest(out).into()
+        let values: Vec<_> = self
+            .values
+            .iter()
+            .map(|value| (&value.name, Fixed(value.measurement), Fixed(value.source)))
+            .collect();
+        Sha256::digest(canonical(&values)).into()
     }
 }
 
