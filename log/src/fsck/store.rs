@@ -122,7 +122,7 @@ impl Rest<'_> {
             match index(&key, &value) {
                 Ok(index) if index < rest.size => {}
                 Ok(index) => {
-                    rest.find(None, format!("{} names entry {index}, which is not there", family.name()))
+                    rest.find(None, format!("{} names entry {index}, which is not there", family.name()));
                 }
                 Err(error) => rest.find(None, error.to_string()),
             }
@@ -157,6 +157,10 @@ impl Rest<'_> {
         }
     }
 
+    fn is_heads_note(&self, bytes: &[u8]) -> bool {
+        self.log.head().is_some_and(|head| head.note() == bytes)
+    }
+
     /// The file beside the database is a checkpoint of this log's past.
     fn checkpoint_file(&mut self) {
         let bytes = match checkpoint_file::read(self.log.dir()) {
@@ -168,6 +172,13 @@ impl Rest<'_> {
         let checkpoint =
             note.and_then(|note| Checkpoint::parse(note.text()).map_err(|error| error.to_string()));
         match checkpoint {
+            Ok(checkpoint) if checkpoint.origin() != self.log.origin() => {
+                self.find(None, format!("the checkpoint file is of log {}", checkpoint.origin()));
+            }
+            // Its signature is that of the head's note, which is checked where the log's key is known.
+            Ok(checkpoint) if checkpoint.size() == self.size && !self.is_heads_note(&bytes) => {
+                self.find(None, "the checkpoint file differs from the stored head's note".into());
+            }
             Ok(checkpoint) => self.prefix("the checkpoint file", checkpoint.size(), *checkpoint.root()),
             Err(why) => self.find(None, format!("the checkpoint file is malformed: {why}")),
         }
