@@ -19,7 +19,7 @@ const MID_2026: u64 = 1_782_864_000;
 const MID_2025: u64 = 1_748_736_000;
 const BINDING: [u8; 64] = [0x5a; 64];
 
-fn vectors() -> Option<PathBuf> {
+pub(crate) fn vectors() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
     if dir.is_dir() {
         return Some(dir);
