@@ -320,6 +320,8 @@ fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), Append
 mod tests {
     use super::*;
 
+    type Change = Box<dyn FnOnce(&mut Append)>;
+
     fn refused(change: impl FnOnce(&mut Append)) -> AppendError {
         let mut append = Append::of(vec![NewEntry::plain(*b"x")]);
         change(&mut append);
@@ -332,7 +334,7 @@ mod tests {
         let row = |key: usize, value: usize| Row { table: 1, key: vec![0; key], value: Some(vec![0; value]) };
         assert_eq!(refused(|a| a.entries.clear()), AppendError::Empty { what: "the append" });
         assert_eq!(refused(|a| a.entries[0].bytes.clear()), AppendError::Empty { what: "an entry" });
-        let cases: Vec<(usize, Box<dyn FnOnce(&mut Append)>)> = vec![
+        let cases: Vec<(usize, Change)> = vec![
             (65_535, Box::new(|a: &mut Append| a.entries[0].bytes = vec![0; 65_536])),
             (256, Box::new(|a: &mut Append| a.entries = vec![NewEntry::plain(*b"x"); 257])),
             (16 << 20, Box::new(|a: &mut Append| a.entries[0].content = Some(vec![0; (16 << 20) + 1]))),

@@ -190,7 +190,9 @@ impl Check<'_> {
         };
         match (leaves, &mut self.frontier) {
             (Some(leaves), Some(frontier)) => {
-                leaves.iter().for_each(|leaf| frontier.push(*leaf));
+                for leaf in &leaves {
+                    frontier.push(*leaf);
+                }
                 if width == TILE_WIDTH {
                     self.rise(0, index, &leaves);
                 }
@@ -224,33 +226,40 @@ impl Check<'_> {
         let (end, mut read) = (first + u64::from(width), Read::default());
         let borders = fragments.iter().skip(1).map(|next| next.first).chain([end]);
         for (fragment, border) in fragments.iter().zip(borders) {
-            let mut rest = fragment.bytes.as_slice();
-            let mut broken = None;
-            for index in fragment.first..border {
-                let (entry, after) = match split(rest) {
-                    Some(split) if broken.is_none() => split,
-                    _ => {
-                        broken.get_or_insert_with(|| format!("the bytes end before entry {index} does"));
-                        read.leaves.push(None);
-                        continue;
-                    }
-                };
-                rest = after;
-                let leaf = leaf_hash(entry);
-                let place = read.leaves.len();
-                if stored.is_none_or(|stored| stored.get(place) == Some(&leaf)) {
-                    for what in self.source.check_entry(index, entry, &leaf) {
-                        self.find(index, what);
-                    }
-                }
-                read.leaves.push(Some(leaf));
+            if let Err(why) = self.fragment(fragment, border, stored, &mut read.leaves) {
+                read.broken.push((fragment.first, border, why));
             }
-            if broken.is_none() && !rest.is_empty() {
-                broken = Some(format!("{} bytes are left over after entry {}", rest.len(), border - 1));
-            }
-            read.broken.extend(broken.map(|why| (fragment.first, border, why)));
         }
         read
+    }
+
+    /// Hashes the entries up to a border; the error says where the lengths stop adding up.
+    fn fragment(
+        &mut self,
+        fragment: &Fragment,
+        border: u64,
+        stored: Option<&[Hash]>,
+        leaves: &mut Vec<Option<Hash>>,
+    ) -> Result<(), String> {
+        let mut rest = fragment.bytes.as_slice();
+        for index in fragment.first..border {
+            let Some((entry, after)) = split(rest) else {
+                leaves.extend((index..border).map(|_| None));
+                return Err(format!("the bytes end before entry {index} does"));
+            };
+            rest = after;
+            let leaf = leaf_hash(entry);
+            if stored.is_none_or(|stored| stored.get(leaves.len()) == Some(&leaf)) {
+                for what in self.source.check_entry(index, entry, &leaf) {
+                    self.find(index, what);
+                }
+            }
+            leaves.push(Some(leaf));
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{} bytes are left over after entry {}", rest.len(), border - 1))
     }
 
     /// Compares entries with their stored leaf hashes; returns the hashes to go on with.
@@ -290,7 +299,9 @@ impl Check<'_> {
     fn explains(&self, index: u64, leaves: &[Hash]) -> bool {
         if leaves.len() < usize::from(TILE_WIDTH) {
             let Some(mut frontier) = self.frontier.clone() else { return false };
-            leaves.iter().for_each(|leaf| frontier.push(*leaf));
+            for leaf in leaves {
+                frontier.push(*leaf);
+            }
             return frontier.root() == self.root;
         }
         let parent = TileId::new(1, index / WIDTH);
@@ -352,7 +363,9 @@ fn first_under(level: u8, hash: u64) -> u64 {
 
 fn root_of_tile(hashes: &[Hash]) -> Hash {
     let mut tree = Frontier::new();
-    hashes.iter().for_each(|hash| tree.push(*hash));
+    for hash in hashes {
+        tree.push(*hash);
+    }
     tree.root()
 }
 

@@ -58,7 +58,7 @@ pub use append::{
 pub use head::{Head, Seal, SealError, Sealer, WitnessedHead};
 pub use log::{Clock, Config, Log, WaitError};
 pub use open::OpenError;
-pub use reader::ReadError;
+pub use reader::{KeyValue, ReadError};
 pub use schema::{FORMAT, FormatError};
 pub use stats::{FamilyStats, Stats, stats};
 pub use store::StoreError;

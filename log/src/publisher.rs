@@ -1,7 +1,7 @@
 //! Bringing heads to witnesses: one candidate at a time, until a quorum has cosigned it.
 //!
 //! In scope: which head is brought, what an answer is worth, when to ask again, and the question that comes
-//! before anything is signed ([`start`]). Out of scope: HTTP, which is the caller's [`Cosigner`].
+//! before anything is signed ([`check_start`]). Out of scope: HTTP, which is the caller's [`Cosigner`].
 //!
 //! Every witness has a task of its own that follows the candidate; a slow one never delays the others. When
 //! the quorum is reached, the cosigned head is committed and shown, and the newest head becomes the candidate:
@@ -241,13 +241,12 @@ impl Coordinator {
                     names.insert(witness.clone());
                     lines.insert(witness, line);
                 }
-                // A late answer for an earlier candidate.
-                Some(Event::Cosigned { .. }) => {}
                 Some(Event::Ahead { witness, size }) if size > self.log.size() => {
                     return End::Halt(start::ahead_advice(&witness, size, self.log.size()));
                 }
                 Some(Event::Ahead { size, .. }) if size > head.size() => return End::Overtaken,
-                Some(Event::Ahead { .. }) => {}
+                // Late answers for an earlier candidate.
+                Some(Event::Cosigned { .. } | Event::Ahead { .. }) => {}
                 None => return End::Stopped,
             }
         }

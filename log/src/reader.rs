@@ -38,6 +38,9 @@ pub enum ReadError {
     Store(#[from] StoreError),
 }
 
+/// A row's key and value.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
 impl Log {
     /// The entry at an index; `None` beyond the log.
     pub fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
@@ -57,12 +60,12 @@ impl Log {
 
     /// The index of the entry with this leaf hash.
     pub fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, ReadError> {
-        self.visible(self.store().index(Family::LeafIndex, leaf.as_bytes())?)
+        Ok(self.visible(self.store().index(Family::LeafIndex, leaf.as_bytes())?))
     }
 
     /// The index of the entry whose SHA-256 this is.
     pub fn index_of_entry_id(&self, id: &[u8; 32]) -> Result<Option<u64>, ReadError> {
-        self.visible(self.store().index(Family::EntryIdIndex, id)?)
+        Ok(self.visible(self.store().index(Family::EntryIdIndex, id)?))
     }
 
     /// The content that is kept under a leaf hash.
@@ -104,7 +107,7 @@ impl Log {
 
     /// All rows of a table whose keys begin with a prefix, in order of their keys. For prefixes that are known
     /// to have few; otherwise [`rows_after`](Self::rows_after).
-    pub fn rows(&self, table: u8, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+    pub fn rows(&self, table: u8, prefix: &[u8]) -> Result<Vec<KeyValue>, ReadError> {
         self.rows_after(table, prefix, None, usize::MAX)
     }
 
@@ -115,7 +118,7 @@ impl Log {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+    ) -> Result<Vec<KeyValue>, ReadError> {
         let (start, mut found) = (schema::row_key(table, prefix), Vec::new());
         let from = after.map_or_else(|| start.clone(), |after| schema::row_key(table, after));
         for pair in self.store().from(Family::Rows, &from)? {
@@ -181,9 +184,9 @@ impl Log {
     }
 
     /// An index counts once the head that covers it is out.
-    fn visible(&self, index: Option<u64>) -> Result<Option<u64>, ReadError> {
+    fn visible(&self, index: Option<u64>) -> Option<u64> {
         let size = self.size();
-        Ok(index.filter(|index| *index < size))
+        index.filter(|index| *index < size)
     }
 }
 

@@ -89,14 +89,14 @@ impl Sequencer {
             match self.batch(jobs, &mut answers) {
                 Ok(()) => self.answer(answers),
                 Err(Failure::Seal(why)) => {
-                    tracing::error!(why, "a tree head could not be sealed, nothing was written");
-                    answers.into_iter().for_each(|answer| answer.refuse(AppendError::Seal(why.clone())));
+                    tracing::error!(%why, "a tree head could not be sealed, nothing was written");
+                    refuse(answers, &AppendError::Seal(why));
                 }
                 Err(Failure::Fatal(error)) => {
                     tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
                     let poisoned = AppendError::Poisoned(error.to_string());
                     self.pool.close(poisoned.clone());
-                    answers.into_iter().for_each(|answer| answer.refuse(poisoned.clone()));
+                    refuse(answers, &poisoned);
                     return;
                 }
             }
@@ -173,6 +173,7 @@ impl Sequencer {
             }
         }
         if let Some(witnessed) = witnessed {
+            metrics::gauge!("treering_log_witnessed_entries").set(count(witnessed.size()));
             self.published.witnessed.send_replace(Some(witnessed));
         }
         Ok(())
@@ -281,6 +282,12 @@ impl Seen for Store {
 
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError> {
         self.index(Family::Registers, schema::register_key(name))
+    }
+}
+
+fn refuse(answers: Vec<Answer>, error: &AppendError) {
+    for answer in answers {
+        answer.refuse(error.clone());
     }
 }
 

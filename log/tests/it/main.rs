@@ -2,9 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_possible_truncation,
     reason = "test code"

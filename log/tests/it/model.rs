@@ -177,7 +177,7 @@ fn bytes(entry: u8) -> Vec<u8> {
 }
 
 fn new_entry(entry: u8) -> NewEntry {
-    let content = (entry % 3 == 0).then(|| vec![entry; 100]);
+    let content = entry.is_multiple_of(3).then(|| vec![entry; 100]);
     NewEntry { bytes: bytes(entry), content, index_keys: vec![[entry % 4; 32], [200; 32]] }
 }
 

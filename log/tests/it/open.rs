@@ -169,11 +169,11 @@ async fn what_a_head_carries_survives() {
     let sealer = TestSealer::new(1);
     let head = {
         let log = Log::open(config(dir.path()), Arc::clone(&sealer) as _).unwrap();
-        append(&log, 0, 4).await.head().clone()
+        Arc::clone(append(&log, 0, 4).await.head())
     };
     assert_eq!((head.size(), head.sealed_at()), (4, 1_700_000_000));
     assert_eq!(head.receipt(), b"receipt 4 1700000000");
-    let log = Log::open(config(dir.path()), sealer.clone()).unwrap();
+    let log = Log::open(config(dir.path()), Arc::clone(&sealer) as _).unwrap();
     assert_eq!(*log.head().unwrap(), *head);
     assert_eq!(log.log_key(), Some(&sealer.log_key()));
     assert_eq!(sealer.seals(), 1, "opening signs nothing");
