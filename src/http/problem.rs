@@ -13,6 +13,7 @@ use treering_provenance::strict;
 use crate::governance::RegistrationError;
 use crate::issuance::IssuanceError;
 use crate::ledger::LedgerError;
+use crate::vault::VaultError;
 
 use super::access::ClientRole;
 
@@ -116,6 +117,7 @@ impl From<LedgerError> for Problem {
             LedgerError::TooLarge(detail) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Statement too large", detail)
             }
+            LedgerError::Vault(error @ VaultError::Grantee) => Self::malformed(error.to_string()),
             LedgerError::Log(_)
             | LedgerError::Vault(_)
             | LedgerError::Key(_)

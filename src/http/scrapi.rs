@@ -5,6 +5,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,13 +24,18 @@ const KEYS_CACHE: &str = "public, max-age=3600";
 pub(super) fn routes(service: &Service) -> Router<Service> {
     let limit = service.registrar.max_statement_bytes();
     Router::new()
-        .route("/entries", post(register).layer(DefaultBodyLimit::disable()))
+        .route("/entries", post(register))
         .route("/entries/{id}", get(resolve))
         .route("/.well-known/scitt-keys", get(keys))
         .route("/.well-known/scitt-keys/{kid}", get(key))
         .method_not_allowed_fallback(no_method)
         // Large enough to say that a statement is too large in SCRAPI's own way.
         .layer(DefaultBodyLimit::max(limit.saturating_mul(2)))
+}
+
+/// Whether a path is one of SCRAPI's, whose errors are CBOR.
+pub(super) fn is_own(path: &str) -> bool {
+    path.starts_with("/entries") || path.starts_with("/.well-known/scitt-keys")
 }
 
 async fn no_method() -> ConciseProblem {
@@ -56,15 +62,18 @@ async fn register(
         return Err(malformed(format!("Content-Type is `{media_type}`, want `{COSE}`")));
     }
     let body = body.map_err(|error| malformed(error.body_text()))?;
-    let logged = service.registrar.register(&body, service.clock.now()).await?;
+    let place = service.registrar.register(&body, service.clock.now()).await?;
     let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
-    let place = logged.only().map_err(registration)?;
     let receipt = service.ledger.committed_receipt(place.index).map_err(registration)?;
     Ok(receipt_answer(StatusCode::CREATED, &place.entry_id, receipt))
 }
 
 /// `GET /entries/{id}` (section 2.4): a fresh receipt for the same place.
-async fn resolve(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, ConciseProblem> {
+async fn resolve(
+    State(service): State<Service>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ConciseProblem> {
+    let Path(id) = path.map_err(|_| ConciseProblem::no_entry())?;
     let bytes = BASE64URL_NOPAD.decode(id.as_bytes()).ok();
     let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
     let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
@@ -96,7 +105,11 @@ async fn keys(State(service): State<Service>) -> Result<Response, ConciseProblem
 
 /// `GET /.well-known/scitt-keys/{kid}` (section 2.2). Our kids are thumbprints of 32 octets, which are not URL-safe as
 /// they are, so only their base64url form can come.
-async fn key(State(service): State<Service>, Path(kid): Path<String>) -> Result<Response, ConciseProblem> {
+async fn key(
+    State(service): State<Service>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ConciseProblem> {
+    let Path(kid) = path.map_err(|_| ConciseProblem::no_key())?;
     let kid = BASE64URL_NOPAD.decode(kid.as_bytes()).map_err(|_| ConciseProblem::no_key())?;
     let key = service.receipt_keys.find(&kid).ok_or_else(ConciseProblem::no_key)?;
     let bytes =

@@ -1,5 +1,6 @@
 //! C2SP tlog-tiles: the checkpoint, hash tiles and entry bundles.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -29,8 +30,9 @@ pub(super) async fn checkpoint(State(service): State<Service>) -> Result<Respons
 /// `GET /tile/<L>/<N>[.p/<W>]` and `GET /tile/entries/<N>[.p/<W>]`.
 pub(super) async fn tile(
     State(service): State<Service>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let Path(path) = path.map_err(|error| Problem::malformed(error.body_text()))?;
     let log = service.ledger.log();
     let path = format!("tile/{path}");
     let found = if path.starts_with("tile/entries/") {

@@ -34,7 +34,7 @@ const MAX_CACHED_KEKS: usize = 100_000;
 pub type Key256 = Zeroizing<[u8; 32]>;
 /// The name of a KEK in an envelope.
 pub type KekId = [u8; 16];
-/// The name of a grant: the first half of its public key's thumbprint and a random half.
+/// The name of a grant: random.
 pub type GrantId = [u8; 16];
 
 /// What went wrong in the vault.
@@ -46,6 +46,9 @@ pub enum VaultError {
     /// The log's side tables failed.
     #[error("side tables of the log: {0}")]
     Tables(String),
+    /// Nothing can be sealed to the grantee's key: a point of small order, which would give everybody the grant key.
+    #[error("the grantee's public key is one that nothing can be sealed to")]
+    Grantee,
     /// A stored record does not open: another master key, or a changed store.
     #[error("a key record of the vault does not open: wrong master key, or a changed store")]
     Record,
@@ -191,7 +194,7 @@ impl Vault {
         let id: GrantId = keys::random()?;
         let key: Key256 = Zeroizing::new(keys::random()?);
         let sealed = grant::seal(&GrantKey::from_bytes(*key), grantee, context, keys::random()?);
-        let message = sealed.map_err(|_| VaultError::Record)?;
+        let message = sealed.map_err(|_| VaultError::Grantee)?;
         let _making = self.making.lock().await;
         let mut rows = Vec::new();
         for (kek_id, sealed) in self.all(Table::Kek)? {
