@@ -172,7 +172,10 @@ pub fn seeds() -> crate::Seeds {
         ("bundle", bundle::encode([b"one".as_slice(), b"".as_slice(), &[7; 300]]).unwrap()),
         ("bundle", vec![3; 64]),
         ("checkpoint", parsed.text().as_bytes().to_vec()),
-        ("checkpoint", format!("{ORIGIN}\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nextension\n").into_bytes()),
+        (
+            "checkpoint",
+            format!("{ORIGIN}\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nextension\n").into_bytes(),
+        ),
         ("merkle_proof", merkle_seed(2, 5, 5, inclusion)),
         ("merkle_proof", merkle_seed(3, 5, 4, consistency)),
         ("merkle_proof", merkle_seed(4, 6, 9, consistency)),

@@ -12,7 +12,11 @@ pub mod formats;
 pub mod provenance;
 pub mod service;
 #[path = "../../../provenance/tests/it/fixture.rs"]
-#[allow(dead_code, clippy::all, reason = "shared with the tests of treering-provenance, of which some is used here")]
+#[allow(
+    dead_code,
+    clippy::all,
+    reason = "shared with the tests of treering-provenance, of which some is used here"
+)]
 pub(crate) mod world;
 
 /// A target: its name and what it does with the fuzzer's bytes.

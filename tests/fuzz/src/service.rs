@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use treering::{
     attester::{
-        Attester as _, recorded,
+        recorded,
         simulated::{Launch, Platform, Processor},
     },
     config::Config,
@@ -101,8 +101,9 @@ pub fn collateral(data: &[u8]) {
 
 /// The service's configuration, through a file, as it is read.
 pub fn config(data: &[u8]) {
-    static FILE: LazyLock<PathBuf> =
-        LazyLock::new(|| std::env::temp_dir().join(format!("treering-fuzz-config-{}.toml", std::process::id())));
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::temp_dir().join(format!("treering-fuzz-config-{}.toml", std::process::id()))
+    });
     std::fs::write(&*FILE, data).unwrap();
     if let Ok(config) = Config::load(&FILE) {
         let _ = config.registration_policy();
@@ -133,11 +134,15 @@ pub fn identifier(data: &[u8]) {
 pub fn manifest(data: &[u8]) {
     let Ok(manifest) = Manifest::parse(data) else { return };
     let known = &*KNOWN;
-    let appraisal = known.appraise(&known.simulated, &known.simulated_collateral, &AppraisalPolicy::baseline());
+    let appraisal =
+        known.appraise(&known.simulated, &known.simulated_collateral, &AppraisalPolicy::baseline());
     let appraised = appraisal.into_appraised().unwrap();
     if let Ok(claims) = mapper::map(&appraised, &manifest) {
         let assurance = claims.claims().get("assurance").map(|claim| format!("{claim:?}"));
-        assert!(assurance.is_some_and(|text| text.contains("simulated")), "a manifest hid what the evidence is");
+        assert!(
+            assurance.is_some_and(|text| text.contains("simulated")),
+            "a manifest hid what the evidence is"
+        );
     }
 }
 
@@ -160,8 +165,13 @@ pub fn snp_report(data: &[u8]) {
         Some(Input::Raw(bytes)) => {
             if let Ok(evidence) = Evidence::snp(bytes.to_vec()) {
                 let collateral = &known.hardware_collateral;
-                let appraisal =
-                    known.verifier.appraise(&evidence, collateral, &policy, &known.references, recorded::INSTANT);
+                let appraisal = known.verifier.appraise(
+                    &evidence,
+                    collateral,
+                    &policy,
+                    &known.references,
+                    recorded::INSTANT,
+                );
                 assert!(!appraisal.is_authentic() || bytes == known.hardware);
             }
         }
