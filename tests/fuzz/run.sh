@@ -16,22 +16,18 @@ targets=("$@")
 
 cargo fuzz build --fuzz-dir . --sanitizer none
 
-# Foreign test vectors, where they are: each offered to every target, which keeps what reaches something new.
-for target in "${targets[@]}"; do
-    mkdir -p "corpus/$target"
-    for folder in ../../../shared/vectors/{cose,c2sp,evidence/snp,merkle}; do
-        [ -d "$folder" ] || continue
-        find "$folder" -type f -size -8k | while read -r file; do
-            cp "$file" "corpus/$target/vector-$(echo "$file" | sha256sum | cut -c1-16)"
-        done
-    done
+# Foreign test vectors, where they are: each is offered to every target, which keeps what reaches something new.
+vectors=()
+for folder in ../../../shared/vectors/{cose,c2sp,evidence/snp,merkle}; do
+    [ -d "$folder" ] && vectors+=("$folder")
 done
 
 failed=0
 for target in "${targets[@]}"; do
     log=$(mktemp)
     status=0
-    cargo fuzz run --fuzz-dir . --sanitizer none "$target" -- \
+    mkdir -p "corpus/$target"
+    cargo fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" "${vectors[@]}" -- \
         -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         >"$log" 2>&1 || status=$?
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
