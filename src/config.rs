@@ -104,8 +104,8 @@ pub struct Http {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// When a credential may leave; `witnessed` unless there are no witnesses.
-    pub release: Release,
+    /// When a credential may leave; without it `witnessed` if there is a witness policy, else `committed`.
+    pub release: Option<Release>,
     /// A C2SP tlog-policy file that names the witnesses' keys and the quorum.
     pub witness_policy: Option<PathBuf>,
     /// How long a release waits for the quorum before it is refused.
@@ -116,10 +116,19 @@ pub struct LogSettings {
     pub pool_entries: usize,
 }
 
+impl LogSettings {
+    /// When a credential may leave.
+    pub fn release(&self) -> Release {
+        let by_witnesses =
+            if self.witness_policy.is_some() { Release::Witnessed } else { Release::Committed };
+        self.release.unwrap_or(by_witnesses)
+    }
+}
+
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            release: Release::Committed,
+            release: None,
             witness_policy: None,
             witness_timeout_s: default_witness_timeout_s(),
             pool_entries: default_pool_entries(),
@@ -137,8 +146,8 @@ pub struct Credentials {
     pub ca_key: PathBuf,
     /// No credential lives longer than this, whatever a mapping manifest says.
     pub max_ttl_s: u64,
-    /// Refusals of forged or unreadable evidence that are logged in a minute; more are answered with 429. Genuine
-    /// evidence is not under this quota.
+    /// Refusals of evidence that costs nothing to present (forged, unreadable, or made for somebody else) that are
+    /// logged in a minute; more are answered with 429. Genuine evidence made for this service is not under this quota.
     #[serde(default = "default_max_refusals_per_minute")]
     pub max_refusals_per_minute: u32,
     /// Embed the inclusion paths of the appraisal and the mapping too, so that a relying party proves offline that
@@ -272,7 +281,7 @@ impl Config {
              takes its credentials for real ones",
         )?;
         rule(
-            self.log.release == Release::Committed || self.log.witness_policy.is_some(),
+            self.log.release() == Release::Committed || self.log.witness_policy.is_some(),
             "log.release is `witnessed` and there is no log.witness_policy: name one, or release at `committed`",
         )?;
         rule(self.governance.threshold >= 1, "governance.threshold must be at least 1")?;

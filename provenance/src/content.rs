@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _};
 
-pub use decision::{Abandoned, Appraisal, EvidenceItem, Grant, Issuance, Mapping, Refusal, VerifierId};
+pub use decision::{
+    Abandoned, Appraisal, Binding, EvidenceItem, Grant, Issuance, Mapping, Refusal, VerifierId,
+};
 pub use governance::{
     Activation, Approval, HardwareRoot, Policy, PolicyType, RegisteredIssuer, RegistrationPolicy, Role,
     TrustAnchors,

@@ -5,6 +5,7 @@
 //! entry is checked against one signed, witnessed checkpoint before it counts.
 //! Out of scope: checking the whole log (`treering_log::fsck`).
 
+mod credential;
 mod keyring;
 mod reader;
 mod replay;

@@ -1,8 +1,6 @@
 //! Reads statements for an auditor, and believes none of them before it is checked: its place under a signed
 //! checkpoint, its signature by a key that is known to be its issuer's, its content by the commitment in it.
 
-use std::collections::BTreeMap;
-
 use treering_provenance::content::{AnyContent, RegistrationPolicy, TrustAnchors};
 use treering_provenance::cose::VerifyingKey;
 use treering_provenance::statement::{Body, Kind, Statement};
@@ -26,20 +24,32 @@ pub(super) struct Opened {
 pub(super) struct Reader<'a, S> {
     source: &'a S,
     keyring: &'a Keyring,
+    trust: &'a Trust,
     checkpoint: Checkpoint,
     cosigners: Vec<String>,
-    keys: BTreeMap<(String, Vec<u8>), VerifyingKey>,
-    anchors: Option<TrustAnchors>,
+    third_parties: Vec<ThirdParty>,
+    founding: Option<(RegistrationPolicy, TrustAnchors)>,
+}
+
+/// An issuer of the registration policy.
+struct ThirdParty {
+    iss: String,
+    kinds: Vec<Kind>,
+    keys: Vec<VerifyingKey>,
 }
 
 impl<'a, S: Source> Reader<'a, S> {
     /// Takes the source's checkpoint, verifies it under the trust file, and learns the issuers' keys from the first
     /// two entries under it.
-    pub(super) async fn new(source: &'a S, trust: &Trust, keyring: &'a Keyring) -> Result<Self, TraceError> {
+    pub(super) async fn new(
+        source: &'a S,
+        trust: &'a Trust,
+        keyring: &'a Keyring,
+    ) -> Result<Self, TraceError> {
         let (checkpoint, cosigners) = checkpoint(&source.checkpoint().await?, trust)?;
         let mut reader =
-            Self { source, keyring, checkpoint, cosigners, keys: BTreeMap::new(), anchors: None };
-        reader.learn(trust).await?;
+            Self { source, keyring, trust, checkpoint, cosigners, third_parties: Vec::new(), founding: None };
+        reader.learn().await?;
         Ok(reader)
     }
 
@@ -53,9 +63,10 @@ impl<'a, S: Source> Reader<'a, S> {
         &self.cosigners
     }
 
-    /// The trust anchors of index 1.
-    pub(super) fn anchors(&self) -> Option<&TrustAnchors> {
-        self.anchors.as_ref()
+    /// The registration policy of index 0 and the trust anchors of index 1.
+    pub(super) fn founding(&self) -> Result<&(RegistrationPolicy, TrustAnchors), TraceError> {
+        let missing = || TraceError::Entry { index: 0, reason: "the log has no founding entries".to_owned() };
+        self.founding.as_ref().ok_or_else(missing)
     }
 
     /// The statement with this leaf hash.
@@ -66,11 +77,12 @@ impl<'a, S: Source> Reader<'a, S> {
         if statement.leaf() != *leaf {
             return Err(wrong("the entry there has another leaf hash".to_owned()));
         }
-        let key =
-            self.keys.get(&(statement.issuer().to_owned(), statement.kid().unwrap_or_default().to_vec()));
-        let key =
-            key.ok_or_else(|| wrong(format!("signed by an unknown key of `{}`", statement.issuer())))?;
-        let statement = statement.verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
+        let key = self.key_of(&statement);
+        let key = key.ok_or_else(|| {
+            let kind = statement.kind().map_or("unknown", Kind::as_str);
+            wrong(format!("signed by a key that may not sign kind {kind} as `{}`", statement.issuer()))
+        })?;
+        let statement = statement.clone().verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
         let content = self.content(index, &statement).await?;
         Ok(Opened { index, statement, content })
     }
@@ -106,39 +118,44 @@ impl<'a, S: Source> Reader<'a, S> {
         Ok(statement)
     }
 
-    /// Roles' keys come from the trust file by way of the first two entries, which one of them signed; third parties'
-    /// from the registration policy.
-    async fn learn(&mut self, trust: &Trust) -> Result<(), TraceError> {
-        let policy: RegistrationPolicy = match self.founding(0, Kind::Policy, trust).await? {
+    /// The key that may sign this statement: of one of our roles by the trust file, of a third party by the
+    /// registration policy; for this kind in either case.
+    fn key_of(&self, statement: &Statement) -> Option<&VerifyingKey> {
+        let (kind, kid) = (statement.kind()?, statement.kid()?);
+        if let Some(key) = self.trust.issuer_key(statement.issuer(), kind, kid) {
+            return Some(key);
+        }
+        let known = self.third_parties.iter().filter(|party| party.iss == statement.issuer());
+        let mut keys = known.filter(|party| party.kinds.contains(&kind)).flat_map(|party| &party.keys);
+        keys.find(|key| key.thumbprint() == kid)
+    }
+
+    async fn learn(&mut self) -> Result<(), TraceError> {
+        let policy = match self.first_entry(0).await? {
             AnyContent::RegistrationPolicy(policy) => policy,
             other => return Err(unexpected(0, &other)),
         };
-        let anchors: TrustAnchors = match self.founding(1, Kind::TrustAnchor, trust).await? {
+        let anchors = match self.first_entry(1).await? {
             AnyContent::TrustAnchors(anchors) => anchors,
             other => return Err(unexpected(1, &other)),
         };
         for issuer in &policy.issuers {
-            let keys = issuer.verifying_keys().map_err(|error| wrong_entry(0, &error))?;
-            self.keys
-                .extend(keys.into_iter().map(|key| ((issuer.iss.clone(), key.thumbprint().to_vec()), key)));
+            let keys = issuer.verifying_keys();
+            let keys = keys.map_err(|error| TraceError::Entry { index: 0, reason: error.to_string() })?;
+            self.third_parties.push(ThirdParty {
+                iss: issuer.iss.clone(),
+                kinds: issuer.kinds.clone(),
+                keys,
+            });
         }
-        for role in &anchors.roles {
-            let key = VerifyingKey::from_cose_key(&role.key.0).map_err(|error| wrong_entry(1, &error))?;
-            self.keys.insert((role.iss.clone(), key.thumbprint().to_vec()), key);
-        }
-        self.anchors = Some(anchors);
+        self.founding = Some((policy, anchors));
         Ok(())
     }
 
-    async fn founding(&self, index: u64, kind: Kind, trust: &Trust) -> Result<AnyContent, TraceError> {
-        let wrong = |reason: String| TraceError::Entry { index, reason };
+    /// One of the two founding entries, which a role of the trust file must have signed.
+    async fn first_entry(&self, index: u64) -> Result<AnyContent, TraceError> {
         let statement = self.included(index).await?;
-        let kid = statement.kid().unwrap_or_default();
-        let key = trust.issuer_key(statement.issuer(), kind, kid);
-        let key =
-            key.ok_or_else(|| wrong("the trust file does not name its issuer's key".to_owned()))?.clone();
-        let statement = statement.verify(&key).map_err(|error| wrong(error.to_string()))?.into_inner();
-        self.content(index, &statement).await
+        Ok(self.open(&statement.leaf()).await?.content)
     }
 }
 
@@ -157,10 +174,6 @@ fn checkpoint(note: &[u8], trust: &Trust) -> Result<(Checkpoint, Vec<String>), T
         return Err(bad(format!("origin is `{}`, want `{}`", checkpoint.origin(), trust.origin())));
     }
     Ok((checkpoint, Vec::new()))
-}
-
-fn wrong_entry(index: u64, error: &dyn std::fmt::Display) -> TraceError {
-    TraceError::Entry { index, reason: error.to_string() }
 }
 
 /// An entry that holds something else than what leads to it says.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use treering_provenance::content;
 
+use crate::binding::binding_value;
 use crate::governance::appraisal_references;
 use crate::mapper::{self, Manifest};
 use crate::verifier::{self, AppraisalPolicy, Collateral, Evidence, HardwareRoots};
@@ -21,7 +22,7 @@ pub struct Replay {
     pub identical: bool,
     /// The attestation result (EAR), compared octet for octet.
     pub appraisal: bool,
-    /// Whether the evidence carries the logged binding value.
+    /// Whether the evidence is bound to the logged challenge, target, service and request.
     pub binding: bool,
     /// Identifier, claims and selector.
     pub mapping: bool,
@@ -61,9 +62,11 @@ fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
         out.notes.push(format!("the policy is {}, logged was {}", policy.id(), logged.appraisal.policy_id));
         out.appraisal = false;
     }
-    out.binding = appraisal.matches_binding(logged.appraisal.binding.as_bytes());
+    let bound = &logged.appraisal.binding;
+    let value = binding_value(&bound.freshness.0, &bound.target, &bound.rp_id, &bound.subject.0);
+    out.binding = appraisal.matches_binding(&value);
     if !out.binding {
-        out.notes.push("the evidence does not carry the logged binding value".to_owned());
+        out.notes.push("the evidence does not carry the binding value of the logged request".to_owned());
     }
     let appraised = appraisal.into_appraised().map_err(|error| text(&error))?;
     let manifest = Manifest::parse(&logged.manifest).map_err(|error| text(&error))?;

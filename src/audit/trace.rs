@@ -1,19 +1,22 @@
 //! From a credential back to everything it rests on: issuance, mapping, appraisal, evidence, reference values, the
 //! workload's provenance, and each policy with those who approved it.
 
+use std::collections::BTreeSet;
+
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use treering_provenance::content::{
-    Activation, AnyContent, Appraisal, Collateral, Issuance, Mapping, ProvenanceType, ReferenceValues,
+    Activation, AnyContent, Appraisal, Collateral, Issuance, Mapping, PolicyType, ProvenanceType,
+    ReferenceValues,
 };
-use treering_provenance::proof::CredentialProof;
 use treering_provenance::statement::Statement;
 use treering_provenance::trust::Trust;
-use treering_provenance::x509;
 use treering_tlog::hash::Hash;
 
 use crate::clock;
+use crate::mapper::Manifest;
 
+use super::credential::{compare, issuance_of};
 use super::reader::{Opened, Reader, unexpected};
 use super::{Keyring, Source, SourceError};
 
@@ -99,6 +102,7 @@ pub struct Trace {
 /// The inputs of the decision, as logged.
 #[derive(Debug, Clone)]
 pub(super) struct Materials {
+    pub(super) issuance: Issuance,
     pub(super) appraisal: Appraisal,
     pub(super) mapping: Mapping,
     pub(super) collateral: Collateral,
@@ -115,19 +119,11 @@ pub async fn trace<S: Source>(
     trust: &Trust,
     keyring: &Keyring,
 ) -> Result<Trace, TraceError> {
-    let statement = issuance_of(credential)?;
+    let statement = issuance_of(credential, trust)?;
     let mut tracer = Tracer { reader: Reader::new(source, trust, keyring).await?, steps: Vec::new() };
-    tracer.run(&statement).await
-}
-
-/// The issuance statement in a credential, which must commit to that credential.
-fn issuance_of(credential: &[u8]) -> Result<Statement, TraceError> {
-    let bad = |error: &dyn std::fmt::Display| TraceError::Credential(error.to_string());
-    let parts = x509::split_certificate(credential).map_err(|error| bad(&error))?;
-    let proof = x509::proof(parts.tbs).map_err(|error| bad(&error))?;
-    let proof = proof.ok_or_else(|| TraceError::Credential("it carries no proof".to_owned()))?;
-    let proof = CredentialProof::parse(proof).map_err(|error| bad(&error))?;
-    Statement::parse(&proof.statement).map_err(|error| bad(&error))
+    let trace = tracer.run(&statement).await?;
+    compare(credential, &statement, &trace)?;
+    Ok(trace)
 }
 
 struct Tracer<'a, S> {
@@ -144,29 +140,35 @@ impl<S: Source> Tracer<'_, S> {
         found.evidence = !appraisal.evidence.is_empty();
         let collateral = self.collateral(&Hash::from(appraisal.collateral)).await?;
 
-        let (appraisal_policy, appraisal_approved) = self.policy(&Hash::from(appraisal.policy)).await?;
-        let (manifest, manifest_approved) = self.policy(&Hash::from(mapping.manifest)).await?;
+        let (manifest, manifest_approved) =
+            self.policy(&Hash::from(mapping.manifest), PolicyType::Mapping, &mapping.identifier).await?;
+        let parsed = Manifest::parse(&manifest).map_err(|error| TraceError::Credential(error.to_string()))?;
+        let (appraisal_policy, appraisal_approved) = self
+            .policy(&Hash::from(appraisal.policy), PolicyType::Appraisal, &parsed.appraisal_policy)
+            .await?;
         let set = appraisal.reference_values.first().copied();
         let set =
             set.ok_or_else(|| TraceError::Credential("its appraisal names no reference values".to_owned()))?;
-        let (references, references_approved) = self.references(&Hash::from(set)).await?;
+        let (references, references_approved) =
+            self.references(&Hash::from(set), &parsed.reference_values).await?;
         found.reference_values = !references.0.values.is_empty();
         found.policies = appraisal_approved && manifest_approved && references_approved;
         for leaf in &references.0.provenance {
             self.provenance(&Hash::from(*leaf), &mut found).await?;
         }
 
-        let anchors = self.reader.anchors();
-        let simulated = anchors.and_then(|anchors| anchors.hardware_roots.iter().find(|root| root.simulated));
+        let (_, anchors) = self.reader.founding()?;
+        let simulated = anchors.hardware_roots.iter().find(|root| root.simulated);
         let simulated_root = simulated.map(|root| *root.sha256.as_bytes());
         Ok(Trace {
-            identifier: issuance.identifier,
+            identifier: issuance.identifier.clone(),
             serial: HEXLOWER.encode(&issuance.serial.0),
             tree_size: self.reader.checkpoint().size(),
             cosigners: self.reader.cosigners().to_vec(),
             found,
             steps: std::mem::take(&mut self.steps),
             materials: Materials {
+                issuance,
                 appraisal,
                 mapping,
                 collateral,
@@ -253,8 +255,14 @@ impl<S: Source> Tracer<'_, S> {
         }
     }
 
-    /// An activation, the statement that it activates, and its approvals.
-    async fn activated(&mut self, leaf: &Hash) -> Result<(Opened, bool), TraceError> {
+    /// An activation of this type and name, the statement that it activates, and whether enough approvers had
+    /// consented to exactly it.
+    async fn activated(
+        &mut self,
+        leaf: &Hash,
+        kind: PolicyType,
+        name: &str,
+    ) -> Result<(Opened, bool), TraceError> {
         let says = |content: &AnyContent| match content {
             AnyContent::Activation(activation) => {
                 format!("{} `{}` comes into force", activation.policy_type.as_str(), activation.name)
@@ -262,19 +270,16 @@ impl<S: Source> Tracer<'_, S> {
             _ => String::new(),
         };
         let opened = self.open(leaf, says).await?;
+        let (index, activated_at) = (opened.index, opened.statement.issued_at().unwrap_or_default());
         let activation: Activation = match opened.content {
             AnyContent::Activation(activation) => activation,
-            other => return Err(unexpected(opened.index, &other)),
+            other => return Err(unexpected(index, &other)),
         };
-        let mut approved = false;
-        for approval in &activation.approvals {
-            let says = |_: &AnyContent| format!("consents to `{}`", activation.name);
-            let opened = self.open(&Hash::from(*approval), says).await?;
-            match opened.content {
-                AnyContent::Approval(approval) if approval.policy == activation.policy => approved = true,
-                other => return Err(unexpected(opened.index, &other)),
-            }
+        if activation.policy_type != kind || activation.name != name {
+            let reason = format!("activates another policy than the {} `{name}`", kind.as_str());
+            return Err(TraceError::Entry { index, reason });
         }
+        let approved = self.approved(&activation, activated_at).await?;
         let says = |content: &AnyContent| match content {
             AnyContent::Policy(policy) => {
                 format!(
@@ -294,16 +299,48 @@ impl<S: Source> Tracer<'_, S> {
         Ok((self.open(&Hash::from(activation.policy), says).await?, approved))
     }
 
-    async fn policy(&mut self, activation: &Hash) -> Result<(Vec<u8>, bool), TraceError> {
-        let (opened, approved) = self.activated(activation).await?;
+    /// Whether as many approvers as the registration policy wants consented to this policy, in place of this
+    /// predecessor, at that time.
+    async fn approved(&mut self, activation: &Activation, activated_at: u64) -> Result<bool, TraceError> {
+        let mut approvers = BTreeSet::new();
+        for approval in &activation.approvals {
+            let says = |_: &AnyContent| format!("consents to `{}`", activation.name);
+            let opened = self.open(&Hash::from(*approval), says).await?;
+            let AnyContent::Approval(approval) = &opened.content else {
+                return Err(unexpected(opened.index, &opened.content));
+            };
+            let issuer = opened.statement.issuer().to_owned();
+            let counts = approval.policy == activation.policy
+                && approval.predecessor == activation.predecessor
+                && (approval.not_before..=approval.not_after).contains(&activated_at)
+                && self.reader.founding()?.0.approvers.contains(&issuer);
+            if counts {
+                approvers.insert(issuer);
+            }
+        }
+        let threshold = self.reader.founding()?.0.approvals_threshold;
+        Ok(u64::try_from(approvers.len()).is_ok_and(|count| count >= threshold))
+    }
+
+    async fn policy(
+        &mut self,
+        activation: &Hash,
+        kind: PolicyType,
+        name: &str,
+    ) -> Result<(Vec<u8>, bool), TraceError> {
+        let (opened, approved) = self.activated(activation, kind, name).await?;
         match opened.content {
             AnyContent::Policy(policy) => Ok((policy.body.0, approved)),
             other => Err(unexpected(opened.index, &other)),
         }
     }
 
-    async fn references(&mut self, activation: &Hash) -> Result<((ReferenceValues, Hash), bool), TraceError> {
-        let (opened, approved) = self.activated(activation).await?;
+    async fn references(
+        &mut self,
+        activation: &Hash,
+        name: &str,
+    ) -> Result<((ReferenceValues, Hash), bool), TraceError> {
+        let (opened, approved) = self.activated(activation, PolicyType::ReferenceValues, name).await?;
         match opened.content {
             AnyContent::ReferenceValues(values) => Ok(((values, opened.statement.leaf()), approved)),
             other => Err(unexpected(opened.index, &other)),

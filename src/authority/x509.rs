@@ -274,7 +274,7 @@ pub fn create_ca(files: &CaFiles<'_>, trust_domain: &TrustDomain, now: u64) -> R
     })
 }
 
-/// 127 random bits, the first of them set: positive, never zero, 16 octets (RFC 5280, 4.1.2.2: at most 20).
+/// 126 random bits after a 0 and a 1: positive, never zero, 16 octets (RFC 5280, 4.1.2.2: at most 20).
 fn serial() -> Result<Vec<u8>, KeyError> {
     let mut serial: [u8; 16] = keys::random()?;
     if let Some(first) = serial.first_mut() {

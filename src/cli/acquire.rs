@@ -63,6 +63,12 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let guest = guest(args)?;
     let client = args.connect.client()?;
+    // Before anything is asked for: a credential that cannot be kept would be logged and lost.
+    fs::create_dir_all(&args.out).with_context(|| format!("make {}", args.out.display()))?;
+    let key_file = args.out.join("key.pem");
+    if key_file.exists() {
+        bail!("{} exists: name another folder with --out", key_file.display());
+    }
     let acquired = match client.acquire(&guest, &args.target, &args.rp_id).await {
         Ok(acquired) => acquired,
         Err(crate::client::ClientError::Refused { code, entry: Some(entry), detail, .. })
@@ -77,16 +83,15 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    fs::create_dir_all(&args.out).with_context(|| format!("make {}", args.out.display()))?;
     let path = args.out.join("credential.pem");
-    keys::write_secret(&args.out.join("key.pem"), acquired.key.as_bytes())?;
+    keys::write_secret(&key_file, acquired.key.as_bytes())?;
     fs::write(&path, &acquired.response.credential).with_context(|| format!("write {}", path.display()))?;
     let response = &acquired.response;
     if args.json {
         let (index, size) = (response.index, response.tree_size);
         output::json(&json!({
             "acquired": true, "index": index, "tree_size": size, "not_after": response.not_after,
-            "credential": path, "key": args.out.join("key.pem"),
+            "credential": path, "key": key_file,
         }))?;
     } else {
         let until = clock::rfc3339(response.not_after);

@@ -5,6 +5,7 @@ mod clients;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -104,9 +105,10 @@ pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
     }
     let trust_domain = TrustDomain::parse(&args.trust_domain)?;
     let origin = args.origin.clone().unwrap_or_else(|| format!("log.{trust_domain}/treering"));
-    for folder in ["", "tls", "clients", "issuers"] {
-        fs::create_dir_all(dir.join(folder))
-            .with_context(|| format!("make {}", dir.join(folder).display()))?;
+    for folder in ["", "data", "keys", "tls", "clients", "issuers"] {
+        let folder = dir.join(folder);
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.with_context(|| format!("make {}", folder.display()))?;
     }
     let keys = KeyStore::at(dir.join("keys"));
     keys.create()?;
@@ -145,7 +147,7 @@ pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
         witness_policy: policy,
     };
     governance::create(&ledger, &genesis, now).await?;
-    write(&dir.join("trust.json"), &service::trust_file(&ledger, config.log.release)?.to_json()?)?;
+    write(&dir.join("trust.json"), &service::trust_file(&ledger, config.log.release())?.to_json()?)?;
     ledger.log().shutdown().await;
     Ok(Made { config: path, log_vkey, origin })
 }
@@ -161,7 +163,10 @@ fn configuration(
     Config {
         trust_domain: trust_domain.to_string(),
         origin: origin.to_owned(),
-        rp_id: format!("https://{}", args.host),
+        rp_id: match args.listen.port() {
+            0 | 443 => format!("https://{}", args.host),
+            port => format!("https://{}:{port}", args.host),
+        },
         data_dir: "data".into(),
         keys_dir: "keys".into(),
         http: Http {
@@ -173,7 +178,7 @@ fn configuration(
             request_timeout_s: 30,
         },
         log: LogSettings {
-            release: if witnessed { Release::Witnessed } else { Release::Committed },
+            release: Some(if witnessed { Release::Witnessed } else { Release::Committed }),
             witness_policy: witnessed.then(|| "witness-policy.txt".into()),
             ..LogSettings::default()
         },

@@ -1,5 +1,7 @@
 //! What the program prints, and its exit codes.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place beside `appraise` that prints")]
+#![expect(clippy::print_stderr, reason = "the one place beside `appraise` that prints")]
+
+use std::io::Write as _;
 
 use serde::Serialize;
 
@@ -8,13 +10,15 @@ pub(super) const FAILED: u8 = 3;
 
 /// Prints one JSON object.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
+    line(serde_json::to_string(value)?);
     Ok(())
 }
 
-/// Prints a line for people.
+/// Prints a line. Whoever closed the pipe has read enough: that ends the program quietly.
 pub(super) fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(i32::from(FAILED));
+    }
 }
 
 /// Prints an error: what, and why, from the outside in.

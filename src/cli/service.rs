@@ -54,7 +54,7 @@ pub(super) fn open_ledger(config: &Config, create: bool) -> Result<(Ledger, Head
     let log = if held { Log::open_held(settings, sealing) } else { Log::open(settings, sealing) }
         .with_context(|| format!("open the log in {}", config.data_dir.display()))?;
     let release = ReleaseRule {
-        at: config.log.release,
+        at: config.log.release(),
         timeout: Duration::from_secs(config.log.witness_timeout_s),
         embed_parents: config.credentials.embed_parents,
     };
@@ -124,9 +124,15 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
             max_refusals_per_minute: config.credentials.max_refusals_per_minute,
         },
     );
-    let trust = trust_file(&ledger, config.log.release)?.to_json()?;
+    let registrar = Registrar::new(Arc::clone(&ledger))?;
+    if *registrar.policy() != config.registration_policy()? {
+        tracing::warn!(
+            "issuers or approvers in the configuration differ from the registration policy: entry 0 counts"
+        );
+    }
+    let trust = trust_file(&ledger, config.log.release())?.to_json()?;
     let service = Service::new(Inner {
-        registrar: Registrar::new(Arc::clone(&ledger))?,
+        registrar,
         issuer,
         clients: clients(config)?,
         clock: Arc::new(SystemClock),

@@ -71,9 +71,9 @@ pub async fn activate(
     let draft = Draft::new(Role::Governance, &content, Subject::Scope(Scope::Governance), Class::Decision)?;
     let prepared = ledger.prepare(draft, now).await?;
     let conditions = Conditions {
-        once: Vec::new(),
         expect: vec![(head_register(), governance)],
         set: vec![(head_register(), 0), (policy_register(ledger, kind, &name), 0)],
+        ..Conditions::default()
     };
     Ok(ledger.commit(vec![prepared], conditions).await?)
 }

@@ -1,14 +1,14 @@
 //! Keys that leave the vault: to a registrant, for one content; to an auditor, by a grant that the log records.
 
 use treering_provenance::bytes::{Bytes, Fixed};
-use treering_provenance::content::{self, V1};
+use treering_provenance::content::{self, Content as _, V1};
 use treering_provenance::envelope::{ContentKey, Kek, KekId};
 use treering_provenance::grant::{AuditorPublicKey, GrantContext};
 use treering_provenance::statement::Kind;
 
 use crate::keys::{self, Role};
 use crate::ledger::{Conditions, Draft, Ledger, LedgerError, Place, Subject};
-use crate::vault::{Class, GrantId, Scope};
+use crate::vault::{Class, GrantId, Scope, VaultError};
 
 pub use crate::vault::GrantTerms;
 
@@ -50,16 +50,34 @@ pub struct Granted {
     pub place: Place,
 }
 
-/// Grants content keys to an auditor's key, and logs who was granted what.
+/// Why nothing was granted.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// The terms contradict themselves.
+    #[error("{0}")]
+    Terms(String),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<VaultError> for GrantError {
+    fn from(error: VaultError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// Grants content keys to an auditor's key. The statement that says so, and what makes the grant effective, are one
+/// commit.
 pub async fn grant(
     ledger: &Ledger,
     grantee: &str,
     key: &AuditorPublicKey,
     terms: GrantTerms,
     now: u64,
-) -> Result<Granted, LedgerError> {
+) -> Result<Granted, GrantError> {
     let context = GrantContext { origin: ledger.origin(), grantee };
-    let (id, message) = ledger.vault().grant(terms.clone(), key, &context).await?;
+    let offer = ledger.vault().offer(terms.clone(), key, &context)?;
     let content = content::Grant {
         v: V1,
         grantee: grantee.to_owned(),
@@ -68,10 +86,15 @@ pub async fn grant(
         classes: terms.classes,
         from: terms.from,
         to: terms.to,
-        message: Bytes(message.clone()),
+        message: Bytes(offer.message().to_vec()),
     };
+    content.check().map_err(|error| GrantError::Terms(error.to_string()))?;
     let draft = Draft::new(Role::Ledger, &content, Subject::Scope(Scope::Governance), Class::Decision)?;
     let prepared = ledger.prepare(draft, now).await?;
-    let place = ledger.commit(vec![prepared], Conditions::default()).await?.only()?;
-    Ok(Granted { id, message, place })
+    let append = async |rows| -> Result<Place, GrantError> {
+        let conditions = Conditions { rows, ..Conditions::default() };
+        Ok(ledger.commit(vec![prepared], conditions).await?.only()?)
+    };
+    let place = ledger.vault().deliver(&offer, append).await?;
+    Ok(Granted { id: offer.id(), message: offer.message().to_vec(), place })
 }

@@ -17,7 +17,7 @@ mod staging;
 
 pub use activation::{ActivationError, activate};
 pub use genesis::{Genesis, GenesisError, create, trust_anchors};
-pub use grants::{GrantTerms, Granted, RegistrantKey, content_key, grant};
+pub use grants::{GrantError, GrantTerms, Granted, RegistrantKey, content_key, grant};
 pub use in_force::{
     InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values,
 };

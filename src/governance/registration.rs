@@ -19,7 +19,7 @@ use treering_provenance::statement::{Body, Kind, Statement, StatementError};
 use treering_tlog::hash::Hash;
 
 use crate::ident::WorkloadIdentifier;
-use crate::ledger::{Conditions, Index, Ledger, LedgerError, Logged, Prepared};
+use crate::ledger::{Conditions, Index, Ledger, LedgerError, Place, Prepared};
 use crate::mapper::Manifest;
 use crate::verifier::AppraisalPolicy;
 
@@ -101,22 +101,25 @@ impl Registrar {
     }
 
     /// Registers a statement; one that is there already is answered with its first place.
-    pub async fn register(&self, bytes: &[u8], now: u64) -> Result<Logged, RegistrationError> {
+    pub async fn register(&self, bytes: &[u8], now: u64) -> Result<Place, RegistrationError> {
         if bytes.len() > self.max_statement_bytes() {
             let (got, want) = (bytes.len(), self.policy.max_statement_bytes);
             return Err(RegistrationError::Malformed(format!("{got} octets, the policy takes {want}")));
         }
         let statement = Statement::parse_submission(bytes)?;
+        if let Some(index) = self.ledger.find(&statement.leaf())? {
+            return Ok(Place { index, leaf: statement.leaf(), entry_id: statement.entry_id_text() });
+        }
         let issuer = self.issuer(&statement)?;
-        self.check_header(&statement, issuer, now)?;
-        let content = self.content(&statement, issuer, now)?;
+        let kind = self.check_header(&statement, issuer, now)?;
+        let content = self.content(&statement, kind, issuer, now)?;
         let index_keys = match &content {
             Some((content, _)) => self.check_content(content, &statement)?,
             None => Vec::new(),
         };
         let sealed = content.and_then(|(_, sealed)| sealed);
         let prepared = Prepared::foreign(statement, sealed, index_keys);
-        Ok(self.ledger.commit(vec![prepared], Conditions::default()).await?)
+        Ok(self.ledger.commit(vec![prepared], Conditions::default()).await?.only()?)
     }
 
     /// Steps 2 and 3: the issuer, and its signature.
@@ -142,13 +145,13 @@ impl Registrar {
         }
     }
 
-    /// Steps 4 and 5.
+    /// Steps 4 and 5: the kind.
     fn check_header(
         &self,
         statement: &Statement,
         issuer: &RegisteredIssuer,
         now: u64,
-    ) -> Result<(), RegistrationError> {
+    ) -> Result<Kind, RegistrationError> {
         let origin = self.ledger.origin();
         let kind = match statement.kind() {
             Some(kind) => {
@@ -176,13 +179,14 @@ impl Registrar {
         if !issuer.kinds.contains(&kind) {
             return reject(format!("`{}` may not register statements of kind {kind}", issuer.iss));
         }
-        Ok(())
+        Ok(kind)
     }
 
     /// Step 6: the content, and its sealed form if it is confidential; `None` for a plain payload of unknown type.
     fn content(
         &self,
         statement: &Statement,
+        kind: Kind,
         issuer: &RegisteredIssuer,
         now: u64,
     ) -> Result<Option<Found>, RegistrationError> {
@@ -195,10 +199,15 @@ impl Registrar {
                 if !issuer.public {
                     return reject("the registration policy takes no plain payloads from this issuer");
                 }
-                Ok(parse(content_type.unwrap_or_default(), bytes)?.map(|content| (content, None)))
+                match parse(content_type.unwrap_or_default(), bytes)? {
+                    Some(content) if content.kind() != kind => {
+                        reject(format!("the payload is of kind {}", content.kind()))
+                    }
+                    found => Ok(found.map(|content| (content, None))),
+                }
             }
             Body::Hashed { digest, .. } => {
-                let Some(sealed) = self.staging.get(digest, now).or_else(|| self.kept(statement)) else {
+                let Some(sealed) = self.staging.get(digest, now) else {
                     return reject("the content is not here: upload it first (PUT /v1/content/{sha256})");
                 };
                 let plaintext = self
@@ -206,18 +215,11 @@ impl Registrar {
                     .open(statement, &sealed)
                     .map_err(|error| RegistrationError::Rejected(format!("content: {error}")))?;
                 match parse(plaintext.media_type(), plaintext.body())? {
-                    Some(content) if Some(content.kind()) == statement.kind() => {
-                        Ok(Some((content, Some(sealed))))
-                    }
+                    Some(content) if content.kind() == kind => Ok(Some((content, Some(sealed)))),
                     _ => reject(format!("content of type `{}` is not of this kind", plaintext.media_type())),
                 }
             }
         }
-    }
-
-    /// The content of a statement that is registered already: sending it again is no error.
-    fn kept(&self, statement: &Statement) -> Option<Vec<u8>> {
-        self.ledger.log().content(&statement.leaf()).ok().flatten()
     }
 
     /// Step 7, and the keyed hashes under which the entry will be found.

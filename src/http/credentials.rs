@@ -40,7 +40,7 @@ pub(super) async fn challenge(
 
 /// `POST /v1/credentials`.
 ///
-/// 1. the body is the JSON of docs/protocol.md, its parts within their limits      else 400, 413
+/// 1. the body is the JSON of docs/protocol.md, its parts within their limits      else 400, 413, 415, 422
 /// 2. the challenge is ours, for this target, not expired                          else 409
 /// 3. a mapping manifest, an appraisal policy and reference values are in force    else 403 `no-policy`
 /// 4. the decision is logged, and uses up the challenge                            else 409 `challenge-used`

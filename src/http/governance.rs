@@ -10,7 +10,7 @@ use treering_provenance::grant::AuditorPublicKey;
 use treering_provenance::statement::Kind;
 use treering_tlog::hash::Hash;
 
-use crate::governance::{self, ActivationError, GrantTerms, StagingError};
+use crate::governance::{self, ActivationError, GrantError, GrantTerms, StagingError};
 use crate::wire::{
     ActivationRequest, ContentKeyRequest, ContentKeyResponse, GrantRequest, GrantResponse, LoggedResponse,
 };
@@ -101,6 +101,15 @@ pub(super) async fn grant(
         message: Bytes(granted.message),
     };
     Ok((StatusCode::CREATED, Json(response)))
+}
+
+impl From<GrantError> for Problem {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Terms(detail) => Self::malformed(detail),
+            GrantError::Ledger(error) => error.into(),
+        }
+    }
 }
 
 impl From<ActivationError> for Problem {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -122,7 +122,11 @@ pub fn router(service: Service) -> Router {
 /// Limits how long a request may take, and measures it.
 async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Next) -> Response {
     let watch = Stopwatch::start();
-    let method = request.method().to_string();
+    // Any token is a method: only those that routes have become labels.
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT];
+    let method = known.into_iter().find(|method| method == request.method());
+    let method = method.map_or_else(|| "other".to_owned(), |method| method.to_string());
+    let scrapi = scrapi::is_own(request.uri().path());
     // The route's pattern and not its path: paths hold hashes, and would make a series each.
     let route = request
         .extensions()
@@ -131,6 +135,9 @@ async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Ne
         .to_owned();
     let response = tokio::time::timeout(timeout, next.run(request)).await.unwrap_or_else(|_| {
         let detail = format!("the request took more than {} s", timeout.as_secs());
+        if scrapi {
+            return ConciseProblem::new(StatusCode::SERVICE_UNAVAILABLE, "Timeout", detail).into_response();
+        }
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Timeout", detail).into_response()
     });
     let status = response.status().as_u16();

@@ -73,7 +73,7 @@ pub enum IssuanceError {
         /// Which.
         wanted: String,
     },
-    /// Forged or unreadable evidence came too often: this refusal is not logged, and the challenge is not used up.
+    /// Evidence that costs nothing to present came too often: this refusal is not logged, and the challenge is not used up.
     #[error("too many refusals in this minute; try again later")]
     TooManyRefusals,
     /// Refused, and the refusal is logged.
@@ -108,6 +108,14 @@ struct Refused {
     step: &'static str,
     code: String,
     detail: String,
+}
+
+impl Refused {
+    /// Whether it cost its sender nothing: forged or unreadable evidence, or a genuine report made for somebody else,
+    /// such as those that anybody finds in public.
+    fn is_cheap(&self, appraisal: &Appraisal) -> bool {
+        self.step == "binding" || !appraisal.is_authentic()
+    }
 }
 
 /// What issues credentials for one ledger.
@@ -208,18 +216,19 @@ impl Issuer {
             ledger: &self.ledger,
             request,
             target,
-            binding: binding_value(challenge.bytes(), target.as_str(), &self.rp_id, &request.csr),
+            freshness: challenge.bytes(),
+            rp_id: &self.rp_id,
             policies: &policies,
             now,
         };
         let conditions = Conditions {
             once: vec![self.ledger.index_key(Index::Challenge, challenge.bytes())],
             expect: vec![(governance::head_register(), policies.governance)],
-            set: Vec::new(),
+            ..Conditions::default()
         };
         match decision.outcome {
             Err(refused) => {
-                if !decision.appraisal.is_authentic() && !self.refusals.take(now) {
+                if refused.is_cheap(&decision.appraisal) && !self.refusals.take(now) {
                     metrics::counter!("treering_refusals_unlogged_total").increment(1);
                     return Err(IssuanceError::TooManyRefusals);
                 }
@@ -320,19 +329,19 @@ impl Issuer {
     /// live until it expires.
     async fn release(&self, minted: Minted, logged: &Logged, now: u64) -> Result<Released, IssuanceError> {
         let position = logged.leaves().len().saturating_sub(1);
-        match self.ledger.receipt(logged, position).await {
-            Ok(receipt) => {
-                let released = minted.release(&self.authority, &receipt)?;
+        let receipt = self.ledger.receipt(logged, position).await.map_err(IssuanceError::from);
+        let released = receipt.and_then(|receipt| Ok(minted.release(&self.authority, &receipt)?));
+        match released {
+            Ok(released) => {
                 metrics::counter!("treering_issuances_total").increment(1);
                 tracing::info!(index = released.index(), tree_size = released.tree_size(), "issued");
                 Ok(released)
             }
             Err(error) => {
-                let leaf = logged.leaves().last().copied();
-                if let Some(leaf) = leaf {
-                    self.abandon(leaf, &error.to_string(), now).await?;
+                if let Some(leaf) = logged.leaves().last() {
+                    self.abandon(*leaf, &error.to_string(), now).await?;
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }

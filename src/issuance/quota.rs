@@ -1,7 +1,7 @@
-//! How many refusals of forged or unreadable evidence are logged in a minute.
+//! How many refusals of evidence that costs nothing to present are logged in a minute.
 //!
 //! Anybody may ask for a challenge, and garbage costs nothing to make; each refusal costs two entries and the evidence
-//! that it keeps. Genuine evidence, which takes a platform to make, is never under this quota.
+//! that it keeps. Genuine evidence that was made for us takes a platform, and is never under this quota.
 
 use std::sync::{Mutex, PoisonError};
 

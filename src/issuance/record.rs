@@ -22,7 +22,8 @@ pub(super) struct Record<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) request: &'a Request,
     pub(super) target: &'a WorkloadIdentifier,
-    pub(super) binding: [u8; 64],
+    pub(super) freshness: &'a [u8],
+    pub(super) rp_id: &'a str,
     pub(super) policies: &'a Policies,
     pub(super) now: u64,
 }
@@ -110,7 +111,12 @@ impl Record<'_> {
             policy_id: self.policies.appraisal.value.id(),
             reference_values: vec![self.policies.references.activation.into()],
             now: self.now,
-            binding: Fixed(self.binding),
+            binding: content::Binding {
+                freshness: Bytes(self.freshness.to_vec()),
+                target: self.target.to_string(),
+                rp_id: self.rp_id.to_owned(),
+                subject: Bytes(self.request.csr.clone()),
+            },
             verifier: VerifierId {
                 developer: verifier::DEVELOPER.to_owned(),
                 build: verifier::BUILD.to_owned(),

@@ -13,7 +13,7 @@ mod seal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treering_log::{Append, AppendError, Appended, Log, RegisterName};
+use treering_log::{Append, AppendError, Appended, Log, RegisterName, Row};
 use treering_provenance::content::AnyContent;
 use treering_provenance::cose::{Ed25519Signer, Signer};
 use treering_provenance::envelope::{self, Kek, Plaintext};
@@ -104,6 +104,8 @@ pub struct Conditions {
     pub expect: Vec<(RegisterName, Option<u64>)>,
     /// Registers that move to the entry at this position.
     pub set: Vec<(RegisterName, usize)>,
+    /// Side-table rows written in the same commit.
+    pub rows: Vec<Row>,
 }
 
 /// How a ledger releases, and how long it waits.
@@ -245,7 +247,7 @@ impl Ledger {
             once: conditions.once,
             expect: conditions.expect,
             set: conditions.set,
-            rows: Vec::new(),
+            rows: conditions.rows,
         };
         let appended = self.log.append(append).await?;
         Ok(Logged { appended, statements })

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use treering_log::{Log, Row};
+use treering_log::{Log, MAX_ROWS, Row};
 use treering_provenance::bytes::{Bytes, Fixed};
 use treering_provenance::envelope::Kek as KekKey;
 use treering_provenance::grant::{self, AuditorPublicKey, GrantContext, GrantKey};
@@ -183,36 +183,57 @@ impl Vault {
         Ok(Some(self.sealer.open_kek(id, &sealed)?.0))
     }
 
-    /// Makes a grant key, wraps to it every KEK that the terms cover, now and later, and seals it to the grantee. The
-    /// message is kept under the thumbprint of the grantee's key, so that its private key is all the grantee needs.
-    pub async fn grant(
+    /// Makes a grant key, sealed to the grantee. Nothing is stored yet: the caller logs the grant with
+    /// [`Vault::deliver`].
+    pub fn offer(
         &self,
         terms: GrantTerms,
         grantee: &AuditorPublicKey,
         context: &GrantContext<'_>,
-    ) -> Result<(GrantId, Vec<u8>), VaultError> {
-        let id: GrantId = keys::random()?;
+    ) -> Result<GrantOffer, VaultError> {
         let key: Key256 = Zeroizing::new(keys::random()?);
         let sealed = grant::seal(&GrantKey::from_bytes(*key), grantee, context, keys::random()?);
-        let message = sealed.map_err(|_| VaultError::Grantee)?;
+        let delivery = Delivery {
+            grantee: context.grantee.to_owned(),
+            message: Bytes(sealed.map_err(|_| VaultError::Record)?),
+        };
+        Ok(GrantOffer {
+            id: keys::random()?,
+            key,
+            terms,
+            thumbprint: *grantee.thumbprint().as_bytes(),
+            delivery,
+        })
+    }
+
+    /// Wraps every KEK that the terms cover, now and later, to the offered key, and has `append` log the grant with
+    /// the rows that make it effective: in one commit, so that no grant takes effect unlogged. The wraps alone are of
+    /// use to nobody, since the grant key is delivered by those rows.
+    pub async fn deliver<T, E: From<VaultError>>(
+        &self,
+        offer: &GrantOffer,
+        append: impl AsyncFnOnce(Vec<Row>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Held until it is logged: a KEK that is made meanwhile must find the grant.
         let _making = self.making.lock().await;
-        let mut rows = Vec::new();
+        let mut wraps = Vec::new();
         for (kek_id, sealed) in self.all(Table::Kek)? {
             let (kek, record) = self.sealer.open_kek(&kek_id, &sealed)?;
-            if terms.covers(&record) {
-                rows.push(wrap_row(&id, &key, &kek_id, &kek)?);
+            if offer.terms.covers(&record) {
+                wraps.push(wrap_row(&offer.id, &offer.key, &kek_id, &kek)?);
             }
         }
-        let record = GrantRecord::new(&terms, &key);
-        rows.push(Table::Grant.row(&id, self.sealer.seal_grant(&id, &record)?));
-        let mut place = grantee.thumbprint().as_bytes().to_vec();
-        place.extend_from_slice(&id);
-        let delivery = Delivery { grantee: context.grantee.to_owned(), message: Bytes(message.clone()) };
-        rows.push(
-            Table::GrantMessage.row(&place, strict::to_vec(&delivery).map_err(|_| VaultError::Record)?),
-        );
-        self.log.put_rows(rows).await.map_err(tables_error)?;
-        Ok((id, message))
+        for chunk in wraps.chunks(MAX_ROWS) {
+            self.log.put_rows(chunk.to_vec()).await.map_err(tables_error)?;
+        }
+        let record = GrantRecord::new(&offer.terms, &offer.key);
+        let place = [offer.thumbprint.as_slice(), &offer.id].concat();
+        let delivery = strict::to_vec(&offer.delivery).map_err(|_| VaultError::Record)?;
+        append(vec![
+            Table::Grant.row(&offer.id, self.sealer.seal_grant(&offer.id, &record)?),
+            Table::GrantMessage.row(&place, delivery),
+        ])
+        .await
     }
 
     fn cached(&self, slot: &[u8; 32]) -> Option<Kek> {
@@ -248,6 +269,27 @@ impl Vault {
 
     fn all(&self, table: Table) -> Result<Vec<Pair>, VaultError> {
         self.log.rows(table as u8, &[]).map_err(tables_error)
+    }
+}
+
+/// A grant that is made and not yet logged.
+pub struct GrantOffer {
+    id: GrantId,
+    key: Key256,
+    terms: GrantTerms,
+    thumbprint: [u8; 32],
+    delivery: Delivery,
+}
+
+impl GrantOffer {
+    /// Its name.
+    pub fn id(&self) -> GrantId {
+        self.id
+    }
+
+    /// The grant key, sealed to the grantee.
+    pub fn message(&self) -> &[u8] {
+        &self.delivery.message.0
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use treering::ident::{TrustDomain, WorkloadIdentifier};
 use treering::keys::{KeyStore, MasterKey};
 use treering::ledger::HeadSealer;
-use treering::vault::{Class, GrantTerms, Scope, Vault, granted, grants_to};
+use treering::vault::{Class, GrantTerms, Scope, Vault, VaultError, granted, grants_to};
 use treering_log::{Config, Log};
 use treering_provenance::grant::{self, AuditorKey, GrantContext};
 
@@ -72,6 +72,17 @@ async fn another_master_key_opens_nothing() {
     assert!(stranger.find(&id).is_err());
 }
 
+/// A grant without the statement that the ledger would append beside its rows.
+async fn give(vault: &Vault, log: &Log, auditor: &AuditorKey, terms: GrantTerms) {
+    let offer = vault.offer(terms, auditor.public(), &CONTEXT).unwrap();
+    assert!(delivered(log, auditor).is_empty(), "an offer alone delivers nothing");
+    let append = async |rows| -> Result<(), VaultError> {
+        log.put_rows(rows).await.unwrap();
+        Ok(())
+    };
+    vault.deliver(&offer, append).await.unwrap();
+}
+
 /// The keys that a grant delivers, by name.
 fn delivered(log: &Log, auditor: &AuditorKey) -> Vec<([u8; 16], [u8; 32])> {
     let mut found = Vec::new();
@@ -99,7 +110,7 @@ async fn a_grant_covers_keys_made_before_and_after_it_and_no_others() {
 
     let scope = workload().to_string();
     let wanted = terms(&[&scope], &["decision", "evidence"], NOW, NOW + 2 * DAY_S);
-    vault.grant(wanted, auditor.public(), &CONTEXT).await.unwrap();
+    give(&vault, &log, &auditor, wanted).await;
     let after = vault.kek(&workload(), Class::Evidence, NOW + DAY_S).await.unwrap();
     let other_class = vault.kek(&workload(), Class::Provenance, NOW).await.unwrap();
     let too_late = vault.kek(&workload(), Class::Decision, NOW + 3 * DAY_S).await.unwrap();
@@ -123,7 +134,7 @@ async fn a_star_is_everything() {
     let (log, master) = open(dir.path(), true);
     let vault = Vault::new(log.clone(), &master);
     let auditor = AuditorKey::from_bytes([5; 32]).unwrap();
-    vault.grant(terms(&["*"], &["*"], 0, u64::MAX), auditor.public(), &CONTEXT).await.unwrap();
+    give(&vault, &log, &auditor, terms(&["*"], &["*"], 0, u64::MAX)).await;
     for scope in [workload(), Scope::Governance, Scope::Intake, Scope::Ledger] {
         for class in [Class::Decision, Class::Evidence, Class::Provenance] {
             vault.kek(&scope, class, NOW).await.unwrap();

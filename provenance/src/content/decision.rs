@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claims, ContentError, V1, period, want};
-use crate::bytes::{Bytes, Digest, Fixed, Leaf};
+use crate::bytes::{Bytes, Digest, Leaf};
 
 /// A Verifier's result, with all that is needed to reach it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,22 +15,36 @@ pub struct Appraisal {
     pub evidence: Vec<EvidenceItem>,
     /// The collateral statement.
     pub collateral: Leaf,
-    /// The policy statement.
+    /// The activation that brought the appraisal policy into force; it names the policy and its approvals.
     pub policy: Leaf,
     /// The policy's name by its digest (RFC 6920 `ni:`), as in the result.
     pub policy_id: String,
-    /// The reference-values statements consulted.
+    /// The activations of the reference values consulted.
     pub reference_values: Vec<Leaf>,
     /// Unix seconds at which it was appraised.
     pub now: u64,
-    /// The value that the evidence had to be bound to.
-    pub binding: Fixed<64>,
+    /// What the evidence had to be bound to.
+    pub binding: Binding,
     /// Who appraised.
     pub verifier: VerifierId,
     /// The EAR, JSON, byte for byte.
     pub result: Bytes,
     /// The EAR's overall status.
     pub status: String,
+}
+
+/// The fields of a binding value, in the order in which TACRA hashes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// The challenge.
+    pub freshness: Bytes,
+    /// What was asked for.
+    pub target: String,
+    /// Who asked for the evidence.
+    pub rp_id: String,
+    /// The certification request, DER.
+    pub subject: Bytes,
 }
 
 /// A piece of evidence in an [`Appraisal`].
@@ -67,7 +81,7 @@ pub struct Mapping {
     pub v: V1,
     /// The appraisal statement.
     pub appraisal: Leaf,
-    /// The mapping manifest's policy statement.
+    /// The activation that brought the mapping manifest into force.
     pub manifest: Leaf,
     /// Which selector matched.
     pub selector: String,

@@ -10,10 +10,10 @@ use ciborium::Value;
 use treering_provenance::{
     bytes::{Bytes, Fixed},
     content::{
-        Abandoned, Activation, AnyContent, Appraisal, Approval, Claim, Claims, Collateral, CollateralItem,
-        Content, EvidenceItem, Grant, HardwareRoot, Issuance, Mapping, Policy, PolicyType, ProvenanceType,
-        ReferenceValue, ReferenceValues, RegisteredIssuer, RegistrationPolicy, Role, TrustAnchors, V1,
-        VerifierId, WorkloadProvenance, claims_to_cbor,
+        Abandoned, Activation, AnyContent, Appraisal, Approval, Binding, Claim, Claims, Collateral,
+        CollateralItem, Content, EvidenceItem, Grant, HardwareRoot, Issuance, Mapping, Policy, PolicyType,
+        ProvenanceType, ReferenceValue, ReferenceValues, RegisteredIssuer, RegistrationPolicy, Role,
+        TrustAnchors, V1, VerifierId, WorkloadProvenance, claims_to_cbor,
     },
     cose::{KeySet, Signer as _},
     receipt,
@@ -193,7 +193,12 @@ fn decisions() -> Vec<(&'static str, Vec<u8>)> {
         policy_id: "ni:///sha-256;AAAA".to_owned(),
         reference_values: vec![leaf(3)],
         now: NOW,
-        binding: Fixed([9; 64]),
+        binding: Binding {
+            freshness: Bytes(vec![9; 40]),
+            target: "spiffe://test.example/pay/settle".to_owned(),
+            rp_id: "https://id.test.example".to_owned(),
+            subject: Bytes(vec![0x30, 0]),
+        },
         verifier: VerifierId { developer: "https://treering.example".to_owned(), build: "0.1.0".to_owned() },
         result: Bytes(b"{\"eat_profile\":\"x\"}".to_vec()),
         status: "affirming".to_owned(),
