@@ -1,9 +1,13 @@
 # The service and the witness in one image. Everything that is kept lies below /var/lib/treering:
 #
 #   docker build -t treering .
-#   docker run --rm -v treering:/var/lib/treering treering init --help      (once)
-#   docker run -p 8443:8443 -v treering:/var/lib/treering treering          (serves)
-#   docker run --entrypoint treering-witness -v witness:/var/lib/treering treering serve --config /var/lib/treering/witness.toml
+#   docker run --rm -v treering:/var/lib/treering treering init --dir /var/lib/treering \
+#       --trust-domain prod.bank.example --host identity.bank.example --listen 0.0.0.0:8443   (once)
+#   docker run -p 8443:8443 -v treering:/var/lib/treering treering
+#
+# A witness has another volume, and other people:
+#   docker run --entrypoint treering-witness -v witness:/var/lib/treering treering \
+#       serve --config /var/lib/treering/witness.toml
 #
 # Both stages are of one Debian release, since the binaries link to its RocksDB.
 

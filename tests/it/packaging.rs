@@ -17,16 +17,32 @@ const SAMPLES: &[(&str, &str)] = &[
 
 #[test]
 fn every_sample_is_parsed_by_a_test() {
-    let folder = std::fs::read_dir(root().join("docs/samples")).unwrap();
-    let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
     let known: Vec<_> = SAMPLES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(names, known, "docs/samples, and SAMPLES: add the sample with the test that parses it");
+    assert_eq!(
+        names("docs/samples"),
+        known,
+        "docs/samples, and SAMPLES: add the sample with the test that parses it"
+    );
     for (name, test) in SAMPLES {
         assert!(
             read(test).contains(&format!("docs/samples/{name}")),
             "{test} does not name docs/samples/{name}"
         );
+    }
+}
+
+/// The fuzz crate is a workspace of its own, built by `make fuzz` only: this much is checked without it.
+#[test]
+fn every_fuzz_target_is_built_and_documented() {
+    let manifest: toml::Table = read("tests/fuzz/Cargo.toml").parse().unwrap();
+    let built: Vec<_> =
+        manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap()).collect();
+    let files = names("tests/fuzz/fuzz_targets");
+    let files: Vec<_> = files.iter().map(|name| name.trim_end_matches(".rs")).collect();
+    assert_eq!(files, built, "tests/fuzz/fuzz_targets, and the binaries of tests/fuzz/Cargo.toml");
+    let text = read("docs/fuzzing.md");
+    for name in files {
+        assert!(text.contains(&format!("\n| `{name}` | ")), "docs/fuzzing.md does not tell of {name}");
     }
 }
 
@@ -170,6 +186,14 @@ fn instructions(dockerfile: &str) -> Vec<(String, String)> {
 fn settings(unit: &str) -> BTreeMap<String, String> {
     let lines = unit.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// The sorted names of a folder's files.
+fn names(folder: &str) -> Vec<String> {
+    let folder = std::fs::read_dir(root().join(folder)).unwrap();
+    let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn read(path: &str) -> String {
