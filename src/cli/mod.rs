@@ -49,7 +49,15 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let program = Program::parse();
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => {
+            // Not clap's own 2: that is the verdict "cannot be evaluated", which nobody reached.
+            let code = if error.use_stderr() { output::FAILED } else { 0 };
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
     let outcome = match &program.command {
         Command::Appraise(args) => appraise::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
