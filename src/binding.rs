@@ -54,6 +54,11 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// When a challenge of these octets was made, as it says of itself.
+    pub fn made_at(bytes: &[u8]) -> Option<u64> {
+        bytes.get(16..24)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
     /// The octets, as the freshness field of the binding.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

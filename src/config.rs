@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use treering_provenance::bytes::Bytes;
-use treering_provenance::content::{RegisteredIssuer, RegistrationPolicy, V1};
+use treering_provenance::content::{Content as _, RegisteredIssuer, RegistrationPolicy, V1};
 use treering_provenance::cose::{Algorithm, VerifyingKey};
 use treering_provenance::statement::{Kind, MAX_STATEMENT_BYTES, StatementError};
 use treering_provenance::trust::Release;
@@ -146,10 +146,11 @@ pub struct Credentials {
     pub ca_key: PathBuf,
     /// No credential lives longer than this, whatever a mapping manifest says.
     pub max_ttl_s: u64,
-    /// Refusals of evidence that costs nothing to present (forged, unreadable, or made for somebody else) that are
-    /// logged in a minute; more are answered with 429. Genuine evidence made for this service is not under this quota.
-    #[serde(default = "default_max_refusals_per_minute")]
-    pub max_refusals_per_minute: u32,
+    /// Octets of evidence that costs nothing to present (forged, unreadable, or made for somebody else) that are logged
+    /// with their refusals in a minute; more is answered with 429. Genuine evidence made for this service is not under
+    /// this budget.
+    #[serde(default = "default_max_refused_bytes_per_minute")]
+    pub max_refused_bytes_per_minute: u64,
     /// Embed the inclusion paths of the appraisal and the mapping too, so that a relying party proves offline that
     /// all three statements are in the log; about 100 octets more.
     #[serde(default = "default_true")]
@@ -237,7 +238,7 @@ impl Config {
     /// The registration policy that a new log begins with.
     pub fn registration_policy(&self) -> Result<RegistrationPolicy, ConfigError> {
         let issuers: Result<_, _> = self.issuers.iter().map(Issuer::registered).collect();
-        Ok(RegistrationPolicy {
+        let policy = RegistrationPolicy {
             v: V1,
             origin: self.origin.clone(),
             issuers: issuers?,
@@ -245,7 +246,9 @@ impl Config {
             max_statement_bytes: u64::try_from(MAX_STATEMENT_BYTES).unwrap_or(u64::MAX),
             approvals_threshold: self.governance.threshold,
             approvers: self.governance.approvers.clone(),
-        })
+        };
+        policy.check().map_err(|error| ConfigError::Rule(error.to_string()))?;
+        Ok(policy)
     }
 
     /// The file's text.
@@ -283,6 +286,14 @@ impl Config {
         rule(
             self.log.release() == Release::Committed || self.log.witness_policy.is_some(),
             "log.release is `witnessed` and there is no log.witness_policy: name one, or release at `committed`",
+        )?;
+        rule(
+            self.witnesses.is_empty() || self.log.witness_policy.is_some(),
+            "there is a [[witness]] and no log.witness_policy: name the policy, or leave the witness out",
+        )?;
+        rule(
+            self.log.witness_timeout_s < self.http.request_timeout_s,
+            "log.witness_timeout_s must be less than http.request_timeout_s: else a request ends before its quorum",
         )?;
         rule(self.governance.threshold >= 1, "governance.threshold must be at least 1")?;
         rule(
@@ -329,8 +340,8 @@ const fn default_pool_entries() -> usize {
     16_384
 }
 
-const fn default_max_refusals_per_minute() -> u32 {
-    600
+const fn default_max_refused_bytes_per_minute() -> u64 {
+    1024 * 1024
 }
 
 const fn default_true() -> bool {

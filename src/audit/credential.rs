@@ -7,8 +7,8 @@ use treering_provenance::statement::Statement;
 use treering_provenance::trust::Trust;
 use treering_provenance::verify::{Outcome, VerifyOptions, verify_x509};
 use treering_provenance::x509::{self, Profile};
-use x509_cert::der::{Decode, Encode};
-use x509_cert::request::CertReq;
+
+use crate::authority::BoundKey;
 
 use super::{Trace, TraceError};
 
@@ -60,8 +60,7 @@ pub(super) fn compare(credential: &[u8], statement: &Statement, trace: &Trace) -
     }
 }
 
-/// The SHA-256 of the key in a certification request.
+/// The SHA-256 of the key that signed a certification request.
 fn requested_key(csr: &[u8]) -> Option<[u8; 32]> {
-    let request = CertReq::from_der(csr).ok()?;
-    Some(Sha256::digest(request.info.public_key.to_der().ok()?).into())
+    Some(Sha256::digest(BoundKey::possessed(csr).ok()?.spki()).into())
 }

@@ -83,7 +83,13 @@ impl<'a, S: Source> Reader<'a, S> {
             wrong(format!("signed by a key that may not sign kind {kind} as `{}`", statement.issuer()))
         })?;
         let statement = statement.clone().verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
+        if statement.audience() != Some(self.trust.origin()) {
+            return Err(wrong("meant for another log".to_owned()));
+        }
         let content = self.content(index, &statement).await?;
+        if statement.kind() != Some(content.kind()) {
+            return Err(wrong(format!("holds content of kind {}", content.kind())));
+        }
         Ok(Opened { index, statement, content })
     }
 

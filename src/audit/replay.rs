@@ -3,7 +3,7 @@
 use serde::Serialize;
 use treering_provenance::content;
 
-use crate::binding::binding_value;
+use crate::binding::{CHALLENGE_LIFETIME_S, Challenge, binding_value};
 use crate::governance::appraisal_references;
 use crate::mapper::{self, Manifest};
 use crate::verifier::{self, AppraisalPolicy, Collateral, Evidence, HardwareRoots};
@@ -64,7 +64,13 @@ fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
     }
     let bound = &logged.appraisal.binding;
     let value = binding_value(&bound.freshness.0, &bound.target, &bound.rp_id, &bound.subject.0);
-    out.binding = appraisal.matches_binding(&value);
+    let fresh = Challenge::made_at(&bound.freshness.0).is_some_and(|made| {
+        (made..=made.saturating_add(CHALLENGE_LIFETIME_S)).contains(&logged.appraisal.now)
+    });
+    if !fresh || bound.rp_id != logged.rp_id {
+        out.notes.push("the logged challenge is not of that time, or the service of another name".to_owned());
+    }
+    out.binding = fresh && bound.rp_id == logged.rp_id && appraisal.matches_binding(&value);
     if !out.binding {
         out.notes.push("the evidence does not carry the binding value of the logged request".to_owned());
     }

@@ -92,6 +92,8 @@ pub struct Trace {
     /// What was reached.
     #[serde(flatten)]
     pub found: Traced,
+    /// What this trace does not show.
+    pub not_checked: [&'static str; 2],
     /// Every statement, in the order in which it was reached.
     pub steps: Vec<Step>,
     /// What a replay needs.
@@ -110,7 +112,14 @@ pub(super) struct Materials {
     pub(super) manifest: Vec<u8>,
     pub(super) references: (ReferenceValues, Hash),
     pub(super) simulated_root: Option<[u8; 32]>,
+    pub(super) rp_id: String,
 }
+
+/// What a trace of one credential cannot show.
+const NOT_CHECKED: [&str; 2] = [
+    "whether a later activation had replaced one of these policies before the issuance: that takes every activation",
+    "whether the credential was revoked or quarantined since",
+];
 
 /// Traces a credential (an X.509 certificate, DER).
 pub async fn trace<S: Source>(
@@ -154,11 +163,12 @@ impl<S: Source> Tracer<'_, S> {
         found.reference_values = !references.0.values.is_empty();
         found.policies = appraisal_approved && manifest_approved && references_approved;
         for leaf in &references.0.provenance {
-            self.provenance(&Hash::from(*leaf), &mut found).await?;
+            self.provenance(&Hash::from(*leaf), &references.0.workload, &mut found).await?;
         }
 
         let (_, anchors) = self.reader.founding()?;
         let simulated = anchors.hardware_roots.iter().find(|root| root.simulated);
+        let rp_id = anchors.rp_id.clone();
         let simulated_root = simulated.map(|root| *root.sha256.as_bytes());
         Ok(Trace {
             identifier: issuance.identifier.clone(),
@@ -166,6 +176,7 @@ impl<S: Source> Tracer<'_, S> {
             tree_size: self.reader.checkpoint().size(),
             cosigners: self.reader.cosigners().to_vec(),
             found,
+            not_checked: NOT_CHECKED,
             steps: std::mem::take(&mut self.steps),
             materials: Materials {
                 issuance,
@@ -176,6 +187,7 @@ impl<S: Source> Tracer<'_, S> {
                 manifest,
                 references,
                 simulated_root,
+                rp_id,
             },
         })
     }
@@ -235,8 +247,13 @@ impl<S: Source> Tracer<'_, S> {
             _ => String::new(),
         };
         let opened = self.open(leaf, says).await?;
+        let issued_at = opened.statement.issued_at();
         match opened.content {
-            AnyContent::Appraisal(appraisal) => Ok(appraisal),
+            AnyContent::Appraisal(appraisal) if issued_at == Some(appraisal.now) => Ok(appraisal),
+            AnyContent::Appraisal(_) => {
+                let reason = "was appraised for another time than it was signed at".to_owned();
+                Err(TraceError::Entry { index: opened.index, reason })
+            }
             other => Err(unexpected(opened.index, &other)),
         }
     }
@@ -275,6 +292,11 @@ impl<S: Source> Tracer<'_, S> {
             AnyContent::Activation(activation) => activation,
             other => return Err(unexpected(index, &other)),
         };
+        // Everything that a decision rests on was in the log before it.
+        if self.steps.first().is_some_and(|issuance| index > issuance.index) {
+            let reason = "came into force after the issuance that rests on it".to_owned();
+            return Err(TraceError::Entry { index, reason });
+        }
         if activation.policy_type != kind || activation.name != name {
             let reason = format!("activates another policy than the {} `{name}`", kind.as_str());
             return Err(TraceError::Entry { index, reason });
@@ -347,7 +369,12 @@ impl<S: Source> Tracer<'_, S> {
         }
     }
 
-    async fn provenance(&mut self, leaf: &Hash, found: &mut Traced) -> Result<(), TraceError> {
+    async fn provenance(
+        &mut self,
+        leaf: &Hash,
+        workload: &str,
+        found: &mut Traced,
+    ) -> Result<(), TraceError> {
         let says = |content: &AnyContent| match content {
             AnyContent::WorkloadProvenance(document) => format!(
                 "{} of `{}`: {}, {} octets",
@@ -361,8 +388,9 @@ impl<S: Source> Tracer<'_, S> {
         let opened = self.open(leaf, says).await?;
         match opened.content {
             AnyContent::WorkloadProvenance(document) => {
-                found.sbom |= document.provenance_type == ProvenanceType::Sbom;
-                found.build |= document.provenance_type == ProvenanceType::Build;
+                let same = document.workload == workload;
+                found.sbom |= same && document.provenance_type == ProvenanceType::Sbom;
+                found.build |= same && document.provenance_type == ProvenanceType::Build;
                 Ok(())
             }
             other => Err(unexpected(opened.index, &other)),

@@ -1,6 +1,7 @@
 //! A key that the workload proved to have, and that its Evidence names.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use treering_provenance::cose::VerifyingKey;
 use treering_provenance::x509 as der;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
@@ -68,7 +69,9 @@ impl BoundKey {
         if appraised.matches_binding(&expected) { Ok(key) } else { Err(BindingError::Mismatch) }
     }
 
-    fn possessed(csr: &[u8]) -> Result<Self, BindingError> {
+    /// Checks possession alone: the request is a P-256 one and signed by its key. A replay does this with the request
+    /// that was logged.
+    pub fn possessed(csr: &[u8]) -> Result<Self, BindingError> {
         if csr.len() > MAX_CSR_BYTES {
             return Err(BindingError::Csr(format!("{} octets", csr.len())));
         }
@@ -90,6 +93,8 @@ impl BoundKey {
             .verify(parts.tbs, signature)
             .map_err(|_| BindingError::Possession)?;
         let spki = spki.to_der().map_err(|error| malformed(&error))?;
+        // Points in compressed form would be issued for, and then accepted by no relying party.
+        VerifyingKey::from_spki(&spki).map_err(|_| BindingError::KeyType)?;
         Ok(Self { spki, point })
     }
 

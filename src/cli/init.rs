@@ -19,11 +19,10 @@ use crate::attester::simulated::{Platform, Processor, SimulatedTcb};
 use crate::authority::{CaFiles, create_ca};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials, Governance, Hardware, Http, LogSettings, Witness};
-use crate::governance::{self, Genesis};
+use crate::governance;
 use crate::ident::TrustDomain;
 use crate::keys::KeyStore;
 use crate::ledger::HeadSealer;
-use crate::verifier::{Generation, HardwareRoots};
 
 use super::{output, service};
 
@@ -138,14 +137,7 @@ pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
     // From here on as the service reads it.
     let config = Config::load(&path)?;
     let (ledger, _) = service::open_ledger(&config, true)?;
-    let genesis = Genesis {
-        registration: config.registration_policy()?,
-        log_vkey: log_vkey.clone(),
-        receipt_key: sealer.receipt_key(),
-        ca: pem_rfc7468::decode_vec(&fs::read(dir.join("ca.pem"))?)?.1,
-        hardware_roots: roots(&service::hardware_roots(&config)?),
-        witness_policy: policy,
-    };
+    let genesis = service::genesis(&config, &sealer)?;
     governance::create(&ledger, &genesis, now).await?;
     write(&dir.join("trust.json"), &service::trust_file(&ledger, config.log.release())?.to_json()?)?;
     ledger.log().shutdown().await;
@@ -186,7 +178,7 @@ fn configuration(
             ca_certificate: "ca.pem".into(),
             ca_key: "keys/ca.key".into(),
             max_ttl_s: 3600,
-            max_refusals_per_minute: 600,
+            max_refused_bytes_per_minute: 1024 * 1024,
             embed_parents: true,
         },
         hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
@@ -222,14 +214,6 @@ fn witnesses(args: &Args, log_vkey: &str) -> Result<(Vec<Witness>, Option<String
     let names: Vec<_> = witnesses.iter().map(|witness| witness.name.as_str()).collect();
     writeln!(policy, "group treering-quorum {quorum} {}\nquorum treering-quorum", names.join(" "))?;
     Ok((witnesses, Some(policy)))
-}
-
-/// The roots that evidence may rest on, for the trust anchors.
-fn roots(roots: &HardwareRoots) -> Vec<(String, [u8; 32], bool)> {
-    let amd = Generation::ALL.into_iter().map(|generation| {
-        (format!("amd-sev-snp-{}", generation.name()), generation.root_fingerprint(), false)
-    });
-    amd.chain(roots.simulated().map(|root| ("simulated-sev-snp".to_owned(), *root, true))).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

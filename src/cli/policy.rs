@@ -72,7 +72,7 @@ enum Command {
         /// The policy's leaf hash, hex
         #[arg(long, value_name = "HEX")]
         policy: String,
-        /// The leaf hash of what is in force and to be replaced, hex; none if nothing is
+        /// The leaf hash of the activation in force that it replaces, hex; none if nothing is in force
         #[arg(long, value_name = "HEX")]
         predecessor: Option<String>,
         /// For how many days the consent holds

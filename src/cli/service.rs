@@ -21,13 +21,13 @@ use crate::authority::{Authority, CaFiles};
 use crate::binding::Challenger;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::governance::Registrar;
+use crate::governance::{self, Genesis, Registrar};
 use crate::http::{Inner, KnownClient, Service};
 use crate::ident::TrustDomain;
 use crate::issuance::{Issuer, Rules};
 use crate::keys::{KeyStore, Role};
 use crate::ledger::{HeadSealer, Ledger, ReleaseRule};
-use crate::verifier::{HardwareRoots, fingerprint};
+use crate::verifier::{Generation, HardwareRoots, fingerprint};
 
 /// How long one call to a witness may take.
 const WITNESS_CALL: Duration = Duration::from_secs(5);
@@ -70,6 +70,54 @@ pub(super) fn hardware_roots(config: &Config) -> Result<HardwareRoots> {
     Ok(HardwareRoots::with_simulated(fingerprint(&der)))
 }
 
+/// The roots that evidence may rest on, for the trust anchors.
+fn named_roots(roots: &HardwareRoots) -> Vec<(String, [u8; 32], bool)> {
+    let amd = Generation::ALL.into_iter().map(|generation| {
+        (format!("amd-sev-snp-{}", generation.name()), generation.root_fingerprint(), false)
+    });
+    amd.chain(roots.simulated().map(|root| ("simulated-sev-snp".to_owned(), *root, true))).collect()
+}
+
+/// What the founding entries of this configuration's log say.
+pub(super) fn genesis<'a>(config: &Config, sealer: &'a HeadSealer) -> Result<Genesis<'a>> {
+    let ca = &config.credentials.ca_certificate;
+    let pem = fs::read(ca).with_context(|| format!("read the CA certificate {}", ca.display()))?;
+    let policy = config.log.witness_policy.as_ref().map(|path| {
+        fs::read_to_string(path).with_context(|| format!("read the witness policy {}", path.display()))
+    });
+    Ok(Genesis {
+        registration: config.registration_policy()?,
+        rp_id: config.rp_id.clone(),
+        log_vkey: sealer.log_key().to_string(),
+        receipt_key: sealer.receipt_key(),
+        ca: pem_rfc7468::decode_vec(&pem).with_context(|| format!("{} is not PEM", ca.display()))?.1,
+        hardware_roots: named_roots(&hardware_roots(config)?),
+        witness_policy: policy.transpose()?,
+    })
+}
+
+/// Configuration and keys must be those that the log began with: what relying parties and auditors judge by is in the
+/// log, and a file that says otherwise would be believed by nobody but this process.
+fn check_founding(config: &Config, ledger: &Ledger, sealer: &HeadSealer) -> Result<()> {
+    let genesis = genesis(config, sealer)?;
+    let differs = |entry: u64, what: &str| {
+        anyhow::anyhow!(
+            "{what} in the configuration or the keys differ from entry {entry} of the log: restore what was changed; \
+             a change of them by the log comes with a later version"
+        )
+    };
+    match ledger.read(0)?.content()? {
+        AnyContent::RegistrationPolicy(policy) if policy == genesis.registration => {}
+        _ => return Err(differs(0, "issuers, approvers or the threshold")),
+    }
+    match ledger.read(1)?.content()? {
+        AnyContent::TrustAnchors(anchors) if anchors == governance::trust_anchors(ledger, &genesis)? => {
+            Ok(())
+        }
+        _ => Err(differs(1, "keys, roots, the CA, rp_id or the witness policy")),
+    }
+}
+
 /// The trust file of a relying party, from the trust anchors in the log.
 pub(super) fn trust_file(ledger: &Ledger, release: Release) -> Result<TrustFile> {
     let AnyContent::TrustAnchors(anchors) = ledger.read(1)?.content()? else {
@@ -108,6 +156,7 @@ pub(super) fn trust_file(ledger: &Ledger, release: Release) -> Result<TrustFile>
 /// Puts the service together and starts to publish to the witnesses.
 pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Result<Assembled> {
     let (ledger, sealer) = open_ledger(config, false)?;
+    check_founding(config, &ledger, &sealer)?;
     let ledger = Arc::new(ledger);
     let log = ledger.log().clone();
     let publisher = publish(config, &log).await?;
@@ -121,15 +170,10 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
         Rules {
             rp_id: config.rp_id.clone(),
             max_ttl_s: config.credentials.max_ttl_s,
-            max_refusals_per_minute: config.credentials.max_refusals_per_minute,
+            max_refused_bytes_per_minute: config.credentials.max_refused_bytes_per_minute,
         },
     );
     let registrar = Registrar::new(Arc::clone(&ledger))?;
-    if *registrar.policy() != config.registration_policy()? {
-        tracing::warn!(
-            "issuers or approvers in the configuration differ from the registration policy: entry 0 counts"
-        );
-    }
     let trust = trust_file(&ledger, config.log.release())?.to_json()?;
     let service = Service::new(Inner {
         registrar,
@@ -175,7 +219,15 @@ async fn publish(config: &Config, log: &Log) -> Result<Option<Publisher>> {
 /// Reads a C2SP tlog-policy file.
 pub(super) fn read_witness_policy(path: &Path) -> Result<Policy> {
     let text = fs::read(path).with_context(|| format!("read the witness policy {}", path.display()))?;
-    Policy::parse(&text).with_context(|| format!("{} is not a C2SP tlog-policy", path.display()))
+    let policy =
+        Policy::parse(&text).with_context(|| format!("{} is not a C2SP tlog-policy", path.display()))?;
+    if !policy.needs_witnesses() {
+        bail!(
+            "{} asks for no witness: leave log.witness_policy out, and release at `committed`",
+            path.display()
+        );
+    }
+    Ok(policy)
 }
 
 /// Witnesses on the network are reached through the system's roots.

@@ -135,6 +135,9 @@ fn print(trace: &Trace, replay: &Replay) {
         yes(found.build),
         yes(found.policies)
     ));
+    for item in trace.not_checked {
+        output::line(format!("not checked: {item}"));
+    }
     output::line(format!("replay identical: {}", yes(replay.identical)));
     for note in &replay.notes {
         output::line(format!("  {note}"));

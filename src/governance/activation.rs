@@ -55,10 +55,11 @@ pub async fn activate(
         AnyContent::ReferenceValues(values) => (PolicyType::ReferenceValues, values.workload),
         _ => return Err(ActivationError::NotGoverned),
     };
-    let predecessor = activated(ledger, kind, &name)?.map(|found| found.leaf);
-    if predecessor == Some(leaf) {
+    let current = activated(ledger, kind, &name)?;
+    if current.as_ref().is_some_and(|current| current.leaf == leaf) {
         return Err(ActivationError::InForce);
     }
+    let predecessor = current.map(|current| current.activation);
     let approvals = approvals(ledger, rules, leaf, predecessor, now)?;
     let content = Activation {
         v: V1,

@@ -23,6 +23,8 @@ pub enum GenesisError {
 pub struct Genesis<'a> {
     /// Who may register what.
     pub registration: RegistrationPolicy,
+    /// The name of the service in the binding.
+    pub rp_id: String,
     /// The log's verifier key, as a signed note has it.
     pub log_vkey: String,
     /// The key of receipts.
@@ -51,6 +53,7 @@ pub fn trust_anchors(ledger: &Ledger, genesis: &Genesis<'_>) -> Result<TrustAnch
         v: V1,
         origin: ledger.origin().to_owned(),
         trust_domain: ledger.trust_domain().to_string(),
+        rp_id: genesis.rp_id.clone(),
         log_vkey: genesis.log_vkey.clone(),
         receipt_keys: vec![Bytes(genesis.receipt_key.to_cose_key()?)],
         ca: vec![Bytes(genesis.ca.clone())],

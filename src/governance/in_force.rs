@@ -8,7 +8,7 @@ use treering_tlog::hash::Hash;
 use crate::ident::WorkloadIdentifier;
 use crate::ledger::{Index, Ledger, LedgerError};
 use crate::mapper::Manifest;
-use crate::verifier::{AppraisalPolicy, ReferenceValue, ReferenceValues};
+use crate::verifier::{AppraisalPolicy, MEASUREMENT_BYTES, ReferenceValue, ReferenceValues, SUBMOD_SNP};
 
 /// Something that is in force.
 #[derive(Debug, Clone)]
@@ -75,19 +75,22 @@ pub fn reference_values(
     }
 }
 
-/// Reference values as the verifier takes them.
+/// Reference values as the verifier takes them: those of SEV-SNP; values for other TEEs are not its business.
 pub fn appraisal_references(
     stated: &content::ReferenceValues,
     leaf: &Hash,
 ) -> Result<ReferenceValues, String> {
-    let values = stated.values.iter().filter_map(|value| {
-        Some(ReferenceValue {
-            name: value.name.clone(),
-            measurement: value.measurement.0.as_slice().try_into().ok()?,
-            source: leaf.to_bytes(),
-        })
+    let snp = stated.values.iter().filter(|value| value.tee == SUBMOD_SNP);
+    let values = snp.map(|value| {
+        let measurement = value.measurement.0.as_slice();
+        let length = measurement.len();
+        let measurement = measurement.try_into().map_err(|_| {
+            format!("the measurement of `{}` has {length} octets, want {MEASUREMENT_BYTES}", value.name)
+        })?;
+        Ok(ReferenceValue { name: value.name.clone(), measurement, source: leaf.to_bytes() })
     });
-    ReferenceValues::new(values.collect()).map_err(|error| error.to_string())
+    let values: Result<Vec<_>, String> = values.collect();
+    ReferenceValues::new(values?).map_err(|error| error.to_string())
 }
 
 fn policy<T>(
@@ -110,7 +113,8 @@ fn policy<T>(
 /// A statement that is in force.
 pub(super) struct Activated {
     index: u64,
-    activation: Hash,
+    /// The leaf hash of its activation.
+    pub(super) activation: Hash,
     /// The leaf hash of the statement.
     pub(super) leaf: Hash,
     content: AnyContent,

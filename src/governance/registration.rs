@@ -23,7 +23,7 @@ use crate::ledger::{Conditions, Index, Ledger, LedgerError, Place, Prepared};
 use crate::mapper::Manifest;
 use crate::verifier::AppraisalPolicy;
 
-use super::Staging;
+use super::{Staging, appraisal_references};
 
 /// How far a client's clock may be from ours.
 const MAX_SKEW_S: u64 = 300;
@@ -153,23 +153,21 @@ impl Registrar {
         now: u64,
     ) -> Result<Kind, RegistrationError> {
         let origin = self.ledger.origin();
-        let kind = match statement.kind() {
-            Some(kind) => {
-                if statement.audience() != Some(origin) {
-                    let got = statement.audience().unwrap_or("absent");
-                    return reject(format!("aud is `{got}`, want `{origin}`"));
-                }
-                kind
+        let foreign = statement.kind().is_none();
+        // A foreign client may leave `aud` out; a statement meant for another log says nothing in this one.
+        if statement.audience().map_or(!foreign, |audience| audience != origin) {
+            let got = statement.audience().unwrap_or("absent");
+            return reject(format!("aud is `{got}`, want `{origin}`"));
+        }
+        // Without our label the policy tells the kind, and only of what decides nothing.
+        let kind = match (statement.kind(), issuer.kinds.as_slice()) {
+            (Some(kind), _) => kind,
+            (None, [kind @ Kind::WorkloadProvenance]) if issuer.public => *kind,
+            _ => {
+                return reject(
+                    "the statement has no `treering` label, and the policy does not tell its kind",
+                );
             }
-            // A foreign client's statement has no label of ours: the policy says what this issuer registers.
-            None => match issuer.kinds.as_slice() {
-                [kind] if issuer.public => *kind,
-                _ => {
-                    return reject(
-                        "the statement has no `treering` label, and the policy does not tell its kind",
-                    );
-                }
-            },
         };
         if let Some(issued_at) = statement.issued_at()
             && issued_at.abs_diff(now) > MAX_SKEW_S
@@ -203,6 +201,10 @@ impl Registrar {
                     Some(content) if content.kind() != kind => {
                         reject(format!("the payload is of kind {}", content.kind()))
                     }
+                    None if statement.kind().is_some() => reject(format!(
+                        "payload of type `{}` is not of this kind",
+                        content_type.unwrap_or("none")
+                    )),
                     found => Ok(found.map(|content| (content, None))),
                 }
             }
@@ -245,17 +247,10 @@ impl Registrar {
                 for leaf in &values.provenance {
                     self.must_be(Hash::from(*leaf), &[Kind::WorkloadProvenance])?;
                 }
-                let odd = values
-                    .values
-                    .iter()
-                    .find(|value| value.tee == "sev-snp" && value.measurement.0.len() != 48);
-                match odd {
-                    Some(value) => reject(format!(
-                        "the measurement of `{}` has {} octets, want 48",
-                        value.name,
-                        value.measurement.0.len()
-                    )),
-                    None => Ok(Vec::new()),
+                // As they will be read when they are in force.
+                match appraisal_references(values, &statement.leaf()) {
+                    Err(reason) => reject(reason),
+                    Ok(_) => Ok(Vec::new()),
                 }
             }
             AnyContent::WorkloadProvenance(_) => Ok(Vec::new()),

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
 /// All staged content together.
 const MAX_STAGED_BYTES: usize = 256 * 1024 * 1024;
+/// What an item takes beside its octets; it bounds the number of items, too.
+const ITEM_BYTES: usize = 1024;
 /// How long content waits for its statement.
 const LIFETIME_S: u64 = 600;
 
@@ -49,11 +51,10 @@ impl Staging {
         }
         let mut staged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         staged.items.retain(|_, (_, expires)| *expires > now);
-        staged.bytes = staged.items.values().map(|(bytes, _)| bytes.len()).sum();
-        if staged.bytes + bytes.len() > MAX_STAGED_BYTES {
+        staged.bytes = staged.items.values().map(|(bytes, _)| bytes.len() + ITEM_BYTES).sum();
+        if staged.bytes + bytes.len() + ITEM_BYTES > MAX_STAGED_BYTES {
             return Err(StagingError::Full);
         }
-        staged.bytes += bytes.len();
         staged.items.insert(name, (bytes, now.saturating_add(LIFETIME_S)));
         Ok(())
     }
@@ -87,11 +88,12 @@ mod tests {
         let staging = Staging::default();
         let large = vec![0; MAX_CONTENT_BYTES + 1];
         assert!(matches!(staging.put(name(&large), large, 0), Err(StagingError::TooLarge(_))));
-        for filler in 0..16_u8 {
+        for filler in 0..15_u8 {
             let content = vec![filler; MAX_CONTENT_BYTES];
             staging.put(name(&content), content, 0).unwrap();
         }
-        assert_eq!(staging.put(name(b"x"), b"x".to_vec(), 0), Err(StagingError::Full));
+        let content = vec![99; MAX_CONTENT_BYTES];
+        assert_eq!(staging.put(name(&content), content, 0), Err(StagingError::Full));
         staging.put(name(b"x"), b"x".to_vec(), LIFETIME_S).unwrap();
     }
 }

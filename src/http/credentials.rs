@@ -69,7 +69,7 @@ pub(super) async fn credential(
     // On a task of its own: a client that hangs up must not leave a decision half done, logged and neither released
     // nor abandoned.
     let working = service.clone();
-    let decision = tokio::spawn(async move { working.issuer.acquire(&request, working.clock.now()).await });
+    let decision = tokio::spawn(async move { working.issuer.acquire(&request, &*working.clock).await });
     let released = decision.await.map_err(|error| Problem::internal(&error))??;
     let response = CredentialResponse {
         credential: released.pem().map_err(|error| Problem::internal(&error))?,

@@ -29,13 +29,21 @@ pub(super) async fn content_key(
 ) -> Result<Json<ContentKeyResponse>, Problem> {
     let request = body(request)?;
     let kind: Kind = request.kind.parse().map_err(|_| Problem::malformed("no such kind of statement"))?;
-    let key = governance::content_key(&service.ledger, kind, service.clock.now()).await?;
+    let working = service.clone();
+    let key =
+        finish(async move { governance::content_key(&working.ledger, kind, working.clock.now()).await })
+            .await??;
     tracing::info!(client = client.name, %kind, "content key given out");
     Ok(Json(ContentKeyResponse {
         key: Fixed(*key.content_key.expose()),
         kek_id: key.kek_id,
         wrapped: Bytes(key.wrapped.to_vec()),
     }))
+}
+
+/// Finishes work that changes the vault, also when the client hangs up: it must not end between two of its steps.
+async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|error| Problem::internal(&error))
 }
 
 /// `PUT /v1/content/{sha256}` (registrants): content that waits for its statement.
@@ -91,8 +99,11 @@ pub(super) async fn grant(
         .map_err(|error| Problem::malformed(error.to_string()))?;
     let terms =
         GrantTerms { scopes: request.scopes, classes: request.classes, from: request.from, to: request.to };
-    let granted =
-        governance::grant(&service.ledger, &request.grantee, &key, terms, service.clock.now()).await?;
+    let working = service.clone();
+    let granted = finish(async move {
+        governance::grant(&working.ledger, &request.grantee, &key, terms, working.clock.now()).await
+    })
+    .await??;
     tracing::info!(client = client.name, index = granted.place.index, "grant made");
     let response = GrantResponse {
         grant: Fixed(granted.id),

@@ -134,7 +134,8 @@ impl From<IssuanceError> for Problem {
                 Self::new(StatusCode::CONFLICT, "challenge", "Challenge not accepted", error.to_string())
             }
             IssuanceError::NoPolicy { wanted } => {
-                let detail = format!("{wanted} is not in force");
+                tracing::info!(wanted, "no policy in force");
+                let detail = "no policy that lets this target have a credential is in force";
                 Self::new(StatusCode::FORBIDDEN, "no-policy", "No policy in force", detail)
             }
             IssuanceError::TooManyRefusals => {

@@ -22,6 +22,12 @@ use super::access::Peer;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the request head may trickle in.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An HTTP/2 connection that does not answer a ping sent after this long is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Requests at a time on one HTTP/2 connection: each may hold a body in memory.
+const MAX_STREAMS: u32 = 16;
+/// ALPN's name of HTTP/2.
+const H2: &[u8] = b"h2";
 /// How long open requests may take to end after the order to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -72,7 +78,7 @@ pub fn tls_config(files: &TlsFiles<'_>) -> Result<rustls::ServerConfig, ServeErr
         .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)
         .map_err(|error| tls(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -162,13 +168,21 @@ async fn connection(
     stream.set_nodelay(true)?;
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
     let peer = Peer::of(stream.get_ref().1.peer_certificates());
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // By what TLS agreed on, and not by the first octets: a client that sends none would be waited for for ever.
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(HEADER_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS);
     let served =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
     watcher.watch(served).await

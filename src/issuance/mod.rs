@@ -22,6 +22,7 @@ mod record;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use treering_provenance::content::{self, V1};
 use treering_tlog::hash::Hash;
 
@@ -29,6 +30,7 @@ use quota::Quota;
 
 use crate::authority::{Authority, AuthorityError, BindingError, BoundKey, Minted, Released};
 use crate::binding::{Challenge, ChallengeError, Challenger, binding_value};
+use crate::clock::Clock;
 use crate::governance::{self, InForce};
 use crate::ident::{NameError, WorkloadIdentifier};
 use crate::keys::Role;
@@ -58,6 +60,18 @@ pub struct Request {
     pub collateral: Collateral,
 }
 
+impl Request {
+    /// What logging it takes.
+    fn bytes(&self) -> u64 {
+        let items = self.evidence.items().iter().map(|item| item.bytes().len());
+        let collateral = self.collateral.certificates().iter().chain(self.collateral.crls()).map(Vec::len);
+        items
+            .chain(collateral)
+            .map(|length| u64::try_from(length).unwrap_or(u64::MAX))
+            .fold(0, u64::saturating_add)
+    }
+}
+
 /// Why no credential left.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuanceError {
@@ -67,7 +81,7 @@ pub enum IssuanceError {
     /// The challenge is not one of ours, or too old.
     #[error(transparent)]
     Challenge(#[from] ChallengeError),
-    /// No policy of this name is in force.
+    /// No policy of this name is in force; which one, only our log says.
     #[error("{wanted} is not in force")]
     NoPolicy {
         /// Which.
@@ -127,7 +141,12 @@ pub struct Issuer {
     rp_id: String,
     max_ttl_s: u64,
     refusals: Quota,
+    // Decisions outlive their requests, so their number is bounded here.
+    deciding: Semaphore,
 }
+
+/// The most decisions under way at a time; each holds its evidence, at most some megabytes, while it waits for the log.
+const MAX_DECIDING: usize = 256;
 
 /// What an issuer keeps to.
 #[derive(Debug, Clone)]
@@ -136,8 +155,8 @@ pub struct Rules {
     pub rp_id: String,
     /// No credential lives longer.
     pub max_ttl_s: u64,
-    /// Refusals of forged or unreadable evidence that are logged in a minute.
-    pub max_refusals_per_minute: u32,
+    /// Octets of evidence that costs nothing to present, logged with refusals in a minute.
+    pub max_refused_bytes_per_minute: u64,
 }
 
 /// The policies that one decision rests on, and the state of governance when they were read.
@@ -163,9 +182,10 @@ impl Issuer {
         roots: HardwareRoots,
         rules: Rules,
     ) -> Self {
-        let Rules { rp_id, max_ttl_s, max_refusals_per_minute } = rules;
-        let (verifier, refusals) = (Verifier::new(roots), Quota::new(max_refusals_per_minute));
-        Self { ledger, authority, challenger, verifier, rp_id, max_ttl_s, refusals }
+        let Rules { rp_id, max_ttl_s, max_refused_bytes_per_minute } = rules;
+        let (verifier, refusals) = (Verifier::new(roots), Quota::new(max_refused_bytes_per_minute));
+        let deciding = Semaphore::new(MAX_DECIDING);
+        Self { ledger, authority, challenger, verifier, rp_id, max_ttl_s, refusals, deciding }
     }
 
     /// The name of this service in the binding.
@@ -180,11 +200,13 @@ impl Issuer {
     }
 
     /// Decides a request, logs the decision, and releases a credential or refuses.
-    pub async fn acquire(&self, request: &Request, now: u64) -> Result<Released, IssuanceError> {
+    pub async fn acquire(&self, request: &Request, clock: &dyn Clock) -> Result<Released, IssuanceError> {
+        let _deciding = self.deciding.try_acquire().map_err(|_| LedgerError::Full)?;
+        let now = clock.now();
         let target = self.target(&request.target)?;
         let challenge = self.challenger.recognise(&request.challenge, target.as_str(), now)?;
         for _ in 0..MAX_TRIES {
-            match self.attempt(request, &target, &challenge, now).await {
+            match self.attempt(request, &target, &challenge, clock).await {
                 Err(IssuanceError::Ledger(LedgerError::Stale)) => {}
                 other => return other,
             }
@@ -208,8 +230,9 @@ impl Issuer {
         request: &Request,
         target: &WorkloadIdentifier,
         challenge: &Challenge,
-        now: u64,
+        clock: &dyn Clock,
     ) -> Result<Released, IssuanceError> {
+        let now = clock.now();
         let policies = self.policies(target)?;
         let decision = self.decide(request, target, challenge, &policies, now)?;
         let record = record::Record {
@@ -228,21 +251,21 @@ impl Issuer {
         };
         match decision.outcome {
             Err(refused) => {
-                if refused.is_cheap(&decision.appraisal) && !self.refusals.take(now) {
+                if refused.is_cheap(&decision.appraisal) && !self.refusals.take(request.bytes(), now) {
                     metrics::counter!("treering_refusals_unlogged_total").increment(1);
                     return Err(IssuanceError::TooManyRefusals);
                 }
                 let prepared = record.refusal(&decision.appraisal, &refused).await?;
                 let entry = prepared.last().map(Prepared::entry_id).unwrap_or_default();
                 self.ledger.commit(prepared, conditions).await?;
-                metrics::counter!("treering_refusals_total", "step" => refused.step).increment(1);
+                metrics::counter!("treering_refusals_total").increment(1);
                 tracing::info!(step = refused.step, entry, "refused");
                 Err(IssuanceError::Refused { entry })
             }
             Ok((claims, minted)) => {
                 let prepared = record.issuance(&decision.appraisal, &claims, &minted).await?;
                 let logged = self.ledger.commit(prepared, conditions).await?;
-                self.release(minted, &logged, now).await
+                self.release(minted, &logged, clock).await
             }
         }
     }
@@ -327,7 +350,12 @@ impl Issuer {
 
     /// Step 8. A credential that is logged and cannot be released is logged as abandoned, else it would count as
     /// live until it expires.
-    async fn release(&self, minted: Minted, logged: &Logged, now: u64) -> Result<Released, IssuanceError> {
+    async fn release(
+        &self,
+        minted: Minted,
+        logged: &Logged,
+        clock: &dyn Clock,
+    ) -> Result<Released, IssuanceError> {
         let position = logged.leaves().len().saturating_sub(1);
         let receipt = self.ledger.receipt(logged, position).await.map_err(IssuanceError::from);
         let released = receipt.and_then(|receipt| Ok(minted.release(&self.authority, &receipt)?));
@@ -339,7 +367,7 @@ impl Issuer {
             }
             Err(error) => {
                 if let Some(leaf) = logged.leaves().last() {
-                    self.abandon(*leaf, &error.to_string(), now).await?;
+                    self.abandon(*leaf, &error.to_string(), clock.now()).await?;
                 }
                 Err(error)
             }

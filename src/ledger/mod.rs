@@ -287,11 +287,11 @@ impl Ledger {
 
     /// Opens content: the key-encryption key by its name, the commitment checked.
     pub fn open(&self, statement: &Statement, sealed: &[u8]) -> Result<Plaintext, String> {
-        let find = |id: &envelope::KekId| {
-            let key = self.vault.find(id.as_bytes()).ok().flatten()?;
-            Some(Kek::from_bytes(*key))
-        };
-        envelope::open(statement, sealed, find).map_err(|error| error.to_string())
+        let id = envelope::kek_id(sealed).map_err(|error| error.to_string())?;
+        // A vault that fails must not look like one whose key was erased.
+        let key = self.vault.find(id.as_bytes()).map_err(|error| error.to_string())?;
+        envelope::open(statement, sealed, |_| key.map(|key| Kek::from_bytes(*key)))
+            .map_err(|error| error.to_string())
     }
 
     /// The value of a register.

@@ -68,7 +68,7 @@ pub struct ContentKeyRequest {
 }
 
 /// Its answer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct ContentKeyResponse {
     /// The content key.
     pub key: Fixed<32>,

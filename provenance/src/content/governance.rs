@@ -1,5 +1,7 @@
 //! Contents of governance: registration policy, trust anchors, policies, approvals, activations.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ContentError, V1, period, want};
@@ -68,7 +70,16 @@ impl RegistrationPolicy {
                 self.approvals_threshold
             )
         })?;
-        self.issuers.iter().try_for_each(|issuer| issuer.verifying_keys().map(|_| ()))
+        // One issuer with two names would be two of k approvers.
+        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for issuer in &self.issuers {
+            want(names.insert(issuer.iss.as_str()), || format!("issuer {} occurs twice", issuer.iss))?;
+            for key in issuer.verifying_keys()? {
+                let new = keys.insert(*key.thumbprint());
+                want(new, || format!("a key of {} occurs twice", issuer.iss))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -82,6 +93,8 @@ pub struct TrustAnchors {
     pub origin: String,
     /// The trust domain whose credentials are issued here.
     pub trust_domain: String,
+    /// The name of the service in the binding of evidence (TACRA's relying-party id).
+    pub rp_id: String,
     /// The log's checkpoint key, as a C2SP verifier key.
     pub log_vkey: String,
     /// Keys that sign receipts, each a COSE_Key.
@@ -110,7 +123,7 @@ pub struct Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareRoot {
-    /// Such as `amd-milan`.
+    /// Such as `amd-sev-snp-Milan`.
     pub name: String,
     /// SHA-256 of the root certificate.
     pub sha256: Digest,
@@ -190,7 +203,8 @@ pub struct Approval {
     pub v: V1,
     /// The policy statement approved.
     pub policy: Leaf,
-    /// What must be in force when it is activated: consent to a change from one state does not hold from another.
+    /// The activation that was in force and is to be replaced; none if there was none. An activation never recurs, so
+    /// an approval is good for one step and not for the same step again after a rollback.
     pub predecessor: Option<Leaf>,
     /// Unix seconds from which it may be activated.
     pub not_before: u64,
@@ -219,7 +233,7 @@ pub struct Activation {
     pub name: String,
     /// The approvals it rests on.
     pub approvals: Vec<Leaf>,
-    /// The policy statement that was in force before.
+    /// The activation that was in force before.
     pub predecessor: Option<Leaf>,
 }
 

@@ -115,6 +115,7 @@ fn governance() -> Vec<(&'static str, Vec<u8>)> {
         v: V1,
         origin: ORIGIN.to_owned(),
         trust_domain: "test.example".to_owned(),
+        rp_id: "https://id.test.example".to_owned(),
         log_vkey: "log+00000000+AA==".to_owned(),
         receipt_keys: vec![cose_key(&signer(9))],
         ca: vec![Bytes(vec![0x30, 0])],
