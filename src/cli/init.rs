@@ -96,12 +96,33 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes everything.
+/// Makes everything, or leaves nothing: half a ledger is of no use, and would be in the way of the next try.
 pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
     let dir = &args.dir;
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty: a ledger is made in a folder of its own", dir.display());
     }
+    let existed = dir.exists();
+    let made = make(args, now).await;
+    if made.is_err() {
+        clear(dir, existed);
+    }
+    made
+}
+
+/// Empties a folder that was empty before; what cannot be removed stays, since the first error is the one to tell.
+fn clear(dir: &Path, keep: bool) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { fs::remove_dir_all(path).ok() } else { fs::remove_file(path).ok() };
+    }
+    if !keep {
+        fs::remove_dir(dir).ok();
+    }
+}
+
+async fn make(args: &Args, now: u64) -> Result<Made> {
+    let dir = &args.dir;
     let trust_domain = TrustDomain::parse(&args.trust_domain)?;
     let origin = args.origin.clone().unwrap_or_else(|| format!("log.{trust_domain}/treering"));
     for folder in ["", "data", "keys", "tls", "clients", "issuers"] {

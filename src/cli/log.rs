@@ -22,6 +22,17 @@ Examples:
 Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature.
 Exit status: 0 clean, 1 findings (each names its entry), 3 it could not be read.";
 
+const STATS_EXAMPLES: &str = "\
+Examples:
+  treering log stats --data data
+  For a program that watches growth:
+    treering log stats --data data --json";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  A copy for auditors and mirrors, which `treering log fsck --tiles` checks:
+    treering log export --data data --to export";
+
 /// Check, measure and export a log
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -48,6 +59,7 @@ enum Command {
         json: bool,
     },
     /// Entries and octets
+    #[command(after_help = STATS_EXAMPLES)]
     Stats {
         /// The log's folder
         #[arg(long, value_name = "DIR")]
@@ -57,6 +69,7 @@ enum Command {
         json: bool,
     },
     /// Write the log as a directory of C2SP tiles, which any web server can serve
+    #[command(after_help = EXPORT_EXAMPLES)]
     Export {
         /// The log's folder
         #[arg(long, value_name = "DIR")]

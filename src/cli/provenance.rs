@@ -29,6 +29,16 @@ Examples:
         --client-cert clients/ci.pem --client-key clients/ci.key
   Prints the leaf hash, by which reference values name it.";
 
+const REFERENCE_EXAMPLES: &str = "\
+Examples:
+  What CI measured, and the statements that say how it came about:
+    treering provenance reference --workload payments-api --value 'payments-api 1.4.2=<SHA-384, hex>' \\
+        --provenance <leaf hash of the build> --provenance <leaf hash of the SBOM> \\
+        --iss https://ci.bank.example --signing-key issuers/ci.pem --origin log.bank.example/2026 \\
+        --url https://identity.bank.example --tls-ca tls/ca.pem \\
+        --client-cert clients/ci.pem --client-key clients/ci.key
+  Then `treering policy approve` and `treering policy activate`, by the leaf hash that it prints.";
+
 /// Register provenance and reference values of workloads
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -101,6 +111,7 @@ enum Command {
         json: bool,
     },
     /// Register a workload's reference values; like a policy, they count once approved and activated
+    #[command(after_help = REFERENCE_EXAMPLES)]
     Reference {
         #[command(flatten)]
         connect: Connect,

@@ -195,7 +195,7 @@ impl Vault {
         let sealed = grant::seal(&GrantKey::from_bytes(*key), grantee, context, keys::random()?);
         let delivery = Delivery {
             grantee: context.grantee.to_owned(),
-            message: Bytes(sealed.map_err(|_| VaultError::Record)?),
+            message: Bytes(sealed.map_err(|_| VaultError::Grantee)?),
         };
         Ok(GrantOffer {
             id: keys::random()?,
