@@ -31,28 +31,40 @@ pub(super) fn issuance_of(credential: &[u8], trust: &Trust) -> Result<Statement,
 }
 
 /// Whether certificate, header, request and contents tell one story.
-pub(super) fn compare(credential: &[u8], statement: &Statement, trace: &Trace) -> Result<(), TraceError> {
+pub(super) fn compare(
+    credential: &[u8],
+    trust_domain: &str,
+    statement: &Statement,
+    trace: &Trace,
+) -> Result<(), TraceError> {
     let logged = &trace.materials;
     let profile = Profile::parse(credential).map_err(|error| TraceError::Credential(error.to_string()))?;
     let key: [u8; 32] = Sha256::digest(profile.spki()).into();
     let request = &logged.appraisal.binding;
+    let issuance = &logged.issuance;
     let stories = [
         (
-            logged.issuance.serial.0 == profile.serial(),
-            "the certificate's serial number is not the logged one",
+            profile.uri(trust_domain).is_ok_and(|uri| uri == issuance.identifier),
+            "the certificate's identifier is not the logged one",
         ),
-        (*logged.issuance.spki_sha256.as_bytes() == key, "the certificate's key is not the logged one"),
+        (
+            profile.claims().is_ok_and(|claims| claims.as_ref() == Some(&issuance.claims)),
+            "the certificate's claims are not the logged ones",
+        ),
+        (
+            profile.validity() == (issuance.not_before, issuance.not_after),
+            "the certificate's validity is not the logged one",
+        ),
+        (issuance.serial.0 == profile.serial(), "the certificate's serial number is not the logged one"),
+        (*issuance.spki_sha256.as_bytes() == key, "the certificate's key is not the logged one"),
         (requested_key(&request.subject.0) == Some(key), "the logged request is for another key"),
         (
-            statement.parents() == [logged.issuance.mapping, logged.mapping.appraisal],
+            statement.parents() == [issuance.mapping, logged.mapping.appraisal],
             "the issuance's header names other parents than its content",
         ),
-        (
-            logged.issuance.identifier == logged.mapping.identifier,
-            "mapping and issuance name two identifiers",
-        ),
-        (logged.issuance.identifier == request.target, "another identifier was asked for"),
-        (logged.issuance.claims == logged.mapping.claims, "mapping and issuance have different claims"),
+        (issuance.identifier == logged.mapping.identifier, "mapping and issuance name two identifiers"),
+        (issuance.identifier == request.target, "another identifier was asked for"),
+        (issuance.claims == logged.mapping.claims, "mapping and issuance have different claims"),
     ];
     match stories.into_iter().find(|(holds, _)| !holds) {
         Some((_, reason)) => Err(TraceError::Credential(reason.to_owned())),

@@ -131,7 +131,7 @@ pub async fn trace<S: Source>(
     let statement = issuance_of(credential, trust)?;
     let mut tracer = Tracer { reader: Reader::new(source, trust, keyring).await?, steps: Vec::new() };
     let trace = tracer.run(&statement).await?;
-    compare(credential, &statement, &trace)?;
+    compare(credential, trust.trust_domain(), &statement, &trace)?;
     Ok(trace)
 }
 

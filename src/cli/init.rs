@@ -65,6 +65,12 @@ pub(super) struct Args {
     /// How many witnesses make a quorum; without it, more than half
     #[arg(long, value_name = "K")]
     pub(super) quorum: Option<usize>,
+    /// An approver of policies, by a short name: a key and a client certificate are made for each
+    #[arg(long, value_name = "NAME", default_value = "approver")]
+    pub(super) approver: Vec<String>,
+    /// How many approvers must consent to a policy
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub(super) threshold: u64,
     /// Make a simulated SEV-SNP platform, and trust it: for trials
     #[arg(long)]
     pub(super) simulated: bool,
@@ -114,7 +120,11 @@ pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
 fn clear(dir: &Path, keep: bool) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() { fs::remove_dir_all(path).ok() } else { fs::remove_file(path).ok() };
+        if path.is_dir() {
+            fs::remove_dir_all(path).ok()
+        } else {
+            fs::remove_file(path).ok()
+        };
     }
     if !keep {
         fs::remove_dir(dir).ok();
@@ -124,6 +134,9 @@ fn clear(dir: &Path, keep: bool) {
 async fn make(args: &Args, now: u64) -> Result<Made> {
     let dir = &args.dir;
     let trust_domain = TrustDomain::parse(&args.trust_domain)?;
+    if !usize::try_from(args.threshold).is_ok_and(|k| (1..=args.approver.len()).contains(&k)) {
+        bail!("--threshold is {}, want 1 to {} (the approvers)", args.threshold, args.approver.len());
+    }
     let origin = args.origin.clone().unwrap_or_else(|| format!("log.{trust_domain}/treering"));
     for folder in ["", "data", "keys", "tls", "clients", "issuers"] {
         let folder = dir.join(folder);
@@ -150,7 +163,7 @@ async fn make(args: &Args, now: u64) -> Result<Made> {
     if let Some(policy) = &policy {
         write(&dir.join("witness-policy.txt"), policy)?;
     }
-    let clients = clients::create(dir, &trust_domain, &args.host, now)?;
+    let clients = clients::create(dir, &trust_domain, &args.host, &args.approver, now)?;
     let config = configuration(args, &trust_domain, &origin, witnesses, clients);
     let path = dir.join("treering.toml");
     write(&path, &config.to_toml()?)?;
@@ -203,7 +216,7 @@ fn configuration(
             embed_parents: true,
         },
         hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
-        governance: Governance { threshold: 1, approvers: vec![clients.approver.clone()] },
+        governance: Governance { threshold: args.threshold, approvers: clients.approvers },
         witnesses,
         clients: clients.known,
         issuers: clients.issuers,

@@ -61,6 +61,8 @@ impl Stage {
                 host: "localhost".to_owned(),
                 witness: vec![format!("{}=http://127.0.0.1:1", vkey.trim())],
                 quorum: None,
+                approver: vec!["approver".to_owned()],
+                threshold: 1,
                 simulated: true,
                 json: false,
             },

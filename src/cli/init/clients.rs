@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -26,15 +26,17 @@ const BACKDATE_S: u64 = 60;
 pub(in crate::cli) struct Clients {
     pub(in crate::cli) known: Vec<Client>,
     pub(in crate::cli) issuers: Vec<Issuer>,
-    pub(in crate::cli) approver: String,
+    pub(in crate::cli) approvers: Vec<String>,
 }
 
-/// A third party that signs statements: name, and what it may register.
-const ISSUERS: [(&str, &[&str]); 3] = [
-    ("ci", &["workload-provenance", "reference-values"]),
-    ("author", &["policy"]),
-    ("approver", &["approval"]),
-];
+/// Third parties beside the approvers: name, and what each may register.
+const ISSUERS: [(&str, &[&str]); 2] =
+    [("ci", &["workload-provenance", "reference-values"]), ("author", &["policy"])];
+/// What approvers register.
+const APPROVER_KINDS: &[&str] = &["approval"];
+/// Clients that register nothing.
+const OTHERS: [(&str, ClientRole); 2] =
+    [("operator", ClientRole::Operator), ("auditor", ClientRole::Auditor)];
 
 /// The `iss` of a third party that `init` makes.
 pub(in crate::cli) fn issuer_uri(trust_domain: &str, name: &str) -> String {
@@ -42,23 +44,33 @@ pub(in crate::cli) fn issuer_uri(trust_domain: &str, name: &str) -> String {
 }
 
 /// Makes the TLS CA, the server's certificate, clients' certificates, issuers' keys and the auditor's key.
-pub(super) fn create(dir: &Path, trust_domain: &TrustDomain, host: &str, now: u64) -> Result<Clients> {
+pub(super) fn create(
+    dir: &Path,
+    trust_domain: &TrustDomain,
+    host: &str,
+    approvers: &[String],
+    now: u64,
+) -> Result<Clients> {
     let ca = TlsCa::create(dir, trust_domain, now)?;
     ca.server(dir, host, now)?;
-    let mut clients = Vec::new();
-    for (name, roles) in [
-        ("operator", vec![ClientRole::Operator]),
-        ("auditor", vec![ClientRole::Auditor]),
-        ("ci", vec![ClientRole::Registrant]),
-        ("author", vec![ClientRole::Registrant]),
-        ("approver", vec![ClientRole::Registrant]),
-    ] {
-        let certificate = PathBuf::from(format!("clients/{name}.pem"));
+    let mut known = Vec::new();
+    let mut client = |name: &str, role| -> Result<()> {
         ca.client(dir, name, now)?;
-        clients.push(Client { name: name.to_owned(), certificate, roles });
+        let certificate = PathBuf::from(format!("clients/{name}.pem"));
+        known.push(Client { name: name.to_owned(), certificate, roles: vec![role] });
+        Ok(())
+    };
+    for (name, role) in OTHERS {
+        client(name, role)?;
     }
+    let approving = approvers.iter().map(|name| (name.as_str(), APPROVER_KINDS));
     let mut issuers = Vec::new();
-    for (name, kinds) in ISSUERS {
+    for (name, kinds) in ISSUERS.into_iter().chain(approving) {
+        // The name becomes a file's and a part of a URI.
+        let plain =
+            !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+        ensure!(plain, "`{name}` is not a short name of letters, digits and hyphens");
+        client(name, ClientRole::Registrant)?;
         let key = keys::generate_ed25519()?;
         keys::write_ed25519(&dir.join(format!("issuers/{name}.pem")), &key)?;
         let public = VerifyingKey::from_ed25519(key.verifying_key().as_bytes())?.to_cose_key()?;
@@ -72,7 +84,8 @@ pub(super) fn create(dir: &Path, trust_domain: &TrustDomain, host: &str, now: u6
     let auditor = AuditorKey::from_bytes(keys::random()?)?;
     keys::write_secret(&dir.join("auditor.key"), auditor.to_jwk()?.as_bytes())?;
     write(&dir.join("auditor.pub"), &auditor.public().to_jwk()?)?;
-    Ok(Clients { known: clients, issuers, approver: issuer_uri(trust_domain.as_str(), "approver") })
+    let approvers = approvers.iter().map(|name| issuer_uri(trust_domain.as_str(), name)).collect();
+    Ok(Clients { known, issuers, approvers })
 }
 
 /// The CA of the service's own TLS: another one than that of credentials.
