@@ -2,5 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "test code")]
 
 mod appraise;
+mod cddl;
+mod cmd;
+mod demo;
 mod layering;
 mod packaging;
+mod service;
+mod support;
+mod tacra;
+mod vault;

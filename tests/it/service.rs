@@ -1,0 +1,11 @@
+//! The service, over the network: what it gives, and every refusal with its status and its code.
+
+mod by_hand;
+mod governance;
+mod issuance;
+mod lifecycle;
+mod registration;
+mod roles;
+mod scrapi;
+mod start;
+mod tiles;

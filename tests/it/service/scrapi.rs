@@ -1,0 +1,95 @@
+//! SCRAPI (draft -11) as its clients see it: four resources, receipts that verify, CBOR on every error.
+
+use axum::http::Method;
+use data_encoding::BASE64URL_NOPAD;
+use treering_provenance::content::{AnyContent, RegistrationPolicy};
+use treering_provenance::cose::{KeySet, VerifyingKey};
+use treering_provenance::receipt::Receipt;
+
+use crate::support::{Net, random, shared};
+
+async fn key_set(net: &Net) -> KeySet {
+    let reply = net.get("/.well-known/scitt-keys").await.is(200);
+    assert_eq!(reply.header("content-type"), "application/cbor");
+    KeySet::parse(&reply.body).unwrap()
+}
+
+#[tokio::test]
+async fn receipts_verify_with_the_published_key() {
+    let stage = shared().await;
+    let net = stage.stranger();
+    let keys = key_set(&net).await;
+    let key = &keys.0[0];
+    let mut last_size = 0;
+    for index in [0, 1, 2, 5] {
+        let statement = stage.statement(&net, index).await;
+        let location = format!("/entries/{}", statement.entry_id_text());
+        let reply = net.get(&location).await.is(200);
+        assert_eq!(
+            (reply.header("content-type"), reply.header("location")),
+            ("application/cose", &*location)
+        );
+        let receipt = Receipt::parse(&reply.body).unwrap();
+        assert_eq!(receipt.kid(), Some(key.thumbprint().as_slice()));
+        let included = receipt.verify_inclusion(key, &stage.origin, &statement.leaf()).unwrap();
+        assert_eq!(included.index(), index);
+        assert!(included.size() >= last_size, "the tree only grows");
+        last_size = included.size();
+        // By RFC 9942 alone, and not for another statement or another log.
+        receipt.unbound_root(key, &statement.leaf()).unwrap();
+        let other = stage.statement(&net, 3).await.leaf();
+        assert!(receipt.verify_inclusion(key, &stage.origin, &other).is_err());
+        assert!(receipt.verify_inclusion(key, "log.other.example/1", &statement.leaf()).is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_published_key_is_the_pinned_one_and_is_found_by_its_thumbprint() {
+    let stage = shared().await;
+    let net = stage.stranger();
+    let keys = key_set(&net).await;
+    assert_eq!(&keys, stage.trust().receipt_keys());
+    let AnyContent::TrustAnchors(anchors) = stage.content(1).await else { panic!() };
+    assert_eq!(VerifyingKey::from_cose_key(&anchors.receipt_keys[0].0).unwrap(), keys.0[0]);
+    let kid = BASE64URL_NOPAD.encode(keys.0[0].thumbprint());
+    let reply = net.get(&format!("/.well-known/scitt-keys/{kid}")).await.is(200);
+    assert_eq!(reply.header("content-type"), "application/cbor");
+    assert!(reply.header("cache-control").contains("max-age"));
+    assert_eq!(VerifyingKey::from_cose_key(&reply.body).unwrap(), keys.0[0]);
+    // The log's own key, and the roles', sign no receipts.
+    assert!(anchors.roles.iter().all(|role| VerifyingKey::from_cose_key(&role.key.0).unwrap() != keys.0[0]));
+}
+
+#[tokio::test]
+async fn the_registration_policy_is_in_the_log_for_everybody() {
+    let stage = shared().await;
+    let AnyContent::RegistrationPolicy(policy) = stage.content(0).await else { panic!() };
+    let RegistrationPolicy { origin, algs, max_statement_bytes, approvals_threshold, .. } = policy;
+    assert_eq!((origin, algs), (stage.origin.clone(), vec![-8, -7]));
+    assert_eq!((max_statement_bytes, approvals_threshold), (65_535, 2));
+}
+
+#[tokio::test]
+async fn every_error_is_concise_cbor() {
+    let stage = shared().await;
+    let net = stage.stranger();
+    let id = stage.statement(&net, 0).await.entry_id_text();
+    let absent = BASE64URL_NOPAD.encode(&random::<32>());
+    for entry in [absent.as_str(), "short", "%ff", "%2f", &format!("{id}A"), &id.replacen(&id[..1], "!", 1)] {
+        net.get(&format!("/entries/{entry}")).await.concise(404, "Not Found");
+    }
+    for kid in [absent.as_str(), "AAAA", "%ff", "not.base64"] {
+        net.get(&format!("/.well-known/scitt-keys/{kid}")).await.concise(404, "No such key");
+    }
+    let entry = format!("/entries/{id}");
+    for (method, path) in [
+        (Method::GET, "/entries"),
+        (Method::DELETE, "/entries"),
+        (Method::POST, &*entry),
+        (Method::DELETE, &*entry),
+        (Method::POST, "/.well-known/scitt-keys"),
+        (Method::PUT, "/.well-known/scitt-keys/AAAA"),
+    ] {
+        net.send(method, path, None, "").await.concise(405, "Method Not Allowed");
+    }
+}
