@@ -23,9 +23,14 @@ pub(super) fn line(text: impl std::fmt::Display) {
 
 /// Prints an error: what, and why, from the outside in.
 pub(super) fn error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
-    for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+    let mut said = error.to_string();
+    eprintln!("error: {said}");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many errors name their cause in their own words.
+        if !said.ends_with(&cause) {
+            eprintln!("  because: {cause}");
+        }
+        said = cause;
     }
 }
 
