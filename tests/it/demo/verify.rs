@@ -316,10 +316,7 @@ fn no_changed_octet_is_trustworthy() {
     let options = VerifyOptions { now, identifier: None, possession: None };
     for place in 0..chain[0].len() {
         let good = chain[0][place];
-        for change in [1 << (place % 8), 0xff, good] {
-            if change == 0 {
-                continue;
-            }
+        for change in [1 << (place % 8), 0xff] {
             chain[0][place] = good ^ change;
             let verdict = verify_x509(&chain, &trust, &options);
             assert_ne!(verdict.outcome(), Outcome::Trustworthy, "octet {place} changed by {change:#x}");

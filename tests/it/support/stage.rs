@@ -82,8 +82,7 @@ impl Stage {
         .map(str::to_owned)
         .into();
         arguments.push(dir.to_str().unwrap().to_owned());
-        // A witness is named by its address, so the port must be known before it runs.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         if settings.witness {
             let made = super::process::run(
                 &witness_program(),
@@ -235,6 +234,17 @@ impl Stage {
     /// The trust file that relying parties have.
     pub(crate) fn trust(&self) -> Trust {
         Trust::parse(&fs::read(self.path("trust.json")).unwrap()).unwrap()
+    }
+}
+
+/// A port for a witness, which is named by its address and comes back to it after a stop. Not one of those that the
+/// system gives to connections (from 32768 on): one of them could take it meanwhile.
+fn free_port() -> u16 {
+    loop {
+        let port = 20_000 + u16::from_be_bytes(super::random()) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
