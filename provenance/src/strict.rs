@@ -69,6 +69,9 @@ pub enum StrictError {
     /// A value that has no deterministic encoding here.
     #[error("value has no deterministic encoding: {0}")]
     Unencodable(&'static str),
+    /// The bytes are deterministic, but what they decode to is written otherwise.
+    #[error("what the bytes decode to is encoded otherwise")]
+    Respelled,
     /// The bytes are deterministic, but not the expected type.
     #[error("unexpected shape: {0}")]
     Shape(String),
@@ -97,10 +100,14 @@ pub fn decode(bytes: &[u8], max_bytes: usize) -> Result<Value, StrictError> {
     ciborium::from_reader(bytes).map_err(|error| StrictError::Shape(error.to_string()))
 }
 
-/// Decodes one deterministic item into `T`.
-pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, StrictError> {
+/// Decodes one deterministic item into `T`: exactly what [`to_vec`] writes for the result.
+///
+/// The decoder behind serde skips tags, leaves elements of a longer array unread, takes byte strings for names, and
+/// takes null for an absent field: each would be one more encoding of the same value.
+pub fn from_slice<T: DeserializeOwned + Serialize>(bytes: &[u8], max_bytes: usize) -> Result<T, StrictError> {
     check(bytes, max_bytes)?;
-    ciborium::from_reader(bytes).map_err(|error| StrictError::Shape(error.to_string()))
+    let value: T = ciborium::from_reader(bytes).map_err(|error| StrictError::Shape(error.to_string()))?;
+    if to_vec(&value)? == bytes { Ok(value) } else { Err(StrictError::Respelled) }
 }
 
 /// Encodes `value` deterministically: shortest forms, definite lengths, map keys sorted.

@@ -8,6 +8,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::base64;
+
 /// Bytes of a SHA-256 hash.
 pub const HASH_SIZE: usize = 32;
 
@@ -41,7 +43,7 @@ impl Hash {
         if text.len() != HASH_BASE64_LEN {
             return Err(HashError::Base64Length { actual: text.len() });
         }
-        let bytes = BASE64.decode(text.as_bytes()).map_err(|_| HashError::Base64)?;
+        let bytes = base64::decode(text).ok_or(HashError::Base64)?;
         Self::from_slice(&bytes)
     }
 

@@ -22,6 +22,7 @@
 //! same bytes back.
 
 pub mod add_checkpoint;
+mod base64;
 pub mod bundle;
 pub mod checkpoint;
 pub mod consistency;

@@ -21,6 +21,8 @@ use std::fmt;
 use data_encoding::BASE64;
 use thiserror::Error;
 
+use crate::base64;
+
 /// The longest note that is parsed, as Go's `sumdb/note` has it. 16 post-quantum signature lines of 5 kB are 107 kB in
 /// base64, so this is ample.
 pub const MAX_NOTE_LEN: usize = 1_000_000;
@@ -272,6 +274,6 @@ fn parse_signature_line(line: &str) -> Result<NoteSignature, NoteError> {
     let (name, blob) =
         line.strip_prefix(SIGNATURE_PREFIX).and_then(|rest| rest.split_once(' ')).ok_or_else(malformed)?;
     check_key_name(name).map_err(|_| malformed())?;
-    let blob = BASE64.decode(blob.as_bytes()).map_err(|_| malformed())?;
+    let blob = base64::decode(blob).ok_or_else(malformed)?;
     NoteSignature::from_blob(name, &blob).map_err(|_| malformed())
 }

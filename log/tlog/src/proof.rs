@@ -10,6 +10,7 @@ use data_encoding::BASE64;
 use thiserror::Error;
 
 use crate::{
+    base64,
     checkpoint::{Checkpoint, CheckpointError},
     decimal,
     hash::{Hash, HashError},
@@ -180,5 +181,5 @@ fn parse_extra(text: &str) -> Result<Vec<u8>, TlogProofError> {
     if text.len() > MAX_EXTRA_LEN {
         return Err(TlogProofError::Extra);
     }
-    BASE64.decode(text.as_bytes()).map_err(|_| TlogProofError::Extra)
+    base64::decode(text).ok_or(TlogProofError::Extra)
 }

@@ -224,6 +224,7 @@ fn parse_index_and_width(text: &str) -> Result<(u64, u16), TileError> {
 fn parse_index(text: &str) -> Option<u64> {
     let (high, low) = match text.rsplit_once('/') {
         None => ("", text),
+        Some(("", _)) => return None,
         Some((high, low)) => (high, low),
     };
     let mut index = 0u64;

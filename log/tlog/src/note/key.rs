@@ -8,6 +8,8 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::base64;
+
 /// The longest key name: cosigned messages of the next signature type count it in one byte.
 pub const MAX_KEY_NAME_LEN: usize = 255;
 
@@ -75,7 +77,7 @@ impl VerifierKey {
             return Err(KeyError::Vkey);
         }
         let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| KeyError::Vkey)?;
-        let material = BASE64.decode(material.as_bytes()).map_err(|_| KeyError::Vkey)?;
+        let material = base64::decode(material).ok_or(KeyError::Vkey)?;
         let (&kind, public_key) = material.split_first().ok_or(KeyError::Vkey)?;
         let kind = KeyType::from_byte(kind).ok_or(KeyError::UnsupportedType { actual: kind })?;
         let public_key = public_key.try_into().map_err(|_| KeyError::PublicKey)?;

@@ -11,6 +11,8 @@ use super::{
     key::{KeyError, KeyType, VerifierKey},
 };
 
+use crate::base64;
+
 /// An Ed25519 private key with its name, for notes (type 0x01): a log's.
 pub struct NoteSigner {
     key: PrivateKey,
@@ -79,7 +81,7 @@ impl PrivateKey {
         let (Some(name), Some(id), Some(material)) = (fields.next(), fields.next(), fields.next()) else {
             return Err(KeyError::PrivateKey);
         };
-        let material = Zeroizing::new(BASE64.decode(material.as_bytes()).map_err(|_| KeyError::PrivateKey)?);
+        let material = Zeroizing::new(base64::decode(material).ok_or(KeyError::PrivateKey)?);
         let (&kind, seed) = material.split_first().ok_or(KeyError::PrivateKey)?;
         let actual = KeyType::from_byte(kind).ok_or(KeyError::UnsupportedType { actual: kind })?;
         if actual != wanted {
