@@ -19,7 +19,7 @@ const LIFETIME_S: u64 = 600;
 /// Why content was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StagingError {
-    /// Larger than [`MAX_CONTENT_BYTES`].
+    /// Larger than content may be.
     #[error("content has at most {MAX_CONTENT_BYTES} octets, got {0}")]
     TooLarge(usize),
     /// The name is not the SHA-256 of the octets.

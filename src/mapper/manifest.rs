@@ -21,7 +21,7 @@ const MAX_CLAIM_BYTES: usize = 256;
 /// Why a manifest was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Larger than [`MAX_MANIFEST_BYTES`].
+    /// Larger than a manifest may be.
     #[error("a mapping manifest has at most {MAX_MANIFEST_BYTES} octets, got {0}")]
     TooLarge(usize),
     /// Not the TOML that is wanted.
