@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,7 +18,7 @@ use crate::{
     append::{Append, AppendError, Appended, Prepared, Row, weigh_rows},
     checkpoint_file::Keeper,
     head::{Head, Sealer, WitnessedHead},
-    open::{self, OpenError, Opened, shared},
+    open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
     sequencer::{Published, Sequencer},
     store::Store,
@@ -79,7 +78,7 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     // Dropped in this order: the lock is given up after the database is closed.
     store: Arc<Store>,
-    _lock: Option<File>,
+    _lock: Option<DirLock>,
 }
 
 impl Log {

@@ -162,20 +162,32 @@ pub(crate) struct Opened {
     pub(crate) witnessed: Option<WitnessedHead>,
 }
 
-/// Takes the lock of a log's directory; it is held until the file is dropped, also by a crash.
-pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
+/// The lock of a log's directory; a crash gives it up, too.
+#[derive(Debug)]
+pub(crate) struct DirLock(File);
+
+impl Drop for DirLock {
+    /// Unlocks, which closing alone does not do while a child process that is just being started has a copy of
+    /// the descriptor: the log could not be opened again until then.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
+/// Takes the lock of a log's directory.
+pub(crate) fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(OpenError::io("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { doing: "lock", path, source }),
     }
 }
 
 /// Shares the lock with other readers; `None` where the directory has no lock file (a copy on read-only media).
-pub(crate) fn lock_shared(dir: &Path) -> Result<Option<File>, OpenError> {
+pub(crate) fn lock_shared(dir: &Path) -> Result<Option<DirLock>, OpenError> {
     let path = dir.join(LOCK);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -183,7 +195,7 @@ pub(crate) fn lock_shared(dir: &Path) -> Result<Option<File>, OpenError> {
         Err(error) => return Err(OpenError::io("open", &path)(error)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(DirLock(file))),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { doing: "lock", path, source }),
     }
