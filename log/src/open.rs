@@ -304,7 +304,7 @@ fn open_store(
     }
     if born {
         let mut batch = store.batch();
-        batch.birth(origin)?;
+        batch.birth(origin);
         batch.commit()?;
     }
     Ok(store)

@@ -146,16 +146,16 @@ impl Sequencer {
         let mut batch = store.batch();
         let grown = self.grow(&mut batch, &plan.added)?;
         for (key, index) in sorted(plan.once) {
-            batch.once(&key, index)?;
+            batch.once(&key, index);
         }
         for (name, index) in sorted(plan.registers) {
-            batch.register(&name, index)?;
+            batch.register(&name, index);
         }
         for row in plan.rows.iter().chain(rows) {
-            batch.row(row)?;
+            batch.row(row);
         }
         if let Some(witnessed) = &witnessed {
-            batch.witnessed(witnessed)?;
+            batch.witnessed(witnessed);
         }
         // THE COMMIT POINT. Before this call returns nothing of the batch is visible anywhere; after it, all of
         // it is on disk, and opening the log finds it. If we crash inside, opening finds all of it or nothing.
@@ -191,25 +191,20 @@ impl Sequencer {
         for fragment in &fragments {
             if fragment.level == 0 {
                 let bundle = self.bundle_for(fragment, added)?;
-                batch.bundle(fragment.first, &bundle, &fragment.replaces)?;
+                batch.bundle(fragment.first, &bundle, &fragment.replaces);
             }
-            batch.tile(
-                fragment.level,
-                fragment.first,
-                &tile::encode(&fragment.hashes),
-                &fragment.replaces,
-            )?;
+            batch.tile(fragment.level, fragment.first, &tile::encode(&fragment.hashes), &fragment.replaces);
         }
         for (index, Added { entry, leaf, id }) in (self.edge.size()..).zip(added) {
-            batch.entry_index(leaf.as_bytes(), id, index)?;
+            batch.entry_index(leaf.as_bytes(), id, index);
             if let Some(content) = &entry.content {
-                batch.content(leaf.as_bytes(), content)?;
+                batch.content(leaf.as_bytes(), content);
             }
             for key in &entry.index_keys {
-                batch.key(key, index)?;
+                batch.key(key, index);
             }
         }
-        batch.head(&head)?;
+        batch.head(&head);
         Ok(Some((edge, Arc::new(head))))
     }
 

@@ -1,6 +1,6 @@
 //! Figures about a log's store, for people and for planning a disk.
 
-use crate::{log::Log, reader::ReadError, schema::Family};
+use crate::{log::Log, reader::ReadError, schema::Family, store::engine::Estimate};
 
 /// Figures about one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Stats {
 pub struct FamilyStats {
     /// The family's name.
     pub name: &'static str,
-    /// Keys, as RocksDB estimates them.
+    /// Keys, as the engine estimates them.
     pub keys: u64,
     /// Bytes in table files.
     pub table_bytes: u64,
@@ -33,16 +33,23 @@ impl Stats {
     }
 }
 
+impl Log {
+    /// Brings every table into its smallest form, which the store does by itself in time: for measuring, and before
+    /// a copy is made. Reads and writes the whole store.
+    pub fn compact(&self) -> Result<(), ReadError> {
+        for family in Family::ALL {
+            self.store().compact(family)?;
+        }
+        Ok(())
+    }
+}
+
 /// Reads the figures; no entry is read.
 pub fn stats(log: &Log) -> Result<Stats, ReadError> {
     let store = log.store();
     let family = |family: Family| {
-        Ok(FamilyStats {
-            name: family.name(),
-            keys: store.property(family, "rocksdb.estimate-num-keys")?,
-            table_bytes: store.property(family, "rocksdb.total-sst-files-size")?,
-            memory_bytes: store.property(family, "rocksdb.cur-size-all-mem-tables")?,
-        })
+        let Estimate { keys, table_bytes, memory_bytes } = store.estimate(family)?;
+        Ok(FamilyStats { name: family.name(), keys, table_bytes, memory_bytes })
     };
     Ok(Stats {
         entries: log.size(),

@@ -6,6 +6,7 @@
 pub mod appraise;
 
 mod acquire;
+mod bench;
 mod connect;
 mod demo;
 mod files;
@@ -14,6 +15,7 @@ mod init;
 mod log;
 mod output;
 mod policy;
+mod processes;
 mod provenance;
 mod serve;
 mod service;
@@ -36,6 +38,7 @@ struct Program {
 enum Command {
     Acquire(acquire::Args),
     Appraise(appraise::Args),
+    Bench(bench::Args),
     Demo(demo::Args),
     Grant(grant::Args),
     Init(init::Args),
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
     let outcome = match &program.command {
         Command::Appraise(args) => appraise::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
+        Command::Bench(args) => bench::run(args),
         Command::Demo(args) => wait(demo::run(args)),
         Command::Grant(args) => wait(grant::run(args)),
         Command::Init(args) => wait(init::run(args)),

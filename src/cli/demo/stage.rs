@@ -2,13 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use anyhow::{Context, Result, bail};
 use treering_log::fsck;
 use treering_log::{Log, export};
 use treering_provenance::cose::Ed25519Signer;
@@ -19,15 +14,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys;
 
+use super::super::processes::{Server, capture, text, this_program, witness_config, witness_program};
 use super::super::{connect, files, init};
 
 /// The trust domain of the demo.
 pub(super) const TRUST_DOMAIN: &str = "simulated.treering.example";
 const WITNESS_NAME: &str = "witness.treering.example/demo";
-/// How long a process may take to be ready, on a slow machine under load.
-const READY_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a process may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything that runs, and where it is.
 pub(super) struct Stage {
@@ -38,8 +30,8 @@ pub(super) struct Stage {
     /// The relying-party id of the service.
     pub(super) rp_id: String,
     url: String,
-    witness: Child,
-    service: Child,
+    witness: Server,
+    service: Server,
 }
 
 impl Stage {
@@ -70,21 +62,13 @@ impl Stage {
         )
         .await?;
 
-        let config = witness_dir.join("witness.toml");
-        let settings = format!(
-            "name = \"{WITNESS_NAME}\"\nkey_file = \"witness.key\"\nstate_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n\n[[log]]\nvkey = \"{}\"\n",
-            made.log_vkey
-        );
-        fs::write(&config, settings)?;
-        let (witness, listening) =
-            spawn(&program, &["serve", "--config", text(&config)?, "--json"], &dir.join("witness.log"))
-                .await?;
-        set_witness_url(&made.config, &format!("http://{listening}"))?;
+        let config = witness_config(&witness_dir, WITNESS_NAME, &made.log_vkey)?;
+        let arguments = ["serve", "--config", text(&config)?, "--json"];
+        let witness = Server::start(&program, &arguments, &dir.join("witness.log")).await?;
+        set_witness_url(&made.config, &format!("http://{}", witness.listening))?;
 
-        let this = std::env::current_exe().context("find this program")?;
         let arguments = ["serve", "--config", text(&made.config)?, "--json", "--log", "warn"];
-        let (service, listening) = spawn(&this, &arguments, &dir.join("service.log")).await?;
-        let port = listening.rsplit(':').next().unwrap_or_default();
+        let service = Server::start(&this_program()?, &arguments, &dir.join("service.log")).await?;
         for (from, to) in [("trust.json", "trust.json"), ("ca.pem", "ca.pem")] {
             fs::copy(ledger.join(from), dir.join(to))?;
         }
@@ -93,7 +77,7 @@ impl Stage {
             dir: dir.to_owned(),
             origin: made.origin,
             rp_id: Config::load(&made.config)?.rp_id,
-            url: format!("https://localhost:{port}"),
+            url: format!("https://localhost:{}", service.port()),
             witness,
             service,
         })
@@ -161,57 +145,9 @@ impl Stage {
 
     /// Stops service and witness as an operator would, and waits for them.
     pub(super) async fn stop(&mut self) -> Result<()> {
-        stop(&mut self.service, "the service").await?;
-        stop(&mut self.witness, "the witness").await
+        self.service.stop("the service").await?;
+        self.witness.stop("the witness").await
     }
-}
-
-fn witness_program(given: Option<&Path>) -> Result<PathBuf> {
-    if let Some(path) = given {
-        return Ok(path.to_owned());
-    }
-    let beside = std::env::current_exe().context("find this program")?.with_file_name("treering-witness");
-    ensure!(
-        beside.exists(),
-        "{} does not exist: build it (cargo build --workspace), or name it with --witness-bin",
-        beside.display()
-    );
-    Ok(beside)
-}
-
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-async fn capture(program: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output().await;
-    let output = output.with_context(|| format!("run {}", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} {}: {said}", program.display(), arguments.join(" "));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Starts a server and waits for the line in which it says where it listens.
-async fn spawn(program: &Path, arguments: &[&str], log: &Path) -> Result<(Child, String)> {
-    let shown = program.display();
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(log).with_context(|| format!("make {}", log.display()))?)
-        // Whatever ends the demo ends its servers.
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("start {shown}"))?;
-    let stdout = child.stdout.take().context("a child without output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let line = tokio::time::timeout(READY_TIMEOUT, lines.next_line()).await;
-    let line = line.with_context(|| format!("{shown} was not ready in {} s", READY_TIMEOUT.as_secs()))??;
-    let said = || fs::read_to_string(log).unwrap_or_default();
-    let line = line.with_context(|| format!("{shown} ended before it was ready: {}", said()))?;
-    let ready: Value = serde_json::from_str(&line).with_context(|| format!("{shown} said `{line}`"))?;
-    let listening = ready.get("listening").and_then(Value::as_str);
-    Ok((child, listening.with_context(|| format!("{shown} said `{line}`"))?.to_owned()))
 }
 
 fn set_witness_url(config: &Path, url: &str) -> Result<()> {
@@ -223,14 +159,4 @@ fn set_witness_url(config: &Path, url: &str) -> Result<()> {
     };
     witness.insert("url".to_owned(), url.into());
     Ok(fs::write(config, toml::to_string_pretty(&settings)?)?)
-}
-
-async fn stop(child: &mut Child, name: &str) -> Result<()> {
-    let id = child.id().with_context(|| format!("{name} has stopped already"))?;
-    let kill = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
-    ensure!(kill.success(), "{name} could not be told to stop");
-    let status = tokio::time::timeout(STOP_TIMEOUT, child.wait()).await;
-    let status = status.with_context(|| format!("{name} did not stop in {} s", STOP_TIMEOUT.as_secs()))??;
-    ensure!(status.success(), "{name} stopped with {status}");
-    Ok(())
 }

@@ -1,0 +1,156 @@
+//! The embedded engine: the only file that names `rocksdb`. Opening, options, and how RocksDB is asked.
+//!
+//! Only calls that are the same from `rocksdb` 0.20 to 0.25 are used. RocksDB shows a batch to readers only after its
+//! sync has succeeded, which is promise 1 and 2 of [`Engine`].
+
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
+};
+
+use super::engine::{Engine, EngineError, Estimate, Pair, Pairs, WriteSet};
+use crate::schema::Family;
+
+/// All memtables together. Recovery replays at most about this much, whatever the log's size.
+const MEMTABLE_BYTES: usize = 64 << 20;
+/// The write-ahead logs together; beyond it the oldest memtable is flushed.
+const WAL_BYTES: u64 = 128 << 20;
+/// Open table files. Their indexes and filters live in the block cache, so this bounds descriptors, not memory.
+const MAX_OPEN_FILES: i32 = 512;
+/// One per cent of false positives: a lookup of a new leaf then reads no table at all, most of the time.
+const BLOOM_BITS_PER_KEY: f64 = 10.0;
+
+/// A RocksDB database.
+#[derive(Debug)]
+pub(super) struct Rocks {
+    db: DB,
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(rocksdb::Error) -> EngineError {
+    move |error| EngineError { doing, why: error.into_string().into() }
+}
+
+impl Rocks {
+    /// Opens for reading and writing, making the database if `create` says so.
+    pub(super) fn open(path: &Path, create: bool) -> Result<Self, EngineError> {
+        let mut options = database_options();
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
+        let db = DB::open_cf_descriptors(&options, path, families()).map_err(failed("open"))?;
+        Ok(Self { db })
+    }
+
+    /// Opens for reading; nothing on disk is changed.
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, EngineError> {
+        let db = DB::open_cf_descriptors_read_only(&database_options(), path, families(), false)
+            .map_err(failed("open for reading"))?;
+        Ok(Self { db })
+    }
+
+    /// The names of column families on disk that this version does not know; `None` if there is no database.
+    pub(super) fn unknown_families(path: &Path) -> Result<Option<Vec<String>>, EngineError> {
+        // CURRENT names the manifest; RocksDB writes it last when it makes a database.
+        if !path.join("CURRENT").exists() {
+            return Ok(None);
+        }
+        let names = DB::list_cf(&Options::default(), path).map_err(failed("list column families"))?;
+        let known = |name: &str| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
+        Ok(Some(names.into_iter().filter(|name| !known(name)).collect()))
+    }
+
+    fn walk(&self, family: Family, mode: IteratorMode<'_>) -> Result<Pairs<'_>, EngineError> {
+        let pairs = self.db.iterator_cf(self.handle(family)?, mode);
+        Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
+    }
+
+    fn handle(&self, family: Family) -> Result<&ColumnFamily, EngineError> {
+        let missing = || EngineError { doing: "find a column family", why: family.name().into() };
+        self.db.cf_handle(family.name()).ok_or_else(missing)
+    }
+
+    fn property(&self, family: Family, name: &str) -> Result<u64, EngineError> {
+        let value = self.db.property_int_value_cf(self.handle(family)?, name);
+        Ok(value.map_err(failed("read a property"))?.unwrap_or(0))
+    }
+}
+
+impl Engine for Rocks {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.db.get_cf(self.handle(family)?, key).map_err(failed("read"))
+    }
+
+    fn at_or_before(&self, family: Family, key: &[u8]) -> Result<Option<Pair>, EngineError> {
+        self.walk(family, IteratorMode::From(key, Direction::Reverse))?.next().transpose()
+    }
+
+    fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError> {
+        self.walk(family, IteratorMode::From(key, Direction::Forward))
+    }
+
+    fn commit(&self, writes: &WriteSet) -> Result<(), EngineError> {
+        let handles = Family::ALL.map(|family| self.db.cf_handle(family.name()));
+        let mut batch = WriteBatch::default();
+        for write in writes.iter() {
+            let handle = handles.get(write.family as usize).copied().flatten();
+            let handle = handle.map_or_else(|| self.handle(write.family), Ok)?;
+            match write.value {
+                Some(value) => batch.put_cf(handle, write.key, value),
+                None => batch.delete_cf(handle, write.key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(failed("write"))
+    }
+
+    fn compact(&self, family: Family) -> Result<(), EngineError> {
+        let handle = self.handle(family)?;
+        self.db.flush_cf(handle).map_err(failed("flush"))?;
+        self.db.compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    fn estimate(&self, family: Family) -> Result<Estimate, EngineError> {
+        Ok(Estimate {
+            keys: self.property(family, "rocksdb.estimate-num-keys")?,
+            table_bytes: self.property(family, "rocksdb.total-sst-files-size")?,
+            memory_bytes: self.property(family, "rocksdb.cur-size-all-mem-tables")?,
+        })
+    }
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    // A record cut off at the end of the write-ahead log is a commit that was never acknowledged: dropped. Any
+    // other damage is an error. Log files are never recycled (the default), because recycling is what makes a
+    // damaged record indistinguishable from an old one.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_paranoid_checks(true);
+    options.set_db_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_total_wal_size(WAL_BYTES);
+    options.set_max_open_files(MAX_OPEN_FILES);
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(4);
+    options
+}
+
+fn families() -> Vec<ColumnFamilyDescriptor> {
+    Family::ALL.iter().map(|family| ColumnFamilyDescriptor::new(family.name(), family_options())).collect()
+}
+
+fn family_options() -> Options {
+    let mut tables = BlockBasedOptions::default();
+    tables.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+    // Indexes and filters in pages that the cache can drop: memory does not grow with the log, and a lookup
+    // reads one page of a filter, not all of it.
+    tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    tables.set_partition_filters(true);
+    tables.set_cache_index_and_filter_blocks(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&tables);
+    // Hashes, signatures and ciphertext do not compress; and which codecs the library has depends on its build.
+    options.set_compression_type(DBCompressionType::None);
+    options
+}
