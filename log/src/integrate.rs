@@ -4,11 +4,20 @@
 //! what is new. The commit that fills it writes the whole value once and removes the fragments before it:
 //! every hash and entry is written at most twice, however large the log is.
 
-use treering_tlog::{hash::Hash, tile::TILE_HEIGHT, tree::Frontier};
+use std::sync::Arc;
 
-use crate::schema::{LEVELS, WIDTH};
+use treering_tlog::{
+    hash::Hash,
+    tile::{TILE_HEIGHT, TileId, full_tiles},
+    tree::Frontier,
+};
 
-/// The right edge of the tree: all that the sequencer keeps in memory. At most 8 levels of 255 hashes.
+#[cfg(test)]
+use crate::schema::LEVELS;
+use crate::{nodes::TileNodes, schema::WIDTH};
+
+/// The right edge of the tree: all that the sequencer keeps in memory. At most 8 levels of 255 hashes and the nodes
+/// above them. A clone shares them until either grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edge {
     frontier: Frontier,
@@ -18,8 +27,8 @@ pub(crate) struct Edge {
 /// The partial tile at the right end of one level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EdgeTile {
-    /// The hashes of the tile so far, fewer than 256.
-    pub(crate) hashes: Vec<Hash>,
+    /// The hashes of the tile so far, fewer than 256, and the nodes above them.
+    pub(crate) nodes: Arc<TileNodes>,
     /// Where its stored fragments begin.
     pub(crate) starts: Vec<u64>,
 }
@@ -33,6 +42,15 @@ pub(crate) struct Fragment {
     pub(crate) hashes: Vec<Hash>,
     /// Fragments that this one contains and replaces.
     pub(crate) replaces: Vec<u64>,
+}
+
+/// What an integration made.
+#[derive(Debug, Default)]
+pub(crate) struct Grown {
+    /// What has to be stored, level by level and left to right.
+    pub(crate) fragments: Vec<Fragment>,
+    /// The tiles that it filled.
+    pub(crate) filled: Vec<(TileId, Arc<TileNodes>)>,
 }
 
 impl Edge {
@@ -57,48 +75,87 @@ impl Edge {
 
     /// The hashes of the partial tile at this level.
     pub(crate) fn hashes(&self, level: u8) -> &[Hash] {
-        self.levels.get(usize::from(level)).map_or(&[], |tile| &tile.hashes)
+        self.levels.get(usize::from(level)).map_or(&[], |tile| tile.nodes.hashes())
     }
 
-    /// Adds leaves, and returns what has to be stored, level by level and left to right.
-    pub(crate) fn integrate(&mut self, leaves: &[Hash]) -> Vec<Fragment> {
-        let size = self.size();
-        let mut added: Vec<Vec<Hash>> = vec![Vec::new(); usize::from(LEVELS)];
+    /// The tile with this id, if it is the partial one of its level.
+    pub(crate) fn tile(&self, id: TileId) -> Option<&Arc<TileNodes>> {
+        let is_edge = id.index == full_tiles(id.level, self.size());
+        self.levels.get(usize::from(id.level)).filter(|_| is_edge).map(|tile| &tile.nodes)
+    }
+
+    /// Adds leaves, and returns what has to be stored.
+    pub(crate) fn integrate(&mut self, leaves: &[Hash]) -> Grown {
+        let mut grown = Grown::default();
+        let mut growing: Vec<_> = (0u8..).zip(&mut self.levels).map(Growing::new).collect();
+        for (level, tile) in (0u8..).zip(&mut growing) {
+            tile.first = full_tiles(level, self.frontier.size()) * WIDTH;
+        }
         for leaf in leaves {
             self.frontier.push_visit(*leaf, |coord, hash| {
-                let level = usize::from(coord.level / TILE_HEIGHT);
-                if let (0, Some(hashes)) = (coord.level % TILE_HEIGHT, added.get_mut(level)) {
-                    hashes.push(hash);
+                let (level, height) = (coord.level / TILE_HEIGHT, coord.level % TILE_HEIGHT);
+                if let Some(tile) = growing.get_mut(usize::from(level)) {
+                    tile.push(height, hash, &mut grown);
                 }
             });
         }
-        let mut fragments = Vec::new();
-        for ((level, tile), hashes) in (0..LEVELS).zip(&mut self.levels).zip(added) {
-            let first = size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).unwrap_or(0);
-            tile.extend(level, first, &hashes, &mut fragments);
+        for tile in growing {
+            tile.end(&mut grown);
         }
-        fragments
+        grown.fragments.sort_unstable_by_key(|fragment| (fragment.level, fragment.first));
+        grown
     }
 }
 
-impl EdgeTile {
-    fn extend(&mut self, level: u8, mut first: u64, mut hashes: &[Hash], out: &mut Vec<Fragment>) {
-        while !hashes.is_empty() {
-            let tile_start = first - first % WIDTH;
-            let room = usize::try_from(tile_start + WIDTH - first).unwrap_or(0);
-            let (now, later) = hashes.split_at_checked(room).unwrap_or((hashes, &[]));
-            self.hashes.extend_from_slice(now);
-            if now.len() == room {
-                let mut replaces = std::mem::take(&mut self.starts);
-                replaces.retain(|start| *start != tile_start);
-                let hashes = std::mem::take(&mut self.hashes);
-                out.push(Fragment { level, first: tile_start, hashes, replaces });
-            } else {
-                self.starts.push(first);
-                out.push(Fragment { level, first, hashes: now.to_vec(), replaces: Vec::new() });
-            }
-            first += now.len() as u64;
-            hashes = later;
+/// One level while leaves are integrated.
+struct Growing<'a> {
+    level: u8,
+    tile: &'a mut EdgeTile,
+    /// Index, at this level, of the tile's first hash.
+    first: u64,
+    /// Hashes of the tile that were there before.
+    stored: usize,
+}
+
+impl<'a> Growing<'a> {
+    fn new((level, tile): (u8, &'a mut EdgeTile)) -> Self {
+        let stored = tile.nodes.hashes().len();
+        Self { level, tile, first: 0, stored }
+    }
+
+    /// A node of this level's tiles. The nodes above a full tile's hashes come before the first hash of the next tile.
+    fn push(&mut self, height: u8, node: Hash, out: &mut Grown) {
+        if height == 0 && self.tile.nodes.is_full() {
+            self.finish(out);
+        }
+        Arc::make_mut(&mut self.tile.nodes).push(height, node);
+    }
+
+    /// The tile is full: it is written whole, and what earlier commits stored of it goes.
+    fn finish(&mut self, out: &mut Grown) {
+        let EdgeTile { nodes, starts } = std::mem::take(self.tile);
+        let mut replaces = starts;
+        replaces.retain(|start| *start != self.first);
+        let (level, first, hashes) = (self.level, self.first, nodes.hashes().to_vec());
+        out.fragments.push(Fragment { level, first, hashes, replaces });
+        out.filled.push((TileId::new(level, first / WIDTH), nodes));
+        (self.first, self.stored) = (self.first + WIDTH, 0);
+    }
+
+    fn end(mut self, out: &mut Grown) {
+        if self.tile.nodes.is_full() {
+            return self.finish(out);
+        }
+        let new = self.tile.nodes.hashes().get(self.stored..).unwrap_or_default();
+        if !new.is_empty() {
+            let first = self.first + self.stored as u64;
+            self.tile.starts.push(first);
+            out.fragments.push(Fragment {
+                level: self.level,
+                first,
+                hashes: new.to_vec(),
+                replaces: Vec::new(),
+            });
         }
     }
 }
@@ -132,7 +189,11 @@ mod tests {
         let (mut edge, mut store, mut rest) = (Edge::empty(), BTreeMap::new(), &all[..]);
         for batch in batches {
             let (now, later) = rest.split_at(*batch);
-            for fragment in edge.integrate(now) {
+            let grown = edge.integrate(now);
+            for (id, nodes) in grown.filled {
+                assert_eq!(*nodes, TileNodes::from_hashes(nodes.hashes().to_vec()), "{id:?}");
+            }
+            for fragment in grown.fragments {
                 for start in fragment.replaces {
                     assert!(
                         store.remove(&(fragment.level, start)).is_some(),

@@ -31,6 +31,8 @@ mod checkpoint_file;
 mod head;
 mod integrate;
 mod log;
+mod lookup;
+mod nodes;
 mod open;
 mod plan;
 mod pool;

@@ -18,6 +18,7 @@ use crate::{
     append::{Append, AppendError, Appended, Prepared, Row, weigh_rows},
     checkpoint_file::Keeper,
     head::{Head, Sealer, WitnessedHead},
+    nodes::Memory,
     open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
     sequencer::{Published, Sequencer},
@@ -74,6 +75,7 @@ struct Inner {
     log_key: Option<VerifierKey>,
     pool: Arc<Pool>,
     published: Arc<Published>,
+    memory: Arc<Memory>,
     held: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     // Dropped in this order: the lock is given up after the database is closed.
@@ -108,6 +110,7 @@ impl Log {
             log_key: None,
             pool,
             published: Arc::new(Published::new(shared(head), shared(witnessed), true)),
+            memory: Arc::new(Memory::new(None)),
             held: AtomicBool::new(false),
             thread: Mutex::new(None),
             store: Arc::new(store),
@@ -129,12 +132,14 @@ impl Log {
         let store = Arc::new(store);
         let pool = Arc::new(Pool::new(pool_entries, pool_bytes));
         let published = Arc::new(Published::new(shared(head), shared(witnessed), false));
+        let memory = Arc::new(Memory::new(Some(edge.clone())));
         let keeper =
             Keeper::spawn(dir.clone()).map_err(OpenError::io("start the checkpoint thread of", &dir))?;
         let sequencer = Sequencer {
             store: Arc::clone(&store),
             pool: Arc::clone(&pool),
             published: Arc::clone(&published),
+            memory: Arc::clone(&memory),
             sealer,
             log_key: log_key.clone(),
             clock,
@@ -149,6 +154,7 @@ impl Log {
             log_key: Some(log_key),
             pool,
             published,
+            memory,
             held: AtomicBool::new(held),
             thread: Mutex::new(Some(thread)),
             store,
@@ -263,6 +269,10 @@ impl Log {
 
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.inner.memory
     }
 
     /// Waits until the sequencer has stopped.

@@ -24,10 +24,11 @@ use crate::{
     checkpoint_file,
     head::{Head, WitnessedHead},
     integrate::{Edge, EdgeTile},
+    nodes::{Nodes, TileNodes},
     schema::{self, FORMAT, Family, FormatError, LEVELS, meta},
     sequencer::check_note,
     store::{Store, StoreError},
-    tiles::{self, Nodes},
+    tiles,
 };
 
 /// The database's folder in the log's directory.
@@ -58,6 +59,14 @@ pub enum OpenError {
     Newer {
         /// What this version does not know.
         what: String,
+    },
+    /// An earlier version wrote the store.
+    #[error(
+        "the store has format {format}, this program reads {FORMAT}: export the log with the program that wrote it"
+    )]
+    Older {
+        /// The store's format.
+        format: u32,
     },
     /// The store is another log's.
     #[error("the store is of log {actual}, wanted {wanted}")]
@@ -320,6 +329,7 @@ fn refuse_unknown(families: &[String]) -> Result<(), OpenError> {
 fn check_format(store: &Store) -> Result<(), OpenError> {
     match store.get(Family::Meta, meta::FORMAT)?.as_deref().map(schema::decode_format).transpose()? {
         Some(format) if format > FORMAT => Err(OpenError::Newer { what: format!("format {format}") }),
+        Some(format) if format < FORMAT => Err(OpenError::Older { format }),
         Some(_) | None => Ok(()),
     }
 }
@@ -350,9 +360,9 @@ fn read_edge(store: &Store, size: u64) -> Result<Edge, StoreError> {
             let why = "it has more hashes than the signed head covers";
             return Err(StoreError::Inconsistent { what: "an edge tile", at: size, why });
         }
-        levels.push(EdgeTile { hashes: tile.hashes, starts: tile.starts });
+        levels.push(EdgeTile { nodes: Arc::new(TileNodes::from_hashes(tile.hashes)), starts: tile.starts });
     }
-    let mut nodes = Nodes::new(store, size);
+    let mut nodes = Nodes::of_store(store, size);
     let frontier = Frontier::read(size, |coord| nodes.read(coord))?;
     Ok(Edge::stored(frontier, levels))
 }
@@ -378,7 +388,7 @@ fn check_prefix(store: &Store, size: u64, published: &Checkpoint) -> Result<(), 
     if published.size() > size {
         return Err(OpenError::Behind { database: size, file: published.size() });
     }
-    let mut nodes = Nodes::new(store, size);
+    let mut nodes = Nodes::of_store(store, size);
     let actual = tree::root_at(published.size(), |coord| nodes.read(coord))?;
     if actual != *published.root() {
         return Err(OpenError::Contradicts { size: published.size(), actual, wanted: *published.root() });

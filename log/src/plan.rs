@@ -10,12 +10,15 @@ use treering_tlog::hash::Hash;
 
 use crate::{
     append::{AppendError, NewEntry, Prepared, RegisterName, Row},
+    lookup::Slot,
+    schema::{SLOT_LEN, slot},
     store::StoreError,
 };
 
 /// What the plan must know about the log so far.
 pub(crate) trait Seen {
-    fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError>;
+    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError>;
+    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError>;
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError>;
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError>;
 }
@@ -41,7 +44,10 @@ pub(crate) struct Plan<'a, S> {
     seen: &'a S,
     size: u64,
     pub(crate) added: Vec<Added>,
-    leaves: HashMap<Hash, u64>,
+    /// New entries by their slot in `leaf-index`.
+    leaves: HashMap<[u8; SLOT_LEN], (Hash, u64)>,
+    /// And their slots in `entry-id-index`.
+    ids: HashMap<[u8; SLOT_LEN], u64>,
     pub(crate) once: HashMap<[u8; 32], u64>,
     pub(crate) registers: HashMap<RegisterName, u64>,
     pub(crate) rows: Vec<Row>,
@@ -50,8 +56,16 @@ pub(crate) struct Plan<'a, S> {
 impl<'a, S: Seen> Plan<'a, S> {
     /// An empty plan for a log of `size` entries.
     pub(crate) fn new(seen: &'a S, size: u64) -> Self {
-        let (leaves, once, registers) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { seen, size, added: Vec::new(), leaves, once, registers, rows: Vec::new() }
+        Self {
+            seen,
+            size,
+            added: Vec::new(),
+            leaves: HashMap::new(),
+            ids: HashMap::new(),
+            once: HashMap::new(),
+            registers: HashMap::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Takes an append into the plan, or refuses it and leaves the plan as it was.
@@ -61,7 +75,10 @@ impl<'a, S: Seen> Plan<'a, S> {
         if let Some(refusal) = self.refusal(&prepared)? {
             return Ok(Err(refusal));
         }
-        let (placed, fresh) = self.place(&prepared.leaves)?;
+        let (placed, fresh) = match self.place(&prepared)? {
+            Ok(placed) => placed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         if self.size == 0 && self.added.is_empty() && fresh < 2 {
             return Ok(Err(AppendError::Genesis { entries: fresh }));
         }
@@ -95,23 +112,52 @@ impl<'a, S: Seen> Plan<'a, S> {
     }
 
     /// Finds or gives each leaf its index; also says how many are new.
-    fn place(&self, leaves: &[Hash]) -> Result<(Placed, usize), StoreError> {
+    fn place(&self, prepared: &Prepared) -> Result<Result<(Placed, usize), AppendError>, StoreError> {
         let mut next = self.size + self.added.len() as u64;
-        let mut own: HashMap<Hash, u64> = HashMap::new();
-        let mut placed = Placed { indexes: Vec::new(), leaves: leaves.to_vec(), duplicates: Vec::new() };
-        for leaf in leaves {
-            let known = match own.get(leaf).or_else(|| self.leaves.get(leaf)) {
-                Some(index) => Some(*index),
-                None => self.seen.index_of_leaf(leaf)?,
+        // A few at most: an append has at most one bundle of entries.
+        let mut own: Vec<(&Hash, u64)> = Vec::with_capacity(prepared.leaves.len());
+        let (indexes, duplicates) = (Vec::with_capacity(own.capacity()), Vec::with_capacity(own.capacity()));
+        let mut placed = Placed { indexes, leaves: prepared.leaves.clone(), duplicates };
+        for (leaf, id) in prepared.leaves.iter().zip(&prepared.ids) {
+            let found = match own.iter().find(|(other, _)| *other == leaf) {
+                Some((_, index)) => Slot::Same(*index),
+                None => self.leaf(leaf)?,
             };
-            placed.duplicates.push(known.is_some());
-            placed.indexes.push(known.unwrap_or(next));
-            if known.is_none() {
-                own.insert(*leaf, next);
-                next += 1;
-            }
+            let found = if found == Slot::Free { self.entry_id(id)? } else { found };
+            let (index, duplicate) = match found {
+                Slot::Same(index) => (index, true),
+                Slot::Other(index) => return Ok(Err(AppendError::Collision { index })),
+                Slot::Free => {
+                    own.push((leaf, next));
+                    next += 1;
+                    (next - 1, false)
+                }
+            };
+            placed.indexes.push(index);
+            placed.duplicates.push(duplicate);
         }
-        Ok((placed, own.len()))
+        Ok(Ok((placed, own.len())))
+    }
+
+    /// The slot of a leaf hash, in this batch or in the log.
+    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
+        match self.leaves.get(slot(leaf.as_bytes())) {
+            Some((other, index)) if other == leaf => Ok(Slot::Same(*index)),
+            Some((_, index)) => Ok(Slot::Other(*index)),
+            None => self.seen.leaf(leaf),
+        }
+    }
+
+    /// The slot of the id of an entry whose leaf hash is new. Equal bytes would have been found by that already.
+    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
+        let found = match self.ids.get(slot(id)) {
+            Some(index) => Slot::Other(*index),
+            None => self.seen.entry_id(id)?,
+        };
+        Ok(match found {
+            Slot::Free => Slot::Free,
+            Slot::Same(index) | Slot::Other(index) => Slot::Other(index),
+        })
     }
 
     fn apply(&mut self, prepared: Prepared, placed: &Placed, grows: bool) {
@@ -134,7 +180,8 @@ impl<'a, S: Seen> Plan<'a, S> {
             append.entries.into_iter().zip(leaves).zip(ids).zip(places)
         {
             if !*duplicate {
-                self.leaves.insert(leaf, *index);
+                self.leaves.insert(*slot(leaf.as_bytes()), (leaf, *index));
+                self.ids.insert(*slot(&id), *index);
                 self.added.push(Added { entry, leaf, id });
             }
         }
@@ -151,13 +198,22 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         leaves: HashMap<Hash, u64>,
+        ids: HashMap<[u8; SLOT_LEN], u64>,
         once: HashMap<[u8; 32], u64>,
         registers: HashMap<RegisterName, u64>,
     }
 
     impl Seen for Fake {
-        fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-            Ok(self.leaves.get(leaf).copied())
+        fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
+            let shares = |(other, _): &(&Hash, &u64)| slot(other.as_bytes()) == slot(leaf.as_bytes());
+            Ok(match self.leaves.iter().find(shares) {
+                Some((other, index)) if other == leaf => Slot::Same(*index),
+                Some((_, index)) => Slot::Other(*index),
+                None => Slot::Free,
+            })
+        }
+        fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
+            Ok(self.ids.get(slot(id)).map_or(Slot::Free, |index| Slot::Other(*index)))
         }
         fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
             Ok(self.once.get(key).copied())
@@ -240,5 +296,37 @@ mod tests {
         second.expect = vec![(name("g"), Some(4))];
         let moved = AppendError::StaleExpectation { name: name("g"), wanted: Some(4), actual: Some(10) };
         assert_eq!(admit(&mut plan, second), Err(moved), "a register moved earlier in the batch counts");
+    }
+
+    /// A hash that begins like another one: only a test can make it.
+    fn like(hash: &[u8; 32]) -> [u8; 32] {
+        let mut other = *hash;
+        other[31] ^= 1;
+        other
+    }
+
+    #[test]
+    fn an_entry_that_would_share_a_slot_is_refused_and_hides_nothing() {
+        let mut prepared = Prepared::new(append(&["a"])).unwrap();
+        let mut seen = Fake::default();
+        seen.leaves.insert(Hash::from_bytes(like(prepared.leaves[0].as_bytes())), 4);
+        let mut plan = Plan::new(&seen, 10);
+        let refused = Err(AppendError::Collision { index: 4 });
+        assert_eq!(plan.admit(Prepared::new(append(&["a"])).unwrap()).unwrap(), refused);
+        assert!(plan.added.is_empty());
+
+        let mut seen = Fake::default();
+        seen.ids.insert(*slot(&prepared.ids[0]), 5);
+        let mut plan = Plan::new(&seen, 10);
+        assert_eq!(admit(&mut plan, append(&["b"])).unwrap().indexes, [10]);
+        let refused = Err(AppendError::Collision { index: 5 });
+        assert_eq!(plan.admit(Prepared::new(append(&["a"])).unwrap()).unwrap(), refused);
+
+        // In one batch.
+        let seen = Fake::default();
+        let mut plan = Plan::new(&seen, 10);
+        assert_eq!(admit(&mut plan, append(&["a"])).unwrap().indexes, [10]);
+        prepared.leaves[0] = Hash::from_bytes(like(prepared.leaves[0].as_bytes()));
+        assert_eq!(plan.admit(prepared).unwrap(), Err(AppendError::Collision { index: 10 }));
     }
 }

@@ -14,9 +14,11 @@ use treering_tlog::{
 use crate::{
     append::RegisterName,
     log::Log,
+    lookup::{self, Slot},
+    nodes::Nodes,
     schema::{self, Family},
     store::{Store, StoreError},
-    tiles::{self, Nodes},
+    tiles,
 };
 
 /// Why a read gave nothing.
@@ -55,17 +57,23 @@ impl Log {
         if index >= self.size() {
             return Ok(None);
         }
-        Ok(Some(tiles::hash(self.store(), 0, index)?))
+        Ok(Some(Nodes::new(self.store(), self.memory(), self.size()).leaf(index)?))
     }
 
     /// The index of the entry with this leaf hash.
     pub fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, ReadError> {
-        Ok(self.visible(self.store().index(Family::LeafIndex, leaf.as_bytes())?))
+        match lookup::leaf(self.store(), self.memory(), leaf)? {
+            Slot::Same(index) => Ok(self.visible(Some(index))),
+            Slot::Free | Slot::Other(_) => Ok(None),
+        }
     }
 
     /// The index of the entry whose SHA-256 this is.
     pub fn index_of_entry_id(&self, id: &[u8; 32]) -> Result<Option<u64>, ReadError> {
-        Ok(self.visible(self.store().index(Family::EntryIdIndex, id)?))
+        match lookup::entry_id(self.store(), id)? {
+            Slot::Same(index) => Ok(self.visible(Some(index))),
+            Slot::Free | Slot::Other(_) => Ok(None),
+        }
     }
 
     /// The content that is kept under a leaf hash.
@@ -180,7 +188,7 @@ impl Log {
         if actual > have {
             return Err(ReadError::Beyond { what, actual, size: have });
         }
-        Ok(Nodes::new(self.store(), size))
+        Ok(Nodes::new(self.store(), self.memory(), size))
     }
 
     /// An index counts once the head that covers it is out.
@@ -191,7 +199,7 @@ impl Log {
 }
 
 impl Store {
-    /// The index under a key of `leaf-index`, `entry-id-index`, `once` or `registers`.
+    /// The index under a key of `once` or `registers`, or under a slot of `leaf-index` or `entry-id-index`.
     pub(crate) fn index(&self, family: Family, key: &[u8]) -> Result<Option<u64>, StoreError> {
         let value = self.get(family, key)?;
         Ok(value.map(|value| schema::decode_index(family.name(), &value)).transpose()?)

@@ -15,10 +15,13 @@ use crate::{
 
 /// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
 /// misread it; older code then refuses to open the store.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The version byte of every value that is not C2SP bytes.
 const VALUE_VERSION: u8 = 1;
+
+/// Bytes of a hash that name its row in `leaf-index` and `entry-id-index`.
+pub(crate) const SLOT_LEN: usize = 16;
 
 /// Hashes in a tile and entries in a bundle.
 pub(crate) const WIDTH: u64 = 256;
@@ -115,6 +118,13 @@ pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
     key
 }
 
+/// `leaf-index`, `entry-id-index`: the first half of a hash (see [`lookup`](crate::lookup)).
+pub(crate) fn slot(hash: &[u8; 32]) -> &[u8; SLOT_LEN] {
+    let (slots, _) = hash.as_chunks();
+    // 32 bytes are two slots.
+    slots.first().unwrap_or(&[0; SLOT_LEN])
+}
+
 /// `keys`: index key, then entry index.
 pub(crate) fn index_key(key: &[u8; 32], index: u64) -> [u8; 40] {
     let mut out = [0; 40];
@@ -162,8 +172,12 @@ pub(crate) fn decode_bytes(what: &'static str, mut value: Vec<u8>) -> Result<Vec
 }
 
 /// A version byte and an entry index: `leaf-index`, `entry-id-index`, `once`, `registers`.
-pub(crate) fn encode_index(index: u64) -> Vec<u8> {
-    encode_bytes(&index.to_be_bytes())
+pub(crate) fn encode_index(index: u64) -> [u8; 9] {
+    let mut out = [VALUE_VERSION; 9];
+    for (to, from) in out.iter_mut().skip(1).zip(index.to_be_bytes()) {
+        *to = from;
+    }
+    out
 }
 
 /// Inverse of [`encode_index`].
@@ -328,7 +342,7 @@ mod tests {
             [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
             [b"format".as_slice(), b"head", b"origin", b"witnessed"]
         );
-        assert_eq!(FORMAT, 1, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+        assert_eq!(FORMAT, 2, "a new format needs a paragraph in docs/storage.md and a way from the old one");
     }
 
     /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
@@ -336,6 +350,8 @@ mod tests {
     #[test]
     fn keys_unchanged() {
         assert_eq!(hex(&bundle_key(258)), "0000000000000102");
+        let hash: [u8; 32] = std::array::from_fn(|i| i.try_into().unwrap());
+        assert_eq!(hex(slot(&hash)), "000102030405060708090a0b0c0d0e0f");
         assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
         assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));
         assert_eq!(hex(register_key(&RegisterName::new("a/b").unwrap())), "612f62");

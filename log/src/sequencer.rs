@@ -10,14 +10,23 @@
 use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{oneshot, watch};
-use treering_tlog::{bundle, checkpoint::Checkpoint, hash::Hash, note::Note, note::VerifierKey, tile};
+use treering_tlog::{
+    bundle,
+    checkpoint::Checkpoint,
+    hash::Hash,
+    note::Note,
+    note::VerifierKey,
+    tile::{self, TileId},
+};
 
 use crate::{
     append::{AppendError, Appended, RegisterName, Row},
     checkpoint_file::Keeper,
     head::{Head, Seal, Sealer, WitnessedHead},
-    integrate::{Edge, Fragment},
+    integrate::{Edge, Fragment, Grown},
     log::Clock,
+    lookup::{self, Slot},
+    nodes::{Memory, TileNodes},
     plan::{Added, Placed, Plan, Seen},
     pool::{Job, Pool},
     schema::{self, Family, WIDTH},
@@ -38,12 +47,16 @@ pub(crate) struct Sequencer {
     pub(crate) store: Arc<Store>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) published: Arc<Published>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) sealer: Arc<dyn Sealer>,
     pub(crate) log_key: VerifierKey,
     pub(crate) clock: Clock,
     pub(crate) edge: Edge,
     pub(crate) keeper: Option<Keeper>,
 }
+
+/// The tiles that a batch filled.
+type Filled = Vec<(TileId, Arc<TileNodes>)>;
 
 /// Why a batch was not committed.
 enum Failure {
@@ -105,8 +118,8 @@ impl Sequencer {
 
     /// One batch: plan, integrate, seal, commit, publish.
     fn batch(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let store = Arc::clone(&self.store);
-        let (mut plan, mut rows, mut witnessed) = (Plan::new(&*store, self.edge.size()), Vec::new(), None);
+        let seen = Committed { store: Arc::clone(&self.store), memory: Arc::clone(&self.memory) };
+        let (mut plan, mut rows, mut witnessed) = (Plan::new(&seen, self.edge.size()), Vec::new(), None);
         let mut broken = None;
         for job in jobs {
             match job {
@@ -130,19 +143,19 @@ impl Sequencer {
         }
         match broken {
             Some(error) => Err(Failure::Fatal(error)),
-            None => self.commit(&store, plan, &rows, witnessed),
+            None => self.commit(plan, &rows, witnessed),
         }
     }
 
     fn commit(
         &mut self,
-        store: &Store,
-        plan: Plan<'_, Store>,
+        plan: Plan<'_, Committed>,
         rows: &[Row],
         witnessed: Option<Arc<WitnessedHead>>,
     ) -> Result<(), Failure> {
         let span =
             tracing::debug_span!("commit", size = self.edge.size(), added = plan.added.len()).entered();
+        let store = Arc::clone(&self.store);
         let mut batch = store.batch();
         let grown = self.grow(&mut batch, &plan.added)?;
         for (key, index) in sorted(plan.once) {
@@ -164,7 +177,8 @@ impl Sequencer {
         }
         drop(span);
         metrics::histogram!("treering_log_batch_entries").record(count(plan.added.len() as u64));
-        if let Some((edge, head)) = grown {
+        if let Some((edge, filled, head)) = grown {
+            self.memory.show(&edge, filled);
             self.edge = edge;
             metrics::gauge!("treering_log_entries").set(count(head.size));
             self.published.head.send_replace(Some(Arc::clone(&head)));
@@ -180,13 +194,17 @@ impl Sequencer {
     }
 
     /// Adds the new entries to the batch, sealed under a new head; `None` if there are none.
-    fn grow(&self, batch: &mut Batch<'_>, added: &[Added]) -> Result<Option<(Edge, Arc<Head>)>, Failure> {
+    fn grow(
+        &self,
+        batch: &mut Batch<'_>,
+        added: &[Added],
+    ) -> Result<Option<(Edge, Filled, Arc<Head>)>, Failure> {
         if added.is_empty() {
             return Ok(None);
         }
         let leaves: Vec<Hash> = added.iter().map(|added| added.leaf).collect();
         let mut edge = self.edge.clone();
-        let fragments = edge.integrate(&leaves);
+        let Grown { fragments, filled } = edge.integrate(&leaves);
         let head = self.seal(edge.size(), edge.root())?;
         for fragment in &fragments {
             if fragment.level == 0 {
@@ -205,7 +223,7 @@ impl Sequencer {
             }
         }
         batch.head(&head);
-        Ok(Some((edge, Arc::new(head))))
+        Ok(Some((edge, filled, Arc::new(head))))
     }
 
     /// The bundle fragment that goes with a fragment of level 0: the same entries, so the same borders. When it
@@ -266,17 +284,27 @@ impl Drop for Sequencer {
     }
 }
 
-impl Seen for Store {
-    fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-        self.index(Family::LeafIndex, leaf.as_bytes())
+/// What is committed, as a plan looks at it.
+struct Committed {
+    store: Arc<Store>,
+    memory: Arc<Memory>,
+}
+
+impl Seen for Committed {
+    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
+        lookup::leaf(&self.store, &self.memory, leaf)
+    }
+
+    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
+        lookup::entry_id(&self.store, id)
     }
 
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
-        self.index(Family::Once, key)
+        self.store.index(Family::Once, key)
     }
 
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError> {
-        self.index(Family::Registers, schema::register_key(name))
+        self.store.index(Family::Registers, schema::register_key(name))
     }
 }
 

@@ -102,9 +102,16 @@ impl Store {
         Ok(self.engine.get(family, key)?)
     }
 
-    /// The last pair of a family at or before a key.
-    pub(crate) fn at_or_before(&self, family: Family, key: &[u8]) -> Result<Option<Pair>, StoreError> {
-        Ok(self.engine.at_or_before(family, key)?)
+    /// What `show` makes of the last pair of a family at or before a key; `None` if there is no such pair.
+    pub(crate) fn at_or_before<T>(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: impl Fn(&[u8], &[u8]) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let mut shown = None;
+        self.engine.at_or_before(family, key, &mut |key, value| shown = Some(show(key, value)))?;
+        Ok(shown)
     }
 
     /// The pairs of a family from a key on, in order, as of now: one iterator is one snapshot.
@@ -206,8 +213,8 @@ impl Batch<'_> {
 
     /// A new entry's way back from its leaf hash and its id.
     pub(crate) fn entry_index(&mut self, leaf: &[u8; 32], id: &[u8; 32], index: u64) {
-        self.writes.put(Family::LeafIndex, leaf, &schema::encode_index(index));
-        self.writes.put(Family::EntryIdIndex, id, &schema::encode_index(index));
+        self.writes.put(Family::LeafIndex, schema::slot(leaf), &schema::encode_index(index));
+        self.writes.put(Family::EntryIdIndex, schema::slot(id), &schema::encode_index(index));
     }
 
     pub(crate) fn content(&mut self, leaf: &[u8; 32], content: &[u8]) {

@@ -65,11 +65,12 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
     }
     assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
     for (family, key) in [(Family::LeafIndex, leaf(300).to_bytes()), (Family::EntryIdIndex, id(300))] {
-        let findings = with_flip(&log, family, &key, 8);
+        let key = schema::slot(&key);
+        let findings = with_flip(&log, family, key, 8);
         let (found, what) = one(&findings);
         assert_eq!(found, 300);
         assert!(what.contains("entry 300 is entry 301"), "{what}");
-        assert_eq!(one(&with_flip(&log, family, &key, 0)[..1]).0, 300, "a version byte");
+        assert_eq!(one(&with_flip(&log, family, key, 0)[..1]).0, 300, "a version byte");
     }
     assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
 }
@@ -87,7 +88,7 @@ async fn fsck_finds_what_is_beside_the_tree() {
     put(Family::Registers, b"r", &schema::encode_index(SIZE));
     put(Family::Once, &[1; 32], &[2]);
     put(Family::Keys, &schema::index_key(&[3; 32], SIZE), &[]);
-    put(Family::LeafIndex, &[4; 32], &schema::encode_index(0));
+    put(Family::LeafIndex, &[4; 16], &schema::encode_index(0));
     put(Family::Content, &[5; 32], &schema::encode_bytes(b"nobody's"));
     let whats: Vec<String> =
         fsck::check(&log, |_, _| ()).findings.into_iter().map(|finding| finding.what).collect();
@@ -152,8 +153,10 @@ async fn opening_checks_the_right_edge() {
         let log = log_of(dir).await;
         log.head().unwrap()
     };
-    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(2));
-    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 2"), "{newer}");
+    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(3));
+    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 3"), "{newer}");
+    let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(1));
+    assert!(matches!(&older, OpenError::Older { format: 1 }), "{older}");
     let newer = reopened_with(dir, Family::Meta, meta::HEAD, &[2]);
     assert!(matches!(&newer, OpenError::Newer { .. }), "{newer}");
     let origin = reopened_with(dir, Family::Meta, meta::ORIGIN, &schema::encode_bytes(b"else"));

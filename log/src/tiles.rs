@@ -7,13 +7,12 @@ use treering_tlog::{
     bundle,
     hash::Hash,
     tile::{self, TileId},
-    tree::NodeCoord,
 };
 
 use crate::{
     fsck::Fragment,
     schema::{Family, WIDTH, bundle_key, tile_key},
-    store::{Pair, Store, StoreError},
+    store::{Store, StoreError},
 };
 
 /// Fragments of one tile, from its start: index of the first hash of each, and the hashes of all.
@@ -102,54 +101,13 @@ pub(crate) fn bundle_fragments(store: &Store, index: u64, width: u16) -> Result<
 /// One entry.
 pub(crate) fn entry(store: &Store, index: u64) -> Result<Vec<u8>, StoreError> {
     let broken = |why| StoreError::Inconsistent { what: "an entry", at: index, why };
-    let (key, value) =
-        store.at_or_before(Family::Entries, &bundle_key(index))?.ok_or_else(|| broken("it is missing"))?;
-    let first = u64::from_be_bytes(key.as_ref().try_into().map_err(|_| broken("its key is not a number"))?);
-    if first / WIDTH != index / WIDTH {
-        return Err(broken("its bundle is missing"));
-    }
-    let place = usize::try_from(index - first).map_err(|_| broken("its place is too far"))?;
-    Ok(bundle::entry_at(&value, place).map_err(|_| broken("its fragment ends before it"))?.to_vec())
-}
-
-/// One stored hash of a level.
-pub(crate) fn hash(store: &Store, level: u8, index: u64) -> Result<Hash, StoreError> {
-    let broken = |why| StoreError::Inconsistent { what: "a hash of a tile", at: index, why };
-    let (key, value): Pair =
-        store.at_or_before(Family::Tiles, &tile_key(level, index))?.ok_or_else(|| broken("it is missing"))?;
-    let first = match key.split_first_chunk::<1>() {
-        Some(([found], first)) if *found == level => first.try_into().map(u64::from_be_bytes).ok(),
-        _ => None,
-    };
-    let first = first.ok_or_else(|| broken("its tile is missing"))?;
-    let hashes = tile::decode(&value).map_err(|_| broken("its fragment is not whole hashes"))?;
-    let place = usize::try_from(index - first).map_err(|_| broken("its place is too far"))?;
-    hashes.get(place).copied().ok_or_else(|| broken("its fragment ends before it"))
-}
-
-/// Reads the nodes of one proof, each tile once.
-pub(crate) struct Nodes<'a> {
-    store: &'a Store,
-    size: u64,
-    tiles: Vec<(TileId, Vec<Hash>)>,
-}
-
-impl<'a> Nodes<'a> {
-    /// Nodes of the tree of the first `size` entries.
-    pub(crate) fn new(store: &'a Store, size: u64) -> Self {
-        Self { store, size, tiles: Vec::new() }
-    }
-
-    pub(crate) fn read(&mut self, coord: NodeCoord) -> Result<Hash, StoreError> {
-        let broken =
-            |_| StoreError::Inconsistent { what: "a tree node", at: coord.index, why: "it is outside" };
-        let (id, _) = TileId::of_node(coord).map_err(broken)?;
-        if let Some((_, hashes)) = self.tiles.iter().find(|(tile, _)| *tile == id) {
-            return tile::node_from_tile(coord, hashes).map_err(broken);
+    let found = store.at_or_before(Family::Entries, &bundle_key(index), |key, value| {
+        let first = u64::from_be_bytes(key.try_into().map_err(|_| "its key is not a number")?);
+        if first / WIDTH != index / WIDTH {
+            return Err("its bundle is missing");
         }
-        let hashes = tile_hashes(self.store, id, id.width(self.size))?;
-        let node = tile::node_from_tile(coord, &hashes).map_err(broken)?;
-        self.tiles.push((id, hashes));
-        Ok(node)
-    }
+        let place = usize::try_from(index - first).map_err(|_| "its place is too far")?;
+        bundle::entry_at(value, place).map(<[u8]>::to_vec).map_err(|_| "its fragment ends before it")
+    })?;
+    found.ok_or_else(|| broken("it is missing"))?.map_err(broken)
 }

@@ -40,7 +40,7 @@ impl LogSource for Log {
         let id: [u8; 32] = Sha256::digest(entry).into();
         [(Family::LeafIndex, leaf.as_bytes()), (Family::EntryIdIndex, &id)]
             .into_iter()
-            .filter_map(|(family, key)| match self.store().index(family, key) {
+            .filter_map(|(family, hash)| match self.store().index(family, schema::slot(hash)) {
                 Ok(Some(found)) if found == index => None,
                 Ok(Some(found)) => {
                     Some(format!("{} says that entry {index} is entry {found}", family.name()))
@@ -138,7 +138,9 @@ impl Rest<'_> {
             if let Err(error) = schema::decode_bytes("a content", value.into_vec()) {
                 rest.find(None, error.to_string());
             }
-            if !matches!(rest.log.store().get(Family::LeafIndex, &key), Ok(Some(_))) {
+            let leaf = Hash::from_slice(&key).ok();
+            let there = leaf.and_then(|leaf| rest.log.index_of_leaf(&leaf).ok().flatten());
+            if there.is_none() {
                 rest.find(None, format!("a content lies under leaf {}, which is not there", hex(&key)));
             }
         });

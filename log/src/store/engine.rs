@@ -24,8 +24,14 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// The value under a key.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
 
-    /// The last pair of a family at or before a key.
-    fn at_or_before(&self, family: Family, key: &[u8]) -> Result<Option<Pair>, EngineError>;
+    /// Shows the last pair of a family at or before a key, if there is one: a value can be a bundle of many entries, of
+    /// which one is wanted.
+    fn at_or_before(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), EngineError>;
 
     /// The pairs of a family from a key on, as of now.
     fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError>;

@@ -10,7 +10,7 @@ use rocksdb::{
     DBRecoveryMode, Direction, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
 
-use super::engine::{Engine, EngineError, Estimate, Pair, Pairs, WriteSet};
+use super::engine::{Engine, EngineError, Estimate, Pairs, WriteSet};
 use crate::schema::Family;
 
 /// All memtables together. Recovery replays at most about this much, whatever the log's size.
@@ -60,11 +60,6 @@ impl Rocks {
         Ok(Some(names.into_iter().filter(|name| !known(name)).collect()))
     }
 
-    fn walk(&self, family: Family, mode: IteratorMode<'_>) -> Result<Pairs<'_>, EngineError> {
-        let pairs = self.db.iterator_cf(self.handle(family)?, mode);
-        Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
-    }
-
     fn handle(&self, family: Family) -> Result<&ColumnFamily, EngineError> {
         let missing = || EngineError { doing: "find a column family", why: family.name().into() };
         self.db.cf_handle(family.name()).ok_or_else(missing)
@@ -81,12 +76,23 @@ impl Engine for Rocks {
         self.db.get_cf(self.handle(family)?, key).map_err(failed("read"))
     }
 
-    fn at_or_before(&self, family: Family, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        self.walk(family, IteratorMode::From(key, Direction::Reverse))?.next().transpose()
+    fn at_or_before(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), EngineError> {
+        let mut pairs = self.db.raw_iterator_cf(self.handle(family)?);
+        pairs.seek_for_prev(key);
+        if let (Some(key), Some(value)) = (pairs.key(), pairs.value()) {
+            show(key, value);
+        }
+        pairs.status().map_err(failed("read"))
     }
 
     fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError> {
-        self.walk(family, IteratorMode::From(key, Direction::Forward))
+        let pairs = self.db.iterator_cf(self.handle(family)?, IteratorMode::From(key, Direction::Forward));
+        Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
     }
 
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError> {
