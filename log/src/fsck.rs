@@ -7,23 +7,30 @@
 //! level (or, at the right edge, the signed root) says which of the two is damaged; checking then goes on with
 //! the other, so that one damaged byte is one finding.
 
+mod bundle;
 mod store;
+
+use std::hash::{BuildHasher as _, RandomState};
 
 use treering_tlog::{
     checkpoint::Checkpoint,
-    hash::{Hash, leaf_hash},
+    hash::Hash,
     note::{Note, VerifierKey},
     tile::{self, TILE_HEIGHT, TILE_WIDTH, TileId},
     tree::Frontier,
 };
 
+use self::bundle::{Bundle, Read};
 use crate::schema::{LEVELS, WIDTH};
 
 /// Most findings in a report: enough to see a pattern, and an end to a walk over a log that is not there.
 pub const MAX_FINDINGS: usize = 100;
 
+/// Bundles that are read and hashed at a time, by all cores together: some 16,000 entries.
+const WINDOW: u64 = 64;
+
 /// What is checked: a store, or a directory of static tiles.
-pub trait LogSource {
+pub trait LogSource: Sync {
     /// The key that must have signed the checkpoint; without it the signature is not checked.
     fn log_key(&self) -> Option<&VerifierKey>;
 
@@ -36,16 +43,32 @@ pub trait LogSource {
     /// The first `width` hashes of a tile.
     fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError>;
 
-    /// Checks what the source knows of an entry beside the tree; says what is wrong.
-    fn check_entry(&self, index: u64, entry: &[u8], leaf: &Hash) -> Vec<String> {
-        let _ = (index, entry, leaf);
-        Vec::new()
+    /// The sum of the rows that the source must have beside the tree to lead back to this entry.
+    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
+        let _ = (rows, index, entry, leaf);
+        0
     }
 
-    /// Checks what the source knows beside entries and tree.
-    fn check_rest(&self, size: u64) -> Vec<Finding> {
-        let _ = size;
+    /// Checks what the source knows beside entries and tree; `wanted` is the sum of the rows of all sound entries.
+    fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<Finding> {
+        let _ = (size, rows, wanted);
         Vec::new()
+    }
+}
+
+/// Fingerprints of rows, to be added up: two sets of rows have the same sum only if they are the same set.
+///
+/// They are made under a key of this run, so nobody can have prepared other rows with the same sum. Comparing two sums
+/// replaces two random reads for each entry by one walk over the rows, in their own order.
+#[derive(Debug, Default)]
+pub struct Rows {
+    key: RandomState,
+}
+
+impl Rows {
+    /// The fingerprint of a row that leads from a key to an entry.
+    pub fn row(&self, family: &str, key: &[u8], index: u64) -> u64 {
+        self.key.hash_one((family, key, index))
     }
 }
 
@@ -101,13 +124,20 @@ pub fn check(source: &dyn LogSource, mut progress: impl FnMut(u64, u64)) -> Repo
         source,
         size: checkpoint.size(),
         root: *checkpoint.root(),
+        rows: Rows::default(),
+        sum: 0,
         frontier: Some(Frontier::new()),
         levels: vec![Vec::new(); usize::from(LEVELS)],
         findings,
     };
-    let mut entries = 0;
-    while entries < check.size && check.findings.len() < MAX_FINDINGS {
-        entries += u64::from(check.bundle(entries / WIDTH));
+    let bundles = check.size.div_ceil(WIDTH);
+    let (mut entries, mut next) = (0, 0);
+    while next < bundles && check.findings.len() < MAX_FINDINGS {
+        let window = next..bundles.min(next + WINDOW);
+        next = window.end;
+        for bundle in bundle::read_all(source, &check.rows, check.size, window) {
+            entries += u64::from(check.bundle(bundle));
+        }
         progress(entries, check.size);
     }
     check.finish();
@@ -143,20 +173,14 @@ fn checkpoint(source: &dyn LogSource, findings: &mut Vec<Finding>) -> Option<Che
     Some(checkpoint)
 }
 
-/// The entries of one bundle, as far as they can be read.
-#[derive(Default)]
-struct Read {
-    /// The leaf hash of each; `None` behind a broken length.
-    leaves: Vec<Option<Hash>>,
-    /// Fragments whose lengths do not add up: where they begin and end, and what is wrong.
-    broken: Vec<(u64, u64, String)>,
-}
-
 struct Check<'a> {
     source: &'a dyn LogSource,
     size: u64,
     /// The signed root.
     root: Hash,
+    rows: Rows,
+    /// The sum of the rows of all sound entries so far.
+    sum: u64,
     /// The tree recomputed; `None` after a gap.
     frontier: Option<Frontier>,
     /// Per level from 1, the hashes recomputed for the tile that is being filled.
@@ -169,32 +193,32 @@ impl Check<'_> {
         self.findings.push(Finding { entry: Some(entry), what: what.into() });
     }
 
-    /// Checks one bundle and its tile of level 0; returns how many entries it has.
-    fn bundle(&mut self, index: u64) -> u16 {
-        let id = TileId::new(0, index);
-        let (width, first) = (id.width(self.size), index * WIDTH);
-        let stored = self.tile(id, width);
-        let read = match self.source.bundle(index, width) {
-            Ok(fragments) => Some(self.entries(&fragments, first, width, stored.as_deref())),
-            Err(error) => {
-                let last = first + u64::from(width) - 1;
-                self.find(first, format!("entries {first} to {last} cannot be read: {error}"));
-                None
-            }
-        };
+    /// Judges one bundle and its tile of level 0; returns how many entries it has.
+    fn bundle(&mut self, bundle: Bundle) -> u16 {
+        let Bundle { id, width, stored, entries, root, rows } = bundle;
+        let first = id.index * WIDTH;
+        self.sum = self.sum.wrapping_add(rows);
+        let stored = stored.map_err(|why| self.unreadable(id, &why)).ok();
+        let read = entries.map_err(|why| {
+            let last = first + u64::from(width) - 1;
+            self.find(first, format!("entries {first} to {last} cannot be read: {why}"));
+        });
         let leaves = match (stored, read) {
-            (Some(stored), Some(read)) => Some(self.judge(index, stored, &read)),
-            (Some(stored), None) => Some(stored),
-            (None, Some(read)) => read.leaves.into_iter().collect(),
-            (None, None) => None,
+            // The usual case: entries, leaf hashes and tile agree, and the tile's root is known.
+            (Some(stored), Ok(_)) if root.is_some() => Some(stored),
+            (Some(stored), Ok(read)) => Some(self.judge(id.index, stored, &read)),
+            (Some(stored), Err(())) => Some(stored),
+            (None, Ok(read)) => read.leaves.into_iter().collect(),
+            (None, Err(())) => None,
         };
         match (leaves, &mut self.frontier) {
             (Some(leaves), Some(frontier)) => {
-                for leaf in &leaves {
-                    frontier.push(*leaf);
-                }
                 if width == TILE_WIDTH {
-                    self.rise(0, index, &leaves);
+                    let root = root.unwrap_or_else(|| root_of_tile(&leaves));
+                    frontier.push_complete(TILE_HEIGHT, root);
+                    self.rise(0, id.index, root);
+                } else {
+                    leaves.iter().for_each(|leaf| frontier.push(*leaf));
                 }
             }
             // Neither entries nor hashes: the tree cannot be followed over this gap. Later bundles are still
@@ -204,62 +228,16 @@ impl Check<'_> {
         width
     }
 
+    fn unreadable(&mut self, id: TileId, why: &str) {
+        let TileId { level, index } = id;
+        self.find(
+            first_under(level, index * WIDTH),
+            format!("tile {index} of level {level} cannot be read: {why}"),
+        );
+    }
+
     fn tile(&mut self, id: TileId, width: u16) -> Option<Vec<Hash>> {
-        let hashes = self.source.tile(id, width).map_err(|error| error.to_string()).and_then(|bytes| {
-            let hashes = tile::decode(&bytes).map_err(|error| error.to_string())?;
-            if hashes.len() == usize::from(width) {
-                Ok(hashes)
-            } else {
-                Err(format!("it has {} hashes", hashes.len()))
-            }
-        });
-        hashes
-            .map_err(|why| {
-                let (TileId { level, index }, under) = (id, first_under(id.level, id.index * WIDTH));
-                self.find(under, format!("tile {index} of level {level} cannot be read: {why}"));
-            })
-            .ok()
-    }
-
-    /// Hashes the entries of a bundle, and has the source check each that is sound.
-    fn entries(&mut self, fragments: &[Fragment], first: u64, width: u16, stored: Option<&[Hash]>) -> Read {
-        let (end, mut read) = (first + u64::from(width), Read::default());
-        let borders = fragments.iter().skip(1).map(|next| next.first).chain([end]);
-        for (fragment, border) in fragments.iter().zip(borders) {
-            if let Err(why) = self.fragment(fragment, border, stored, &mut read.leaves) {
-                read.broken.push((fragment.first, border, why));
-            }
-        }
-        read
-    }
-
-    /// Hashes the entries up to a border; the error says where the lengths stop adding up.
-    fn fragment(
-        &mut self,
-        fragment: &Fragment,
-        border: u64,
-        stored: Option<&[Hash]>,
-        leaves: &mut Vec<Option<Hash>>,
-    ) -> Result<(), String> {
-        let mut rest = fragment.bytes.as_slice();
-        for index in fragment.first..border {
-            let Some((entry, after)) = split(rest) else {
-                leaves.extend((index..border).map(|_| None));
-                return Err(format!("the bytes end before entry {index} does"));
-            };
-            rest = after;
-            let leaf = leaf_hash(entry);
-            if stored.is_none_or(|stored| stored.get(leaves.len()) == Some(&leaf)) {
-                for what in self.source.check_entry(index, entry, &leaf) {
-                    self.find(index, what);
-                }
-            }
-            leaves.push(Some(leaf));
-        }
-        if rest.is_empty() {
-            return Ok(());
-        }
-        Err(format!("{} bytes are left over after entry {}", rest.len(), border - 1))
+        bundle::tile(self.source, id, width).map_err(|why| self.unreadable(id, &why)).ok()
     }
 
     /// Compares entries with their stored leaf hashes; returns the hashes to go on with.
@@ -312,14 +290,14 @@ impl Check<'_> {
     }
 
     /// Adds the root of a full tile to the level above, and compares that level's tile when it is full.
-    fn rise(&mut self, level: u8, index: u64, hashes: &[Hash]) {
+    fn rise(&mut self, level: u8, index: u64, root: Hash) {
         let above = level + 1;
         let Some(filling) = self.levels.get_mut(usize::from(above)) else { return };
-        filling.push(root_of_tile(hashes));
+        filling.push(root);
         if filling.len() == usize::from(TILE_WIDTH) {
             let full = std::mem::take(filling);
             self.compare(TileId::new(above, index / WIDTH), &full);
-            self.rise(above, index / WIDTH, &full);
+            self.rise(above, index / WIDTH, root_of_tile(&full));
         }
     }
 
@@ -352,7 +330,7 @@ impl Check<'_> {
                 self.findings.push(Finding { entry: None, what });
             }
         }
-        self.findings.extend(self.source.check_rest(self.size));
+        self.findings.extend(self.source.check_rest(self.size, &self.rows, self.sum));
     }
 }
 
@@ -367,10 +345,4 @@ fn root_of_tile(hashes: &[Hash]) -> Hash {
         tree.push(*hash);
     }
     tree.root()
-}
-
-/// The first entry and what follows it. Unlike a whole decoding, this finds the sound entries before a damage.
-fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }

@@ -11,6 +11,7 @@ pub(crate) mod engine;
 mod rocks;
 
 use std::{
+    ops::ControlFlow,
     path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
@@ -121,6 +122,16 @@ impl Store {
         key: &[u8],
     ) -> Result<impl Iterator<Item = Result<Pair, StoreError>>, StoreError> {
         Ok(self.engine.from(family, key)?.map(|pair| pair.map_err(StoreError::from)))
+    }
+
+    /// Shows the pairs of a family from a key on, in order, as of now, until told to stop.
+    pub(crate) fn visit(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        Ok(self.engine.visit(family, key, show)?)
     }
 
     /// What the engine estimates about a family.

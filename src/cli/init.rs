@@ -104,12 +104,17 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
 
 /// Makes everything, or leaves nothing: half a ledger is of no use, and would be in the way of the next try.
 pub(super) async fn create(args: &Args, now: u64) -> Result<Made> {
+    create_with(args, now, |_| ()).await
+}
+
+/// As [`create`], with a change to the configuration before the log begins with what it says.
+pub(super) async fn create_with(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result<Made> {
     let dir = &args.dir;
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty: a ledger is made in a folder of its own", dir.display());
     }
     let existed = dir.exists();
-    let made = make(args, now).await;
+    let made = make(args, now, change).await;
     if made.is_err() {
         clear(dir, existed);
     }
@@ -131,7 +136,7 @@ fn clear(dir: &Path, keep: bool) {
     }
 }
 
-async fn make(args: &Args, now: u64) -> Result<Made> {
+async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result<Made> {
     let dir = &args.dir;
     let trust_domain = TrustDomain::parse(&args.trust_domain)?;
     if !usize::try_from(args.threshold).is_ok_and(|k| (1..=args.approver.len()).contains(&k)) {
@@ -164,7 +169,8 @@ async fn make(args: &Args, now: u64) -> Result<Made> {
         write(&dir.join("witness-policy.txt"), policy)?;
     }
     let clients = clients::create(dir, &trust_domain, &args.host, &args.approver, now)?;
-    let config = configuration(args, &trust_domain, &origin, witnesses, clients);
+    let mut config = configuration(args, &trust_domain, &origin, witnesses, clients);
+    change(&mut config);
     let path = dir.join("treering.toml");
     write(&path, &config.to_toml()?)?;
 

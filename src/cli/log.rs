@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use treering_log::fsck::{self, LogSource, Report};
+use treering_log::fsck::{self, LogSource, Report, Rows};
 use treering_log::{Log, export, stats};
+use treering_tlog::hash::Hash;
 use treering_tlog::note::VerifierKey;
 
 use super::{files, output};
@@ -135,12 +136,12 @@ impl LogSource for Keyed {
         LogSource::tile(&self.log, id, width)
     }
 
-    fn check_entry(&self, index: u64, entry: &[u8], leaf: &treering_tlog::hash::Hash) -> Vec<String> {
-        LogSource::check_entry(&self.log, index, entry, leaf)
+    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
+        LogSource::rows_of(&self.log, rows, index, entry, leaf)
     }
 
-    fn check_rest(&self, size: u64) -> Vec<fsck::Finding> {
-        LogSource::check_rest(&self.log, size)
+    fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<fsck::Finding> {
+        LogSource::check_rest(&self.log, size, rows, wanted)
     }
 }
 

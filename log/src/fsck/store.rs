@@ -1,18 +1,20 @@
 //! A log's own store as a source: fragments, the indexes beside the tree, and the checkpoint file.
 
+use std::{ops::ControlFlow, thread};
+
 use sha2::{Digest, Sha256};
 use treering_tlog::{
     checkpoint::Checkpoint,
-    hash::Hash,
+    hash::{Hash, leaf_hash},
     note::{Note, VerifierKey},
     tile::TileId,
 };
 
-use super::{Finding, Fragment, LogSource, SourceError};
+use super::{Finding, Fragment, LogSource, Rows, SourceError};
 use crate::{
     checkpoint_file,
     log::Log,
-    schema::{self, Family},
+    schema::{self, Family, SLOT_LEN},
     store::{Pair, StoreError},
     tiles,
 };
@@ -35,32 +37,81 @@ impl LogSource for Log {
         Ok(treering_tlog::tile::encode(&hashes))
     }
 
-    /// Both ways back to the entry must lead to it.
-    fn check_entry(&self, index: u64, entry: &[u8], leaf: &Hash) -> Vec<String> {
-        let id: [u8; 32] = Sha256::digest(entry).into();
-        [(Family::LeafIndex, leaf.as_bytes()), (Family::EntryIdIndex, &id)]
-            .into_iter()
-            .filter_map(|(family, hash)| match self.store().index(family, schema::slot(hash)) {
-                Ok(Some(found)) if found == index => None,
-                Ok(Some(found)) => {
-                    Some(format!("{} says that entry {index} is entry {found}", family.name()))
-                }
-                Ok(None) => Some(format!("{} does not know entry {index}", family.name())),
-                Err(error) => Some(format!("{} cannot be read for entry {index}: {error}", family.name())),
-            })
-            .collect()
+    /// Both ways back to the entry.
+    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
+        ways_back(entry, leaf)
+            .iter()
+            .fold(0, |sum, (family, slot)| rows.row(family.name(), slot, index).wrapping_add(sum))
     }
 
-    fn check_rest(&self, size: u64) -> Vec<Finding> {
+    fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<Finding> {
         let mut rest = Rest { log: self, size, findings: Vec::new() };
         rest.head();
-        for family in [Family::LeafIndex, Family::EntryIdIndex, Family::Once, Family::Registers] {
+        let (leaves, ids) = thread::scope(|scope| {
+            let ids = scope.spawn(|| Slots::count(self, Family::EntryIdIndex, size, rows));
+            let leaves = Slots::count(self, Family::LeafIndex, size, rows);
+            (leaves, ids.join().unwrap_or_default())
+        });
+        if leaves.sum.wrapping_add(ids.sum) != wanted {
+            rest.entries();
+        }
+        for (family, slots) in [(Family::LeafIndex, leaves), (Family::EntryIdIndex, ids)] {
+            if slots.keys > size {
+                rest.find(None, format!("{} has {} keys for {size} entries", family.name(), slots.keys));
+            }
+            rest.findings.extend(slots.findings);
+        }
+        for family in [Family::Once, Family::Registers] {
             rest.indexes(family, |_, value| schema::decode_index(family.name(), value));
         }
         rest.indexes(Family::Keys, |key, _| schema::index_of_key(key));
         rest.contents();
         rest.checkpoint_file();
+        rest.findings.truncate(super::MAX_FINDINGS);
         rest.findings
+    }
+}
+
+/// The slots that lead back to an entry.
+fn ways_back(entry: &[u8], leaf: &Hash) -> [(Family, [u8; SLOT_LEN]); 2] {
+    let id: [u8; 32] = Sha256::digest(entry).into();
+    [(Family::LeafIndex, *schema::slot(leaf.as_bytes())), (Family::EntryIdIndex, *schema::slot(&id))]
+}
+
+/// What a walk over an index of hashes found.
+#[derive(Default)]
+struct Slots {
+    keys: u64,
+    sum: u64,
+    findings: Vec<Finding>,
+}
+
+impl Slots {
+    fn count(log: &Log, family: Family, size: u64, rows: &Rows) -> Self {
+        let mut slots = Self::default();
+        let walked = log.store().visit(family, &[], &mut |key, value| {
+            slots.keys += 1;
+            match schema::decode_index(family.name(), value) {
+                Ok(index) => slots.sum = rows.row(family.name(), key, index).wrapping_add(slots.sum),
+                Err(error) => slots.find(error.to_string()),
+            }
+            if slots.findings.len() < super::MAX_FINDINGS {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        if let Err(error) = walked {
+            slots.find(format!("{} cannot be read: {error}", family.name()));
+        }
+        if slots.keys < size {
+            slots.find(format!("{} has {} keys for {size} entries", family.name(), slots.keys));
+        }
+        slots
+    }
+
+    fn find(&mut self, what: String) {
+        self.findings.push(Finding { entry: None, what });
     }
 }
 
@@ -114,22 +165,43 @@ impl Rest<'_> {
         }
     }
 
-    /// Every index in a family is one of an entry; a way back is unique, so there are no more than entries.
-    fn indexes(&mut self, family: Family, index: impl Fn(&[u8], &[u8]) -> Result<u64, schema::FormatError>) {
-        let mut keys = 0u64;
-        self.walk(family, |rest, (key, value)| {
-            keys += 1;
-            match index(&key, &value) {
-                Ok(index) if index < rest.size => {}
-                Ok(index) => {
-                    rest.find(None, format!("{} names entry {index}, which is not there", family.name()));
-                }
-                Err(error) => rest.find(None, error.to_string()),
+    /// Looks for each entry's rows one by one: slow, and only when their sum says that something is wrong.
+    fn entries(&mut self) {
+        for index in 0..self.size {
+            let Ok(Some(entry)) = self.log.entry(index) else { continue };
+            let leaf = leaf_hash(&entry);
+            // A damaged entry is a finding already, and its rows are those of what it was.
+            if self.log.leaf(index).ok().flatten() != Some(leaf) {
+                continue;
             }
-        });
-        if matches!(family, Family::LeafIndex | Family::EntryIdIndex) && keys > self.size {
-            self.find(None, format!("{} has {keys} keys for {} entries", family.name(), self.size));
+            for (family, slot) in ways_back(&entry, &leaf) {
+                let name = family.name();
+                match self.log.store().index(family, &slot) {
+                    Ok(Some(found)) if found == index => {}
+                    Ok(Some(found)) => {
+                        self.find(Some(index), format!("{name} says that entry {index} is entry {found}"));
+                    }
+                    Ok(None) => self.find(Some(index), format!("{name} does not know entry {index}")),
+                    Err(error) => {
+                        self.find(Some(index), format!("{name} cannot be read for entry {index}: {error}"));
+                    }
+                }
+            }
+            if self.findings.len() >= super::MAX_FINDINGS {
+                return;
+            }
         }
+    }
+
+    /// Every index in a family is one of an entry.
+    fn indexes(&mut self, family: Family, index: impl Fn(&[u8], &[u8]) -> Result<u64, schema::FormatError>) {
+        self.walk(family, |rest, (key, value)| match index(&key, &value) {
+            Ok(index) if index < rest.size => {}
+            Ok(index) => {
+                rest.find(None, format!("{} names entry {index}, which is not there", family.name()))
+            }
+            Err(error) => rest.find(None, error.to_string()),
+        });
     }
 
     /// Every content belongs to an entry.

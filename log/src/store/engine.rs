@@ -3,7 +3,7 @@
 //! In scope: the promises that the log rests on. Out of scope: what keys and values mean ([`schema`](crate::schema)),
 //! and how an engine keeps its promises.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 use crate::schema::Family;
 
@@ -35,6 +35,22 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 
     /// The pairs of a family from a key on, as of now.
     fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError>;
+
+    /// Shows the pairs of a family from a key on, as of now, without copying them, until told to stop.
+    fn visit(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        for pair in self.from(family, key)? {
+            let (key, value) = pair?;
+            if show(&key, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// Writes everything at once, and syncs.
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError>;

@@ -3,7 +3,7 @@
 //! Only calls that are the same from `rocksdb` 0.20 to 0.25 are used. RocksDB shows a batch to readers only after its
 //! sync has succeeded, which is promise 1 and 2 of [`Engine`].
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
@@ -21,6 +21,9 @@ const WAL_BYTES: u64 = 128 << 20;
 const MAX_OPEN_FILES: i32 = 512;
 /// One per cent of false positives: a lookup of a new leaf then reads no table at all, most of the time.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
+
+/// The share of a memtable that is its Bloom filter.
+const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
 
 /// A RocksDB database.
 #[derive(Debug)]
@@ -95,6 +98,23 @@ impl Engine for Rocks {
         Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
     }
 
+    fn visit(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let mut pairs = self.db.raw_iterator_cf(self.handle(family)?);
+        pairs.seek(key);
+        while let (Some(key), Some(value)) = (pairs.key(), pairs.value()) {
+            if show(key, value).is_break() {
+                return Ok(());
+            }
+            pairs.next();
+        }
+        pairs.status().map_err(failed("read"))
+    }
+
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError> {
         let handles = Family::ALL.map(|family| self.db.cf_handle(family.name()));
         let mut batch = WriteBatch::default();
@@ -156,6 +176,9 @@ fn family_options() -> Options {
     tables.set_cache_index_and_filter_blocks(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&tables);
+    // The same for what is not in tables yet: almost every lookup of a new entry's hashes finds nothing.
+    options.set_memtable_whole_key_filtering(true);
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
     // Hashes, signatures and ciphertext do not compress; and which codecs the library has depends on its build.
     options.set_compression_type(DBCompressionType::None);
     options

@@ -91,6 +91,23 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// Appends a complete subtree of `2^level` leaves by its root; refused if the tree does not end at such a border.
+    pub fn push_complete(&mut self, level: u8, root: Hash) -> bool {
+        let Some(leaves) = 1u64.checked_shl(u32::from(level)) else { return false };
+        let Some(size) = self.size.checked_add(leaves).filter(|_| self.size.is_multiple_of(leaves)) else {
+            return false;
+        };
+        let (mut index, mut hash) = (self.size >> level, root);
+        while index & 1 == 1 {
+            let Some(left) = self.peaks.pop() else { break };
+            hash = node_hash(&left, &hash);
+            index >>= 1;
+        }
+        self.peaks.push(hash);
+        self.size = size;
+        true
+    }
+
     /// The root of the whole tree.
     pub fn root(&self) -> Hash {
         fold_peaks(&self.peaks)
@@ -214,6 +231,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn subtrees_are_appended_as_their_leaves_are() {
+        let leaves: Vec<Hash> = (0u64..64).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+        for level in 0..4u8 {
+            let (mut whole, mut single) = (Frontier::new(), Frontier::new());
+            for chunk in leaves.chunks(1 << level) {
+                assert!(whole.push_complete(level, mth(chunk)));
+                chunk.iter().for_each(|leaf| single.push(*leaf));
+                assert_eq!(whole, single);
+            }
+        }
+        let mut tree = Frontier::new();
+        tree.push(leaves[0]);
+        assert!(!tree.push_complete(1, leaves[1]) && !tree.push_complete(64, leaves[1]));
+        assert_eq!(tree.size(), 1);
     }
 
     #[test]

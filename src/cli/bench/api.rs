@@ -12,7 +12,7 @@ use crate::ident::TrustDomain;
 use crate::keys::KeyStore;
 use crate::ledger::HeadSealer;
 
-use super::append::{Args, Disk, Run, WARM_UP, count, used};
+use super::append::{Args, Run, WARM_UP, disk, used};
 use super::meter::{Latencies, Usage, Window};
 
 const ORIGIN: &str = "log.bench.example/treering";
@@ -32,7 +32,8 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let rss_peak_bytes = Usage::of(None)?.rss_peak_bytes;
     config.create = false;
     let log = Log::open(config, sealer)?;
-    let disk = disk(&log, args.entry_bytes)?;
+    log.compact()?;
+    let disk = disk(&log, Some(args.entry_bytes))?;
     Ok(Run { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes, disk })
 }
 
@@ -102,16 +103,4 @@ fn entry(bytes: usize, client: usize, n: u64) -> Vec<u8> {
     entry.extend_from_slice(&n.to_be_bytes());
     entry.resize(bytes, 0x5a);
     entry
-}
-
-fn disk(log: &Log, entry_bytes: usize) -> Result<Disk> {
-    log.compact()?;
-    let stats = treering_log::stats(log)?;
-    let of = |names: &[&str]| -> u64 {
-        let named = stats.families.iter().filter(|family| names.is_empty() || names.contains(&family.name));
-        named.map(|family| family.table_bytes).sum()
-    };
-    let entries = count(stats.entries);
-    let over = |bytes: u64| count(bytes) / entries - count(entry_bytes as u64);
-    Ok(Disk { tree: over(of(&["entries", "tiles"])), all: over(of(&[])) })
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use treering_log::Log;
+use treering_tlog::tile::{TILE_WIDTH, TileId};
 
 use super::super::output;
-use super::api;
 use super::limits::Limits;
 use super::meter::{Latencies, Usage};
+use super::{api, scrapi};
 
 /// Before anything is measured: connections are made, caches and memtables fill.
 pub(super) const WARM_UP: Duration = Duration::from_secs(1);
@@ -54,6 +56,8 @@ pub(super) struct Args {
 pub(super) enum Way {
     /// The Rust interface of the engine, in this process
     Api,
+    /// SCRAPI over TLS: statements signed before, verified, registered, answered with a receipt
+    Scrapi,
 }
 
 /// What a run measured.
@@ -102,6 +106,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let limits = Limits::measure(dir.path(), args.entry_bytes)?;
     let run = match args.path {
         Way::Api => api::run(args, dir.path())?,
+        Way::Scrapi => scrapi::run(args, dir.path())?,
     };
     let per_append = u32::try_from(args.entries_per_append).map_or(1.0, f64::from);
     let entries = count(run.latencies.count()) * per_append;
@@ -171,4 +176,30 @@ fn print(args: &Args, figures: &Figures) {
 /// What a process used between two instants.
 pub(super) fn used(before: Usage, after: Usage) -> f64 {
     after.cpu_s - before.cpu_s
+}
+
+/// What the tables hold beside the entries themselves; `each` if all entries have the same length.
+pub(super) fn disk(log: &Log, each: Option<usize>) -> Result<Disk> {
+    let stats = treering_log::stats(log)?;
+    let of = |names: &[&str]| -> u64 {
+        let named = stats.families.iter().filter(|family| names.is_empty() || names.contains(&family.name));
+        named.map(|family| family.table_bytes).sum()
+    };
+    let payload = match each {
+        Some(octets) => stats.entries * u64::try_from(octets)?,
+        None => payload(log, stats.entries)?,
+    };
+    let over = |bytes: u64| (count(bytes) - count(payload)) / count(stats.entries.max(1));
+    Ok(Disk { tree: over(of(&["entries", "tiles"])), all: over(of(&[])) })
+}
+
+/// The octets of all entries.
+fn payload(log: &Log, entries: u64) -> Result<u64> {
+    let mut octets = 0;
+    for index in 0..entries.div_ceil(u64::from(TILE_WIDTH)) {
+        let width = TileId::new(0, index).width(entries);
+        let bundle = log.bundle(index, width)?.context("a bundle")?;
+        octets += u64::try_from(bundle.len())? - 2 * u64::from(width);
+    }
+    Ok(octets)
 }

@@ -16,7 +16,7 @@ pub(super) struct Latencies(Histogram<u64>);
 
 impl Latencies {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self(Histogram::new_with_bounds(1, 600_000_000, 3).context("make a histogram")?))
+        Ok(Self(Histogram::new_with_bounds(1, 600_000_000, 2).context("make a histogram")?))
     }
 
     /// One operation.

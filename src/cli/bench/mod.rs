@@ -5,8 +5,11 @@
 
 mod api;
 mod append;
+mod http;
+mod ledger;
 mod limits;
 mod meter;
+mod scrapi;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,8 @@ Examples:
     treering bench append --path api --clients 128 --entries-per-append 3
   Released only when two of three witnesses have cosigned (real processes, each syncing its state):
     treering bench append --path api --clients 64 --witnesses 3
+  SCRAPI over TLS, the service a process of its own:
+    treering bench append --path scrapi --clients 128 --seconds 8
 
 An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint.";
 
