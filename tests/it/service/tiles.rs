@@ -16,7 +16,7 @@ use crate::support::{Net, Stage, folder, shared};
 const FULL: u64 = 258;
 
 /// RFC 9162, 2.1.1, as it is written.
-fn root(leaves: &[Hash]) -> Hash {
+pub(super) fn root(leaves: &[Hash]) -> Hash {
     match leaves {
         [] => treering_tlog::hash::EMPTY_ROOT,
         [one] => *one,
