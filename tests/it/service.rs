@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod consistency;
+mod foreign;
 mod governance;
 mod issuance;
 mod lifecycle;
