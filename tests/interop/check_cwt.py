@@ -54,7 +54,8 @@ class Auditor:
         context = suite.create_recipient_context(unprotected[-4], key, info=b"")
         return context.open(sealed, aad=det(["Encrypt0", protected, aad]))
 
-    def content_keys(self, grant_key):
+    def keks(self, grant_key):
+        """The key-encryption keys of the grant, by their ids."""
         wrapped = self.web.get(f"/v1/grants/{self.grant['grant']}/keys").json()["keys"]
         return {from_b64u(key["kek_id"]): aes_key_unwrap(grant_key, from_b64u(key["wrapped"])) for key in wrapped}
 
@@ -75,7 +76,7 @@ def check(report, ledger):
         report.refuses(CWT, name, lambda: auditor.by_cwt(*attempt), *REFUSED)
         report.refuses(PYHPKE, name, lambda: auditor.by_pyhpke(*attempt), OpenError)
 
-    keys = auditor.content_keys(grant_key)
+    keys = auditor.keks(grant_key)
     kinds = {}
     for index in range(ledger.tree_size()):
         statement = ledger.statement(index)

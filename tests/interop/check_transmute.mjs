@@ -1,8 +1,8 @@
 // npm @transmute/cose, by the editor of RFC 9942: receipts of inclusion and consistency, and a transparent statement.
 //
-// It verifies ECDSA only, hence the ledger with ES256 receipts. As `entry` it wants the leaf hash. Of RFC 9162 2.1.4.2 it
-// leaves out step 2 (the root of a complete older tree starts the path), so that it refuses every proof from a size that
-// is a power of two: consistency is checked from the other sizes.
+// It verifies ECDSA only, hence the ledger with ES256 receipts. As `entry` it wants the leaf hash. Of RFC 9162, 2.1.4.2,
+// it leaves out step 2 (the root of a complete older tree starts the path), so that it refuses every proof from a size
+// that is a power of two: consistency is checked from the other sizes.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -74,7 +74,8 @@ for (const { from, old_root, receipt } of given.consistency) {
   await holds(`consistency receipt from ${from}`, () => agreed(old_root, given.root, buffer(receipt)))
 }
 const [first, second] = given.consistency
-await refuses('a consistency receipt from another tree', () => agreed(second.old_root, given.root, buffer(first.receipt)))
+await refuses('a consistency receipt from another tree', () =>
+  agreed(second.old_root, given.root, buffer(first.receipt)))
 await refuses('a consistency receipt with a changed signature', () =>
   agreed(first.old_root, given.root, flipped(buffer(first.receipt), -1)))
 await refuses('a consistency receipt with a changed path', () =>

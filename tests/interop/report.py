@@ -20,8 +20,8 @@ class Report:
             self.ok(client, name)
 
     def refuses(self, client, name, attempt, *errors):
-        """Passes if the client refuses the `name`: `attempt` gives a false value, or raises one of `errors`. Another exception
-        is a mistake of the check, and not a refusal."""
+        """Passes if the client refuses the `name`: `attempt` gives a false value, or raises one of `errors`. Another
+        exception is a mistake of the check, and not a refusal."""
         name = f"refuses {name}"
         try:
             accepted = attempt()
