@@ -1,6 +1,6 @@
 # `make demo` shows the product work, `make test` checks everything; each does the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak deny clean-demo
+.PHONY: help setup demo test interop fuzz soak deny clean-demo
 
 # What `make demo` leaves behind, if anything: `make demo KEEP=target/demo`.
 KEEP ?=
@@ -8,11 +8,14 @@ DEMO_ARGS ?= $(if $(KEEP),--keep $(KEEP))
 # Seconds per fuzz target, and which targets: `make fuzz FUZZ_SECONDS=600 FUZZ_TARGETS="strict_cbor note"`.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
+# `make interop INTEROP_ARGS=--allow-missing` passes although a client cannot run here.
+INTEROP_ARGS ?=
 
 help:
 	@echo 'make demo         build and run the whole product: service, witness, workloads, relying party, auditor'
 	@echo '                  DEMO_ARGS=--json for programs, KEEP=DIR to keep data, trust file and credential'
 	@echo 'make test         format, build, tests, doctests, lints, documentation'
+	@echo 'make interop      clients that others wrote, against a running ledger'
 	@echo 'make setup        install what the build needs, or say what to install (demo and test do this)'
 	@echo 'make fuzz         run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make soak         the tests with many more random cases, and the slow ones'
@@ -28,6 +31,10 @@ demo: setup
 
 test: setup
 	@scripts/test.sh
+
+interop: setup
+	@scripts/quiet.sh "build" cargo build --locked -p treering -p treering-witness --bins
+	@scripts/interop.sh $(INTEROP_ARGS)
 
 fuzz: setup
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZ_TARGETS)

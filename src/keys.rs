@@ -1,7 +1,7 @@
 //! Keys by purpose, and the files they lie in.
 //!
-//! In scope: the master key and what is derived from it, the Ed25519 key of each role (one key, one purpose:
-//! RFC 9943 section 9.4), and reading and writing key files with strict permissions.
+//! In scope: the master key and what is derived from it, the key of each role (one key, one purpose: RFC 9943 section
+//! 9.4; all Ed25519, but that of receipts, which may be P-256), and reading and writing key files with strict permissions.
 //! Out of scope: the X.509 key of the Credential Authority (`authority`), keys of key-encryption (`vault`).
 //!
 //! Trust: whoever reads `keys/` can sign as every role and read all content; whoever changes it can do no more than
@@ -11,15 +11,18 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use aws_lc_rs::{hkdf, rand};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
+use treering_provenance::cose::{Ed25519Signer, Es256Signer, Signer};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The largest key file read.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+const PKCS8_LABEL: &str = "PRIVATE KEY";
 
 /// What went wrong with a key or its file.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +147,15 @@ pub fn generate_ed25519() -> Result<SigningKey, KeyError> {
     Ok(SigningKey::from_bytes(&Zeroizing::new(random::<32>()?)))
 }
 
+/// What signs receipts: every client of RFC 9942 verifies ES256, and not every one EdDSA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptKey {
+    /// `EdDSA`.
+    Ed25519,
+    /// ES256.
+    P256,
+}
+
 /// The folder of a ledger's keys.
 #[derive(Debug, Clone)]
 pub struct KeyStore {
@@ -157,12 +169,17 @@ impl KeyStore {
     }
 
     /// Makes the master key and one key per role; an existing file is an error, never overwritten.
-    pub fn create(&self) -> Result<(), KeyError> {
+    pub fn create(&self, receipts: ReceiptKey) -> Result<(), KeyError> {
         fs::create_dir_all(&self.dir).map_err(|source| KeyError::Io { path: self.dir.clone(), source })?;
         let master = Zeroizing::new(random::<32>()?);
         write_secret(&self.dir.join("master.key"), BASE64.encode(master.as_ref()).as_bytes())?;
         for role in Role::ALL {
-            write_ed25519(&self.role_path(role), &generate_ed25519()?)?;
+            let path = self.role_path(role);
+            if role == Role::Receipt && receipts == ReceiptKey::P256 {
+                write_p256(&path)?;
+            } else {
+                write_ed25519(&path, &generate_ed25519()?)?;
+            }
         }
         Ok(())
     }
@@ -181,6 +198,23 @@ impl KeyStore {
         read_ed25519(&self.role_path(role))
     }
 
+    /// The signer of receipts, whichever kind of key its file holds.
+    pub fn receipt_signer(&self) -> Result<Box<dyn Signer>, KeyError> {
+        let path = self.role_path(Role::Receipt);
+        let text = read_secret(&path)?;
+        let pem = std::str::from_utf8(&text).unwrap_or_default();
+        let ed25519 = SigningKey::from_pkcs8_pem(pem).ok();
+        if let Some(signer) = ed25519.and_then(|key| Ed25519Signer::from_seed(&key.to_bytes()).ok()) {
+            return Ok(Box::new(signer));
+        }
+        let der = pem_rfc7468::decode_vec(&text).ok().filter(|(label, _)| *label == PKCS8_LABEL);
+        let der = der.map(|(_, der)| Zeroizing::new(der));
+        let wanted = "Ed25519 or P-256 private key (PKCS#8 in PEM)";
+        let signer = der.and_then(|der| Es256Signer::from_pkcs8(&der).ok());
+        let signer = signer.ok_or(KeyError::Format { path, wanted })?;
+        Ok(Box::new(signer))
+    }
+
     fn role_path(&self, role: Role) -> PathBuf {
         self.dir.join(format!("{}.pem", role.name()))
     }
@@ -194,12 +228,23 @@ pub fn read_ed25519(path: &Path) -> Result<SigningKey, KeyError> {
     })
 }
 
-/// Writes an Ed25519 key as PKCS#8 in PEM, mode 600.
+/// Writes an Ed25519 key as PKCS#8 in PEM, mode 600: version 1, without the public half. Version 2 (RFC 8410, section
+/// 10.3) has it, and tools in wide use refuse such a file; both are read.
 pub fn write_ed25519(path: &Path, key: &SigningKey) -> Result<(), KeyError> {
     let wanted = "Ed25519 private key";
-    let pem =
-        key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.to_owned(), wanted })?;
+    let pem = KeypairBytes { secret_key: key.to_bytes(), public_key: None }.to_pkcs8_pem(LineEnding::LF);
+    let pem = pem.map_err(|_| KeyError::Format { path: path.to_owned(), wanted })?;
     write_secret(path, pem.as_bytes())
+}
+
+/// Makes a P-256 key and writes it as PKCS#8 in PEM, mode 600.
+fn write_p256(path: &Path) -> Result<(), KeyError> {
+    let wanted = "P-256 private key";
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rand::SystemRandom::new());
+    let der = der.map_err(|_| KeyError::Random)?;
+    let pem = pem_rfc7468::encode_string(PKCS8_LABEL, LineEnding::LF, der.as_ref());
+    let pem = pem.map_err(|_| KeyError::Format { path: path.to_owned(), wanted })?;
+    write_secret(path, Zeroizing::new(pem).as_bytes())
 }
 
 /// Writes a new file with mode 600 and syncs it; an existing file is an error.
@@ -234,10 +279,13 @@ mod tests {
     fn keys_are_made_once_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let store = KeyStore::at(dir.path().join("keys"));
-        store.create().unwrap();
+        store.create(ReceiptKey::Ed25519).unwrap();
         let first = store.role(Role::Log).unwrap();
         assert_ne!(first.to_bytes(), store.role(Role::Receipt).unwrap().to_bytes());
-        assert!(matches!(store.create(), Err(KeyError::Io { .. })), "an existing key is never overwritten");
+        assert!(
+            matches!(store.create(ReceiptKey::P256), Err(KeyError::Io { .. })),
+            "an existing key is never overwritten"
+        );
         assert_eq!(first.to_bytes(), store.role(Role::Log).unwrap().to_bytes());
     }
 
@@ -249,6 +297,41 @@ mod tests {
         write_ed25519(&path, &generate_ed25519().unwrap()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read_ed25519(&path), Err(KeyError::Permissions { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn ed25519_files_are_of_version_1_and_both_versions_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("1.pem"), dir.path().join("2.pem"));
+        let key = generate_ed25519().unwrap();
+        write_ed25519(&path, &key).unwrap();
+        let (_, der) = pem_rfc7468::decode_vec(&fs::read(&path).unwrap()).unwrap();
+        // SEQUENCE { INTEGER 0, … }: the 48 octets of RFC 8410, section 10.3, first example.
+        assert_eq!((der.len(), &der[..5]), (48, [0x30, 0x2e, 0x02, 0x01, 0x00].as_slice()));
+        write_secret(&other, key.to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
+        for path in [path, other] {
+            assert_eq!(read_ed25519(&path).unwrap().to_bytes(), key.to_bytes());
+        }
+    }
+
+    #[test]
+    fn receipts_are_signed_by_either_kind_of_key() {
+        let dir = tempfile::tempdir().unwrap();
+        for (kind, algorithm) in [(ReceiptKey::Ed25519, -8), (ReceiptKey::P256, -7)] {
+            let store = KeyStore::at(dir.path().join(algorithm.to_string()));
+            store.create(kind).unwrap();
+            let signer = store.receipt_signer().unwrap();
+            assert_eq!(signer.algorithm().id(), algorithm);
+            let signature = signer.sign(b"message").unwrap();
+            assert!(signer.key().verify(signer.algorithm(), b"message", &signature).is_ok());
+            // The others are Ed25519 either way.
+            store.role(Role::Log).unwrap();
+        }
+        let store = KeyStore::at(dir.path().join("neither"));
+        store.create(ReceiptKey::P256).unwrap();
+        fs::remove_file(store.role_path(Role::Receipt)).unwrap();
+        write_secret(&store.role_path(Role::Receipt), b"-----BEGIN PRIVATE KEY-----\nAAAA\n").unwrap();
+        assert!(matches!(store.receipt_signer(), Err(KeyError::Format { .. })));
     }
 
     #[test]

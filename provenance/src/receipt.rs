@@ -171,6 +171,26 @@ impl Included {
     }
 }
 
+/// What a verified receipt of consistency proves: the log signed this size and root, and the older tree is its
+/// beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extended {
+    size: u64,
+    root: Hash,
+}
+
+impl Extended {
+    /// Leaves in the newer tree.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The newer tree's root.
+    pub const fn root(&self) -> &Hash {
+        &self.root
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Proofs {
     Inclusion(Vec<Inclusion>),
@@ -251,6 +271,14 @@ impl Receipt {
         }
     }
 
+    /// Its proofs of consistency.
+    pub fn consistencies(&self) -> &[Consistency] {
+        match &self.proofs {
+            Proofs::Inclusion(_) => &[],
+            Proofs::Consistency(proofs) => proofs,
+        }
+    }
+
     /// Verifies that `leaf` is in the log `origin`, by a receipt with this one proof.
     pub fn verify_inclusion(
         &self,
@@ -279,28 +307,26 @@ impl Receipt {
         Ok(Included { indexes: proofs.iter().map(|proof| proof.index).collect(), size: head.size, root })
     }
 
-    /// Verifies that the tree of `old_size` leaves and `old_root` is the beginning of the tree whose head is sealed
-    /// here with `new_root`.
+    /// Verifies that the tree of `old_size` leaves and `old_root`, which is known from before, is the beginning of
+    /// the tree whose head is sealed here. The newer root follows from the older one and the path, so that there is
+    /// none to be told, and the signature says whether it is the log's.
     pub fn verify_consistency(
         &self,
         key: &VerifyingKey,
         origin: &str,
         (old_size, old_root): (u64, &Hash),
-        new_root: &Hash,
-    ) -> Result<u64, ReceiptError> {
+    ) -> Result<Extended, ReceiptError> {
         let head = self.bound(origin)?;
-        let proof = match &self.proofs {
-            Proofs::Consistency(proofs) if proofs.len() == 1 => proofs.first(),
-            Proofs::Consistency(_) | Proofs::Inclusion(_) => None,
+        let [proof] = self.consistencies() else {
+            return Err(ReceiptError::Shape("want one proof of consistency"));
         };
-        let proof = proof.ok_or(ReceiptError::Shape("want one proof of consistency"))?;
         self.check_sizes()?;
         if proof.old_size != old_size {
-            return Err(ReceiptError::Size { proof: proof.old_size, signed: old_size });
+            return Err(ReceiptError::OldSize { proof: proof.old_size, want: old_size });
         }
-        self.sign1.verify_detached(key, new_root.as_bytes())?;
-        consistency::verify(old_size, head.size, old_root, new_root, &proof.path)?;
-        Ok(head.size)
+        let root = consistency::new_root(old_size, head.size, old_root, &proof.path)?;
+        self.sign1.verify_detached(key, root.as_bytes())?;
+        Ok(Extended { size: head.size, root })
     }
 
     /// What RFC 9942 alone verifies: that `key` signed the root to which the one proof leads from `leaf`. Neither the

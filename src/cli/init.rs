@@ -21,7 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials, Governance, Hardware, Http, LogSettings, Witness};
 use crate::governance;
 use crate::ident::TrustDomain;
-use crate::keys::KeyStore;
+use crate::keys::{KeyStore, ReceiptKey};
 use crate::ledger::HeadSealer;
 
 use super::{output, service};
@@ -36,6 +36,8 @@ Examples:
         --witness 'w2.example+…=https://w2.example/treering' --quorum 2
   A trial with a simulated SEV-SNP platform:
     treering init --dir trial --trust-domain simulated.example --simulated
+  One that also takes the plain statements of a SCITT client, and gives it receipts that it verifies:
+    treering init --dir /srv/treering --trust-domain prod.bank.example --issuer client.toml --receipt-alg es256
 
 Writes treering.toml, trust.json (give it to relying parties), and folders with keys. Nothing is overwritten.
 The folder is everything: docs/operations.md says which file may be restored from a backup, and which must not.";
@@ -71,12 +73,28 @@ pub(super) struct Args {
     /// How many approvers must consent to a policy
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(super) threshold: u64,
+    /// A third party whose statements are registered: a TOML file with iss, key, kinds and public, as an [[issuer]] of
+    /// the configuration has them
+    #[arg(long, value_name = "FILE")]
+    pub(super) issuer: Vec<PathBuf>,
+    /// What signs receipts
+    #[arg(long, value_name = "ALG", value_enum, default_value_t = ReceiptAlg::Eddsa)]
+    pub(super) receipt_alg: ReceiptAlg,
     /// Make a simulated SEV-SNP platform, and trust it: for trials
     #[arg(long)]
     pub(super) simulated: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// The algorithm of receipts.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum ReceiptAlg {
+    /// Ed25519
+    Eddsa,
+    /// ECDSA P-256, which more SCITT clients verify
+    Es256,
 }
 
 /// What was made.
@@ -149,7 +167,10 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
         made.with_context(|| format!("make {}", folder.display()))?;
     }
     let keys = KeyStore::at(dir.join("keys"));
-    keys.create()?;
+    keys.create(match args.receipt_alg {
+        ReceiptAlg::Eddsa => ReceiptKey::Ed25519,
+        ReceiptAlg::Es256 => ReceiptKey::P256,
+    })?;
     let ca = CaFiles { certificate: &dir.join("ca.pem"), key: &dir.join("keys/ca.key") };
     create_ca(&ca, &trust_domain, now)?;
     let sealer = HeadSealer::load(&keys, &origin, &trust_domain)?;
@@ -168,7 +189,10 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
     if let Some(policy) = &policy {
         write(&dir.join("witness-policy.txt"), policy)?;
     }
-    let clients = clients::create(dir, &trust_domain, &args.host, &args.approver, now)?;
+    let mut clients = clients::create(dir, &trust_domain, &args.host, &args.approver, now)?;
+    for file in &args.issuer {
+        clients.issuers.push(clients::third_party(file)?);
+    }
     let mut config = configuration(args, &trust_domain, &origin, witnesses, clients);
     change(&mut config);
     let path = dir.join("treering.toml");

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use treering_provenance::bytes::{Fixed, Leaf};
 use treering_tlog::hash::Hash;
 
+use crate::ledger::Newest;
 use crate::vault;
 use crate::wire::{GrantKeys, GrantMessage, Grants, LeafResponse, PathResponse};
 
@@ -103,6 +104,47 @@ pub(super) async fn consistency(
     let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let path = service.ledger.log().consistency(query.from, query.to);
     Ok(Json(response(path.map_err(|error| Problem::not_found(error.to_string()))?)))
+}
+
+/// Which head a receipt of consistency leads to.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum HeadName {
+    #[default]
+    Committed,
+    Witnessed,
+}
+
+/// The query of [`consistency_receipt`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReceiptQuery {
+    from: u64,
+    #[serde(default)]
+    head: HeadName,
+}
+
+/// `GET /v1/consistency-receipt?from=[&head=]`: the COSE receipt (RFC 9942) that a tree is the beginning of the newest
+/// one. The newer size cannot be chosen: receipts are made of the seals that are kept, and nothing is signed because
+/// a stranger asks.
+pub(super) async fn consistency_receipt(
+    State(service): State<Service>,
+    query: Result<Query<ReceiptQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let newest = match query.head {
+        HeadName::Committed => Newest::Committed,
+        HeadName::Witnessed => Newest::Witnessed,
+    };
+    let head = service.ledger.newest(newest);
+    let head = head.ok_or_else(|| Problem::not_found("there is no such head"))?;
+    if !(1..head.size()).contains(&query.from) {
+        let (from, last) = (query.from, head.size() - 1);
+        return Err(Problem::not_found(format!(
+            "`from` is {from}, want 1 to {last}: no path leads from there"
+        )));
+    }
+    Ok(cose(service.ledger.consistency_receipt(query.from, &head)?))
 }
 
 fn response(path: Vec<Hash>) -> PathResponse {

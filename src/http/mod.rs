@@ -109,6 +109,7 @@ pub fn router(service: Service) -> Router {
         .route("/v1/statements/{index}", get(audit::statement))
         .route("/v1/inclusion", get(audit::inclusion))
         .route("/v1/consistency", get(audit::consistency))
+        .route("/v1/consistency-receipt", get(audit::consistency_receipt))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

@@ -1,8 +1,7 @@
 //! C2SP tlog-tiles: the checkpoint, hash tiles and entry bundles.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use treering_tlog::tile::{TILE_WIDTH, parse_entries_path, parse_tile_path};
 
@@ -13,6 +12,7 @@ use super::problem::Problem;
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// A checkpoint is replaced at every batch.
 const SHORT: &str = "no-cache";
+const NEVER: &str = "no-store";
 
 /// `GET /checkpoint`: the latest, and the latest that a quorum cosigned where there are witnesses.
 pub(super) async fn checkpoint(State(service): State<Service>) -> Result<Response, Problem> {
@@ -28,31 +28,38 @@ pub(super) async fn checkpoint(State(service): State<Service>) -> Result<Respons
 }
 
 /// `GET /tile/<L>/<N>[.p/<W>]` and `GET /tile/entries/<N>[.p/<W>]`.
-pub(super) async fn tile(
-    State(service): State<Service>,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let Path(path) = path.map_err(|error| Problem::malformed(error.body_text()))?;
+///
+/// The path is read as it came, not decoded: a tile has one URL.
+pub(super) async fn tile(State(service): State<Service>, uri: Uri) -> Response {
+    match find(&service, uri.path().trim_start_matches('/')) {
+        Ok(bytes) => answer("application/octet-stream", IMMUTABLE, bytes),
+        // What is absent now may exist with the next entry: no cache may keep that.
+        Err(problem) => with(problem.into_response(), header::CACHE_CONTROL, NEVER),
+    }
+}
+
+fn find(service: &Service, path: &str) -> Result<Vec<u8>, Problem> {
     let log = service.ledger.log();
-    let path = format!("tile/{path}");
     let found = if path.starts_with("tile/entries/") {
         let (index, width) =
-            parse_entries_path(&path).map_err(|error| Problem::malformed(error.to_string()))?;
+            parse_entries_path(path).map_err(|error| Problem::malformed(error.to_string()))?;
         log.bundle(index, width)
     } else {
-        let (tile, width) = parse_tile_path(&path).map_err(|error| Problem::malformed(error.to_string()))?;
+        let (tile, width) = parse_tile_path(path).map_err(|error| Problem::malformed(error.to_string()))?;
         log.tile(tile.level, tile.index, width)
     };
     let bytes = found.map_err(|error| Problem::internal(&error))?;
-    let bytes = bytes.ok_or_else(|| {
+    bytes.ok_or_else(|| {
         Problem::not_found(format!("the tree has no such tile yet; a tile is full at {TILE_WIDTH} wide"))
-    })?;
-    Ok(answer("application/octet-stream", IMMUTABLE, bytes))
+    })
 }
 
 fn answer(media_type: &'static str, caching: &'static str, bytes: Vec<u8>) -> Response {
-    let mut response = bytes.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    let response = with(bytes.into_response(), header::CONTENT_TYPE, media_type);
+    with(response, header::CACHE_CONTROL, caching)
+}
+
+fn with(mut response: Response, name: HeaderName, value: &'static str) -> Response {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }

@@ -27,7 +27,7 @@ use crate::keys::{KeyError, KeyStore, MasterKey, Role};
 use crate::vault::{Vault, VaultError};
 
 pub use draft::{Draft, Prepared, Subject};
-pub use receipt::Receipt;
+pub use receipt::{Newest, Receipt};
 pub use seal::HeadSealer;
 
 /// What went wrong in the ledger, sorted by who can do something about it.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use treering_log::{Head, Log};
 use treering_provenance::proof::{CredentialProof, ParentPath};
-use treering_provenance::receipt::{self, Inclusion};
+use treering_provenance::receipt::{self, Consistency, Inclusion};
 use treering_provenance::statement::Statement;
 use treering_tlog::hash::Hash;
 use treering_tlog::note::Note;
 
-use super::{LedgerError, Logged};
+use super::{Ledger, LedgerError, Logged};
 
 /// The statement is in the log, and may be shown: committed, or cosigned by a quorum, as the ledger is configured.
 /// Only [`Ledger::receipt`](super::Ledger::receipt) makes one.
@@ -78,4 +78,31 @@ impl Receipt {
 /// A receipt of RFC 9942: what the head's seal holds, and the path.
 pub(super) fn cose(head: &Head, inclusion: Inclusion) -> Result<Vec<u8>, LedgerError> {
     receipt::assemble(head.receipt(), &[inclusion]).map_err(LedgerError::log)
+}
+
+/// The tree heads whose seal is kept, so that a receipt of consistency can lead to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newest {
+    /// The newest that is committed.
+    Committed,
+    /// The newest that a quorum of witnesses cosigned.
+    Witnessed,
+}
+
+impl Ledger {
+    /// The newest head of that kind; `None` where the log is empty, or never had a quorum.
+    pub fn newest(&self, newest: Newest) -> Option<Arc<Head>> {
+        match newest {
+            Newest::Committed => self.log().head(),
+            Newest::Witnessed => self.log().witnessed().map(|witnessed| Arc::clone(witnessed.head())),
+        }
+    }
+
+    /// The receipt of RFC 9942 that the tree of the first `old` entries is the beginning of this head's. Nothing is
+    /// signed for it: the head's seal serves every receipt of its tree. `old` is not 0, and below the head's size.
+    pub fn consistency_receipt(&self, old: u64, head: &Head) -> Result<Vec<u8>, LedgerError> {
+        let path = self.log().consistency(old, head.size()).map_err(LedgerError::log)?;
+        let proof = Consistency { old_size: old, new_size: head.size(), path };
+        receipt::assemble_consistency(head.receipt(), &proof).map_err(LedgerError::log)
+    }
 }

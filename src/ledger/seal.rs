@@ -2,7 +2,7 @@
 //! of its own.
 
 use treering_log::{Seal, SealError, Sealer};
-use treering_provenance::cose::Ed25519Signer;
+use treering_provenance::cose::{Signer, VerifyingKey};
 use treering_provenance::receipt::{self, TreeHead};
 use treering_tlog::checkpoint::Checkpoint;
 use treering_tlog::hash::Hash;
@@ -17,17 +17,16 @@ pub struct HeadSealer {
     /// The `iss` of receipts.
     issuer: String,
     note: NoteSigner,
-    receipt: Ed25519Signer,
+    receipt: Box<dyn Signer>,
 }
 
 impl HeadSealer {
     /// The sealer with the log's and the receipts' keys.
     pub fn load(keys: &KeyStore, origin: &str, trust_domain: &TrustDomain) -> Result<Self, KeyError> {
-        let format = |_| KeyError::Format { path: "keys".into(), wanted: "usable log and receipt keys" };
         let note = NoteSigner::from_seed(origin, &keys.role(Role::Log)?.to_bytes()).map_err(|_| {
             KeyError::Format { path: "origin".into(), wanted: "name that a signed note allows" }
         })?;
-        let receipt = Ed25519Signer::from_seed(&keys.role(Role::Receipt)?.to_bytes()).map_err(format)?;
+        let receipt = keys.receipt_signer()?;
         Ok(Self {
             origin: origin.to_owned(),
             issuer: trust_domain.role_uri(Role::Receipt.name()),
@@ -37,8 +36,8 @@ impl HeadSealer {
     }
 
     /// The key that verifies receipts.
-    pub fn receipt_key(&self) -> &treering_provenance::cose::VerifyingKey {
-        treering_provenance::cose::Signer::key(&self.receipt)
+    pub fn receipt_key(&self) -> &VerifyingKey {
+        self.receipt.key()
     }
 }
 
@@ -59,7 +58,7 @@ impl Sealer for HeadSealer {
         let note = Note::new(body, vec![signature]).map_err(|error| failed(&error))?;
         let head = TreeHead { origin: &self.origin, size, root: *root };
         let receipt =
-            receipt::seal(&self.receipt, &self.issuer, &head, now_unix).map_err(|error| failed(&error))?;
+            receipt::seal(&*self.receipt, &self.issuer, &head, now_unix).map_err(|error| failed(&error))?;
         Ok(Seal { note: note.to_bytes(), receipt })
     }
 }

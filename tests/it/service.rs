@@ -1,6 +1,8 @@
 //! The service, over the network: what it gives, and every refusal with its status and its code.
 
 mod by_hand;
+mod consistency;
+mod foreign;
 mod governance;
 mod issuance;
 mod lifecycle;

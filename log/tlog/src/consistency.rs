@@ -64,12 +64,9 @@ pub fn verify(old: u64, new: u64, old_root: &Hash, new_root: &Hash, path: &[Hash
         }
         return Ok(());
     }
-    let (actual_old, actual_new) = roots_from_path(old, new, old_root, path)?;
-    if actual_old != *old_root {
-        return Err(ProofError::OldRoot { actual: actual_old, wanted: *old_root });
-    }
-    if actual_new != *new_root {
-        return Err(ProofError::Root { actual: actual_new, wanted: *new_root });
+    let actual = self::new_root(old, new, old_root, path)?;
+    if actual != *new_root {
+        return Err(ProofError::Root { actual, wanted: *new_root });
     }
     Ok(())
 }
@@ -94,6 +91,28 @@ pub fn path_len(old: u64, new: u64) -> Result<usize, ProofError> {
         steps += 1;
     }
     Ok(steps + usize::from(start != 0))
+}
+
+/// The root of the newer tree, as the path leads to it from the older one: for who trusts the older root alone, and
+/// will compare or verify a signature over what comes out. That a path fits says nothing about the newer tree.
+///
+/// No path leads from the empty tree, which is the beginning of every tree.
+pub fn new_root(old: u64, new: u64, old_root: &Hash, path: &[Hash]) -> Result<Hash, ProofError> {
+    if old > new {
+        return Err(ProofError::SizesReversed { old, new });
+    }
+    if old == 0 {
+        return Err(ProofError::NotASubtree { start: 0, end: 0, size: new });
+    }
+    if old == new {
+        let surplus = ProofError::PathLength { actual: path.len(), wanted: 0 };
+        return if path.is_empty() { Ok(*old_root) } else { Err(surplus) };
+    }
+    let (actual_old, root) = roots_from_path(old, new, old_root, path)?;
+    if actual_old != *old_root {
+        return Err(ProofError::OldRoot { actual: actual_old, wanted: *old_root });
+    }
+    Ok(root)
 }
 
 /// Both roots that a path leads to; `0 < old < new`.
@@ -152,6 +171,24 @@ mod tests {
             Err(ProofError::Root { actual: root, wanted: EMPTY_ROOT })
         );
         assert_eq!(verify(2, 1, &root, &root, &[]), Err(ProofError::SizesReversed { old: 2, new: 1 }));
+    }
+
+    #[test]
+    fn no_path_leads_from_the_empty_tree() {
+        let root = leaf_hash(b"x");
+        assert_eq!(
+            new_root(0, 3, &EMPTY_ROOT, &[]),
+            Err(ProofError::NotASubtree { start: 0, end: 0, size: 3 })
+        );
+        assert_eq!(new_root(4, 3, &root, &[root]), Err(ProofError::SizesReversed { old: 4, new: 3 }));
+        assert_eq!(new_root(3, 3, &root, &[]), Ok(root));
+        assert_eq!(new_root(3, 3, &root, &[root]), Err(ProofError::PathLength { actual: 1, wanted: 0 }));
+        // Three leaves: the proof from two is the third, and from one the second and the third.
+        let (second, third) = (leaf_hash(b"y"), leaf_hash(b"z"));
+        let two = node_hash(&root, &second);
+        let three = node_hash(&two, &third);
+        assert_eq!(new_root(2, 3, &two, &[third]), Ok(three));
+        assert_eq!(new_root(1, 3, &root, &[second, third]), Ok(three));
     }
 
     #[test]

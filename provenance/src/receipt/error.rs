@@ -36,6 +36,14 @@ pub enum ReceiptError {
         /// Under the signature.
         signed: u64,
     },
+    /// A proof of consistency begins at another size than the one that is known.
+    #[error("proof begins at size {proof}, want {want}")]
+    OldSize {
+        /// In the proof.
+        proof: u64,
+        /// Known.
+        want: u64,
+    },
     /// Another number of proofs than of leaves.
     #[error("receipt has {got} proofs, want {want}")]
     Count {

@@ -4,10 +4,10 @@ use ciborium::Value;
 use proptest::prelude::*;
 use treering_provenance::{
     cose::{Sign1, Signer as _},
-    receipt::{self, Inclusion, Receipt, ReceiptError, TreeHead},
+    receipt::{self, Consistency, Inclusion, Receipt, ReceiptError, TreeHead},
     strict,
 };
-use treering_tlog::hash::Hash;
+use treering_tlog::hash::{EMPTY_ROOT, Hash};
 
 use crate::fixture::{LOG_ROLE, NOW, ORIGIN, TestLog, es256, signer};
 
@@ -21,15 +21,27 @@ fn sealed(log: &TestLog) -> Vec<u8> {
 
 /// Replaces the proofs in a receipt, as anybody can: they are not under the signature.
 fn restated(bytes: &[u8], proofs: &[Inclusion]) -> Vec<u8> {
+    let proofs: Vec<_> = proofs.iter().map(|proof| ([proof.size, proof.index], &*proof.path)).collect();
+    with_proofs(bytes, -1, &proofs)
+}
+
+/// As [`restated`], with proofs of consistency.
+fn restated_consistency(bytes: &[u8], proofs: &[Consistency]) -> Vec<u8> {
+    let proofs: Vec<_> =
+        proofs.iter().map(|proof| ([proof.old_size, proof.new_size], &*proof.path)).collect();
+    with_proofs(bytes, -2, &proofs)
+}
+
+fn with_proofs(bytes: &[u8], label: i64, proofs: &[([u64; 2], &[Hash])]) -> Vec<u8> {
     let Value::Tag(18, message) = strict::decode(bytes, 1 << 16).unwrap() else { panic!("tag") };
     let mut parts = message.into_array().unwrap();
-    let proof = |proof: &Inclusion| {
-        let path = proof.path.iter().map(|hash| Value::Bytes(hash.as_bytes().to_vec())).collect();
-        let item = Value::Array(vec![proof.size.into(), proof.index.into(), Value::Array(path)]);
+    let proof = |([first, second], path): &([u64; 2], &[Hash])| {
+        let path = path.iter().map(|hash| Value::Bytes(hash.as_bytes().to_vec())).collect();
+        let item = Value::Array(vec![(*first).into(), (*second).into(), Value::Array(path)]);
         Value::Bytes(strict::encode(&item).unwrap())
     };
     let proofs = Value::Array(proofs.iter().map(proof).collect());
-    parts[1] = Value::Map(vec![(396.into(), Value::Map(vec![((-1).into(), proofs)]))]);
+    parts[1] = Value::Map(vec![(396.into(), Value::Map(vec![(label.into(), proofs)]))]);
     strict::encode(&Value::Tag(18, Box::new(Value::Array(parts)))).unwrap()
 }
 
@@ -161,17 +173,96 @@ fn consistency_of_every_pair_of_sizes() {
         for old in 1..u64::from(new) {
             let bytes = receipt::assemble_consistency(&seal, &log.consistency(old, new.into())).unwrap();
             let receipt = Receipt::parse(&bytes).unwrap();
-            let (root, old_root) = (log.head().root, log.root_at(old));
-            let verified = receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &old_root), &root);
-            assert_eq!(verified.unwrap(), u64::from(new));
+            let old_root = log.root_at(old);
+            let extended = receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &old_root)).unwrap();
+            assert_eq!((extended.size(), *extended.root()), (u64::from(new), log.head().root));
             let lie = Hash::from_bytes([0xaa; 32]);
-            assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &lie), &root).is_err());
-            assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &old_root), &lie).is_err());
-            assert!(
-                receipt.verify_consistency(signer(1).key(), ORIGIN, (old + 1, &old_root), &root).is_err()
-            );
+            assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &lie)).is_err());
+            for other in (0..=u64::from(new) + 1).filter(|other| *other != old) {
+                assert_eq!(
+                    receipt.verify_consistency(signer(1).key(), ORIGIN, (other, &old_root)),
+                    Err(ReceiptError::OldSize { proof: old, want: other })
+                );
+            }
         }
     }
+}
+
+/// The proof is not under the signature: sizes, path and kind can be changed by anybody, to no avail.
+#[test]
+fn a_restated_consistency_is_refused() {
+    let log = log(13);
+    let bytes = receipt::assemble_consistency(&sealed(&log), &log.consistency(6, 13)).unwrap();
+    let honest = log.consistency(6, 13);
+    let verify = |proof: &Consistency, known: (u64, &Hash)| {
+        Receipt::parse(&restated_consistency(&bytes, std::slice::from_ref(proof)))
+            .and_then(|receipt| receipt.verify_consistency(signer(1).key(), ORIGIN, known))
+    };
+    let root = |size| log.root_at(size);
+    assert!(verify(&honest, (6, &root(6))).is_ok());
+    for old in (0..13).filter(|old| *old != 6) {
+        // Another beginning on the same path, told to one who knows either.
+        let lie = Consistency { old_size: old, ..honest.clone() };
+        assert!(verify(&lie, (6, &root(6))).is_err(), "{old}");
+        assert!(verify(&lie, (old, &if old == 0 { EMPTY_ROOT } else { root(old) })).is_err(), "{old}");
+    }
+    for new in [0, 6, 7, 12, 14, u64::MAX] {
+        let lie = Consistency { new_size: new, ..honest.clone() };
+        assert_eq!(verify(&lie, (6, &root(6))), Err(ReceiptError::Size { proof: new, signed: 13 }));
+    }
+    let (mut longer, mut shorter) = (honest.clone(), honest.clone());
+    longer.path.push(Hash::from_bytes([0; 32]));
+    shorter.path.pop();
+    assert!(verify(&longer, (6, &root(6))).is_err());
+    assert!(verify(&shorter, (6, &root(6))).is_err());
+    // A beginning with another root: the path leads elsewhere, and what it leads to is not signed.
+    assert!(verify(&honest, (6, &root(5))).is_err());
+    let two = restated_consistency(&bytes, &[honest.clone(), honest]);
+    let two = Receipt::parse(&two).unwrap();
+    assert!(two.verify_consistency(signer(1).key(), ORIGIN, (6, &root(6))).is_err());
+}
+
+#[test]
+fn neither_kind_of_receipt_passes_for_the_other() {
+    let log = log(9);
+    let seal = sealed(&log);
+    let inclusion = receipt::assemble(&seal, &[log.inclusion(3)]).unwrap();
+    let consistency = receipt::assemble_consistency(&seal, &log.consistency(4, 9)).unwrap();
+    let (inclusion, consistency) =
+        (Receipt::parse(&inclusion).unwrap(), Receipt::parse(&consistency).unwrap());
+    assert!(inclusion.verify_consistency(signer(1).key(), ORIGIN, (4, &log.root_at(4))).is_err());
+    assert!(consistency.verify_inclusion(signer(1).key(), ORIGIN, &log.leaves[3]).is_err());
+    assert!(consistency.unbound_root(signer(1).key(), &log.leaves[3]).is_err());
+    assert_eq!((inclusion.consistencies().len(), consistency.consistencies().len()), (0, 1));
+}
+
+#[test]
+fn consistency_is_of_one_log_and_by_its_key() {
+    let log = log(9);
+    let bytes = receipt::assemble_consistency(&sealed(&log), &log.consistency(4, 9)).unwrap();
+    let receipt = Receipt::parse(&bytes).unwrap();
+    let root = log.root_at(4);
+    assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (4, &root)).is_ok());
+    assert!(matches!(
+        receipt.verify_consistency(signer(1).key(), "other.example", (4, &root)),
+        Err(ReceiptError::Origin { .. })
+    ));
+    assert!(receipt.verify_consistency(signer(2).key(), ORIGIN, (4, &root)).is_err());
+    assert!(receipt.verify_consistency(es256().key(), ORIGIN, (4, &root)).is_err());
+}
+
+/// From the empty tree, and from a tree to itself, the path is empty, which RFC 9942 does not know.
+#[test]
+fn consistency_that_needs_no_path_has_no_receipt() {
+    let log = log(9);
+    for old in [0, 9] {
+        assert!(receipt::assemble_consistency(&sealed(&log), &log.consistency(old, 9)).is_err());
+    }
+    let other = log.consistency(4, 8);
+    assert_eq!(
+        receipt::assemble_consistency(&sealed(&log), &other),
+        Err(ReceiptError::Size { proof: 8, signed: 9 })
+    );
 }
 
 #[test]
@@ -198,6 +289,29 @@ proptest! {
         let verified = Receipt::parse(&bytes)
             .and_then(|receipt| receipt.verify_inclusion(signer(1).key(), ORIGIN, &log.leaves[index]));
         prop_assert!(verified.is_err());
+    }
+
+    #[test]
+    fn no_changed_byte_verifies_a_consistency(at in any::<prop::sample::Index>(), flip in 1u8.., new in 3u8..30, old in any::<prop::sample::Index>()) {
+        let log = log(new);
+        let old = 1 + old.index(usize::from(new) - 1) as u64;
+        let mut bytes = receipt::assemble_consistency(&sealed(&log), &log.consistency(old, new.into())).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let verified = Receipt::parse(&bytes)
+            .and_then(|receipt| receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &log.root_at(old))));
+        prop_assert!(verified.is_err());
+    }
+
+    #[test]
+    fn no_other_root_begins_the_tree(new in 3u8..30, old in any::<prop::sample::Index>(), lie in any::<[u8; 32]>()) {
+        let log = log(new);
+        let old = 1 + old.index(usize::from(new) - 1) as u64;
+        let bytes = receipt::assemble_consistency(&sealed(&log), &log.consistency(old, new.into())).unwrap();
+        let receipt = Receipt::parse(&bytes).unwrap();
+        let lie = Hash::from_bytes(lie);
+        prop_assume!(lie != log.root_at(old));
+        prop_assert!(receipt.verify_consistency(signer(1).key(), ORIGIN, (old, &lie)).is_err());
     }
 
     #[test]

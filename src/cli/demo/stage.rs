@@ -55,6 +55,8 @@ impl Stage {
                 quorum: None,
                 approver: vec!["approver".to_owned()],
                 threshold: 1,
+                issuer: Vec::new(),
+                receipt_alg: init::ReceiptAlg::Eddsa,
                 simulated: true,
                 json: false,
             },

@@ -88,6 +88,13 @@ pub(super) fn create(
     Ok(Clients { known, issuers, approvers })
 }
 
+/// A third party from a file; what it says is checked with the configuration that it becomes a part of.
+pub(super) fn third_party(file: &Path) -> Result<Issuer> {
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    toml::from_str(&text)
+        .with_context(|| format!("{} is no issuer (iss, key, kinds, public)", file.display()))
+}
+
 /// The CA of the service's own TLS: another one than that of credentials.
 struct TlsCa {
     signer: Signer<'static, KeyPair>,

@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("cmw_collection", service::cmw_collection),
     ("collateral", service::collateral),
     ("config", service::config),
+    ("consistency_receipt", provenance::consistency_receipt),
     ("content", provenance::content),
     ("cose_key", provenance::cose_key),
     ("credential_proof", provenance::credential_proof),

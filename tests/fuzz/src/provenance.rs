@@ -17,7 +17,7 @@ use treering_provenance::{
     verify::{Outcome, Possession, VerifyOptions, verify_x509 as verify},
     x509::{self, Profile},
 };
-use treering_tlog::hash::Hash;
+use treering_tlog::hash::{EMPTY_ROOT, Hash};
 
 use crate::{
     Input, edited,
@@ -34,6 +34,8 @@ struct Known {
     trust: Trust,
     /// One receipt of the issuance, and its leaf.
     receipt: (Vec<u8>, Hash),
+    /// A receipt of consistency, and the size that it begins at.
+    consistency: (Vec<u8>, u64),
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
@@ -41,7 +43,10 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let issued = world.issue();
     let trust = world.trust();
     let receipt = (issued.proof.receipt.clone(), issued.issuance.leaf());
-    Known { world, issued, trust, receipt }
+    let (old, new) = (5, world.log.leaves.len() as u64);
+    let seal = receipt::seal(&world.receipt_key, LOG_ROLE, &world.log.head(), NOW).unwrap();
+    let consistency = receipt::assemble_consistency(&seal, &world.log.consistency(old, new)).unwrap();
+    Known { world, issued, trust, receipt, consistency: (consistency, old) }
 });
 
 /// Contents of every kind, and claims.
@@ -223,9 +228,35 @@ pub fn receipt(data: &[u8]) {
     let _ = receipt::assemble(&bytes, &[world.log.inclusion(1)]);
     let Ok(receipt) = Receipt::parse(&bytes) else { return };
     let _ = (receipt.head(), receipt.issued_at(), receipt.kid(), receipt.unbound_root(key, leaf));
-    let root = Hash::from_bytes([2; 32]);
-    let _ = receipt.verify_consistency(key, ORIGIN, (3, leaf), &root);
     assert!(receipt.verify_inclusion(key, ORIGIN, leaf).is_err() || !changed);
+}
+
+/// Receipts of consistency: any bytes, and a genuine one with changes. A changed one convinces nobody who knows the
+/// older tree, and whatever is believed is the head that was sealed.
+pub fn consistency_receipt(data: &[u8]) {
+    let Known { world, consistency: (valid, old), .. } = &*KNOWN;
+    let (bytes, changed) = match Input::of(data) {
+        Some(Input::Raw(bytes)) => (bytes.to_vec(), false),
+        Some(Input::Edits(edits)) => match edited(valid, edits) {
+            Some(bytes) => (bytes, true),
+            None => return,
+        },
+        None => return,
+    };
+    let key = world.receipt_key.key();
+    let head = world.log.head();
+    let Ok(receipt) = Receipt::parse(&bytes) else { return };
+    for proof in receipt.consistencies() {
+        let _ = receipt::assemble_consistency(&bytes, proof);
+    }
+    for size in 0..head.size {
+        let root = if size == 0 { EMPTY_ROOT } else { world.log.root_at(size) };
+        if let Ok(extended) = receipt.verify_consistency(key, ORIGIN, (size, &root)) {
+            // Beginnings at other sizes are as true, and their paths are no secret.
+            assert!(!changed || size != *old);
+            assert_eq!((extended.size(), *extended.root()), (head.size, head.root));
+        }
+    }
 }
 
 /// Statements as stored and as submitted. What is stored has one spelling.
@@ -308,7 +339,7 @@ fn strip(tbs: &[u8]) {
 /// Inputs to begin with.
 pub fn seeds() -> crate::Seeds {
     const EDITS: [u8; 7] = [1, 0, 40, 1, 0, 200, 128];
-    let Known { world, issued, receipt: (receipt, _), .. } = &*KNOWN;
+    let Known { world, issued, receipt: (receipt, _), consistency: (consistency_receipt, _), .. } = &*KNOWN;
     let raw = |bytes: &[u8]| [&[0], bytes].concat();
     let claims = Claims::from([("assurance".to_owned(), Claim::from("simulated"))]);
     let auditor = AuditorKey::from_bytes([2; 32]).unwrap();
@@ -320,6 +351,9 @@ pub fn seeds() -> crate::Seeds {
     let public = Draft { payload: public, ..confidential(Kind::Status, AUTHORITY, vec![], None) };
     let keys = KeySet(vec![world.receipt_key.key().clone(), world.authority.key().clone()]);
     vec![
+        ("consistency_receipt", raw(consistency_receipt)),
+        ("consistency_receipt", raw(receipt)),
+        ("consistency_receipt", EDITS.to_vec()),
         ("content", refusal().to_cbor().unwrap()),
         ("content", claims_to_cbor(&claims).unwrap()),
         ("cose_key", world.receipt_key.key().to_cose_key().unwrap()),

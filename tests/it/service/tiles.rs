@@ -12,11 +12,12 @@ use treering_tlog::{bundle, consistency, inclusion, tile};
 
 use crate::support::{Net, Stage, folder, shared};
 
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Enough that a bundle and a tile are full, and that there is a level above.
 const FULL: u64 = 258;
 
 /// RFC 9162, 2.1.1, as it is written.
-fn root(leaves: &[Hash]) -> Hash {
+pub(super) fn root(leaves: &[Hash]) -> Hash {
     match leaves {
         [] => treering_tlog::hash::EMPTY_ROOT,
         [one] => *one,
@@ -80,7 +81,7 @@ async fn fetch(net: &Net, size: u64) -> BTreeMap<String, Vec<u8>> {
         for path in paths {
             let reply = net.get(&format!("/{path}")).await.is(200);
             assert_eq!(reply.header("content-type"), "application/octet-stream");
-            assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable", "{path}");
+            assert_eq!(reply.header("cache-control"), IMMUTABLE, "{path}");
             all.insert(path, reply.body);
         }
     }
@@ -147,7 +148,9 @@ async fn check_partial(net: &Net, leaves: &[Hash]) {
         "tile/entries/001.p/255",
         "tile/entries/x999/999",
     ] {
-        net.get(&format!("/{absent}")).await.problem(404, "not-found");
+        let reply = net.get(&format!("/{absent}")).await;
+        reply.problem(404, "not-found");
+        assert_eq!(reply.header("cache-control"), "no-store", "{absent}: it may exist in a moment");
     }
     for malformed in [
         "tile/0/0",
@@ -162,10 +165,17 @@ async fn check_partial(net: &Net, leaves: &[Hash]) {
         "tile/0/000/",
         "tile/0",
         "tile/%ff",
+        "tile/0/%30%30%30.p/1",
+        "tile/%65ntries/000.p/1",
+        "tile/0//000.p/1",
+        "tile/0/000.p/+1",
+        "tile/18446744073709551616/000",
+        "tile/0/x018/x446/x744/x073/x709/x551/616",
     ] {
         let reply = net.get(&format!("/{malformed}")).await;
         assert!([400, 404].contains(&reply.status), "{malformed}: {}", reply.status);
         assert_eq!(reply.header("content-type"), "application/problem+json", "{malformed}");
+        assert_ne!(reply.headers.get("cache-control").map(|value| value.to_str().unwrap()), Some(IMMUTABLE));
     }
 }
 

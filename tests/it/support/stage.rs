@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) max_refused_bytes: Option<i64>,
     /// More issuers, two approvers.
     pub(crate) extra: bool,
+    /// More arguments of `treering init`.
+    pub(crate) init: Vec<String>,
 }
 
 /// A ledger, and what runs.
@@ -82,6 +84,7 @@ impl Stage {
         .map(str::to_owned)
         .into();
         arguments.push(dir.to_str().unwrap().to_owned());
+        arguments.extend(settings.init.iter().cloned());
         let port = free_port();
         if settings.witness {
             let made = super::process::run(
