@@ -8,6 +8,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use treering_tlog::note::{KeyError, KeyType, VerifierKey};
 
+use crate::rate::Rate;
+
 /// The configuration of `treering-witness serve`; `docs/samples/witness.toml` is one.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -43,17 +45,35 @@ pub struct LogConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Requests that are read or worked on at once; one more is answered 503. Each holds at most one request body
-    /// (about 131 kB) and one of 512 threads.
+    /// (about 131 kB).
     pub concurrent_requests_max: usize,
     /// Seconds that a client may take to send its request body.
     pub body_timeout_s: u64,
     /// Seconds that open requests have to finish after a stop signal.
     pub shutdown_timeout_s: u64,
+    /// Requests a second that one log may have answered in the long run; one more is answered 429. Requests that the log
+    /// has not signed do not count.
+    pub log_per_second: u32,
+    /// Requests that one log may have answered at once after a pause.
+    pub log_burst: u32,
+}
+
+impl Limits {
+    /// How often one log may ask.
+    pub const fn rate(&self) -> Rate {
+        Rate { per_second: self.log_per_second, burst: self.log_burst }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrent_requests_max: 64, body_timeout_s: 10, shutdown_timeout_s: 10 }
+        Self {
+            concurrent_requests_max: 512,
+            body_timeout_s: 10,
+            shutdown_timeout_s: 10,
+            log_per_second: 500,
+            log_burst: 1000,
+        }
     }
 }
 
@@ -63,6 +83,9 @@ impl Config {
         let config: Self = toml::from_str(text)?;
         if !(1..=MAX_CONCURRENT).contains(&config.limits.concurrent_requests_max) {
             return Err(ConfigError::Concurrency { actual: config.limits.concurrent_requests_max });
+        }
+        if config.limits.log_per_second == 0 || config.limits.log_burst == 0 {
+            return Err(ConfigError::Rate);
         }
         config.logs()?;
         Ok(config)
@@ -119,6 +142,9 @@ pub enum ConfigError {
     /// No log to watch.
     #[error("no [[log]] is configured, want at least one")]
     NoLog,
+    /// A rate of nothing.
+    #[error("log_per_second and log_burst are at least 1")]
+    Rate,
     /// The file cannot be read.
     #[error("configuration file {}: {source}", path.display())]
     Read {
@@ -140,5 +166,5 @@ pub enum ConfigError {
     },
 }
 
-/// Tokio's threads for blocking work: more requests would only wait.
-const MAX_CONCURRENT: usize = 512;
+/// With as many bodies of the greatest length the process needs about 550 MB.
+const MAX_CONCURRENT: usize = 4096;

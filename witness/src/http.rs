@@ -7,8 +7,9 @@
 //! | `GET /healthz` | 200 `ok`; 500 if a write failed |
 //! | `GET /metrics` | 200 counters for Prometheus |
 //!
-//! Beyond the specification: 408 for a body that comes too slowly, 413 for one that is too long, 503 with `Retry-After`
-//! when too many requests are open, 500 when the state cannot be written.
+//! Beyond the specification: 408 for a body that comes too slowly, 413 for one that is too long, 429 with `Retry-After` for
+//! a log that asks too often, 503 with `Retry-After` when too many requests are open, 500 when the state cannot be
+//! written.
 
 use std::future::Future;
 use std::io;
@@ -22,12 +23,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::ListenerExt as _,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, SemaphorePermit, watch},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, SemaphorePermit, oneshot, watch},
 };
 use treering_tlog::add_checkpoint::{MAX_REQUEST_LEN, SIZE_CONTENT_TYPE, serialize_size};
 
@@ -46,8 +48,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, mut stopped) = watch::channel(false);
-    let graceful =
-        axum::serve(listener, router(witness, limits, metrics)).with_graceful_shutdown(async move {
+    let graceful = axum::serve(listener.tap_io(without_delay), router(witness, limits, metrics))
+        .with_graceful_shutdown(async move {
             stop.await;
             stopping.send_replace(true);
         });
@@ -100,9 +102,10 @@ async fn answer(app: &App, body: Body) -> Result<Vec<u8>, Failure> {
     let body = tokio::time::timeout(limit, read).await.map_err(|_| Failure::TooSlow)?;
     let body = body
         .map_err(|error| if error.is::<LengthLimitError>() { Failure::TooLong } else { Failure::Unread })?;
-    let (witness, body) = (Arc::clone(&app.witness), body.to_bytes());
-    let work = tokio::task::spawn_blocking(move || witness.add_checkpoint(&body));
-    Ok(work.await.map_err(|_| Failure::Panicked)??)
+    let (reply, answer) = oneshot::channel();
+    // Nobody waits any more if the client hung up; what was begun is finished all the same.
+    app.witness.submit(body.to_bytes().to_vec(), Box::new(move |result| drop(reply.send(result))));
+    Ok(answer.await.map_err(|_| Failure::Panicked)??)
 }
 
 async fn latest(State(app): State<App>, Path(origin_hash): Path<String>) -> Response {
@@ -155,6 +158,11 @@ impl IntoResponse for Failure {
                 let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
                 plain(status, &refusal.to_string())
             }
+            Self::Add(AddError::TooMany { retry_after_s }) => {
+                let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "the log asks too often");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+                response
+            }
             Self::Add(error) => {
                 // The operator learns what happened; a client has no use for paths on this machine.
                 tracing::error!(%error, "no cosignature given");
@@ -178,6 +186,13 @@ impl IntoResponse for Failure {
 
 fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()
+}
+
+/// An answer is one small packet: it must not wait for another.
+fn without_delay(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
 }
 
 /// Origins are configured, so the number of label values is bounded.

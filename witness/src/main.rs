@@ -13,9 +13,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use treering_witness::{
-    clock,
+    bench, clock,
     config::Config,
-    http, key,
+    http,
+    journal::JournalError,
+    key,
     service::Witness,
     store::{StateDir, StoreError},
 };
@@ -48,6 +50,24 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure: clients against a witness of its own, in a temporary folder on this machine.
+    Bench {
+        /// Clients, each with one connection and one request at a time.
+        #[arg(long, default_value_t = 32)]
+        clients: usize,
+        /// Logs; at least as many as clients.
+        #[arg(long, default_value_t = 1000)]
+        origins: usize,
+        /// Seconds to measure, after two of warming up.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Where to make the temporary folder: the disk to measure.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Print the figures as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the verifier key.
     Vkey {
         /// Configuration file.
@@ -63,6 +83,11 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Init { dir, name } => init(&dir, &name),
         Command::Serve { config, json } => serve(&config, json),
+        Command::Bench { clients, origins, seconds, dir, json } => {
+            std::env::current_exe().context("find this program").and_then(|program| {
+                measure(&bench::Options { program, folder: dir, clients, origins, seconds }, json)
+            })
+        }
         Command::Vkey { config, key } => vkey(config.as_deref(), key),
     };
     match done {
@@ -137,13 +162,15 @@ fn open(config: &Config) -> Result<Witness> {
         bail!("key file {} is of {:?}, want {:?}", config.key_file.display(), signer.name(), config.name);
     }
     let dir = StateDir::open(&config.state_dir, signer.verifier()).map_err(|error| advise(&error))?;
-    Witness::open(signer, dir, config.logs()?, clock::system()).map_err(|error| advise(&error))
+    Witness::open(signer, dir, config.logs()?, clock::system(), &config.limits)
+        .map_err(|error| advise(&error))
 }
 
 /// Adds what to do.
 fn advise(error: &StoreError) -> anyhow::Error {
     let advice = match error {
-        StoreError::Corrupt { .. } => {
+        StoreError::Journal(JournalError::Io { .. }) => "check the permissions and the disk",
+        StoreError::Corrupt { .. } | StoreError::OldFormat { .. } | StoreError::Journal(_) => {
             "the witness does not start: it no longer knows what it has cosigned. Do not restore an old copy; \
              retire this witness and make a new one"
         }
@@ -159,6 +186,38 @@ fn advise(error: &StoreError) -> anyhow::Error {
         _ => "check the permissions and the disk",
     };
     anyhow!("{error}\n{advice}")
+}
+
+fn measure(options: &bench::Options, json: bool) -> Result<()> {
+    let report = bench::run(options)?;
+    if json {
+        return print(&serde_json::to_string(&report)?);
+    }
+    let machine = &report.machine;
+    print(&format!(
+        "cosigned        {} in {} s, {:.0} a second, {} refused\n\
+         latency         p50 {} ms, p99 {} ms, p99.9 {} ms, max {} ms ({} clients, {} logs)\n\
+         start           {} ms\n\
+         machine         {} cores, load {} before; fdatasync p50 {} ms, p99 {} ms;\n\
+         \x20               one core signs {} and verifies {} a second",
+        report.cosigned,
+        report.seconds,
+        report.per_second,
+        report.refused,
+        report.p50_ms,
+        report.p99_ms,
+        report.p999_ms,
+        report.max_ms,
+        report.clients,
+        report.origins,
+        report.start_ms,
+        machine.cores,
+        machine.load_before,
+        machine.fdatasync_p50_ms,
+        machine.fdatasync_p99_ms,
+        machine.signs_per_second,
+        machine.verifies_per_second,
+    ))
 }
 
 /// One line on stdout, out before anything else happens.

@@ -5,6 +5,7 @@ mod support;
 
 mod client;
 mod conformance;
+mod journal;
 mod pinned;
 mod process;
 mod race;

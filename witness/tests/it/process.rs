@@ -260,7 +260,10 @@ fn it_refuses_to_start_on_anything_doubtful() {
     refused(&|folder| edit(folder, "listen", "listne"), "listne");
     refused(&|folder| std::fs::remove_file(folder.join("witness.toml")).unwrap(), "witness.toml");
     refused(&|folder| std::fs::remove_dir_all(folder.join("state")).unwrap(), "no state directory");
-    refused(&|folder| std::fs::write(folder.join("state/00.state"), "x").unwrap(), "corrupt");
+    refused(&|folder| std::fs::remove_file(folder.join("state/journal")).unwrap(), "journal");
+    refused(&|folder| std::fs::write(folder.join("state/journal"), "x").unwrap(), "damaged");
+    refused(&|folder| std::fs::remove_file(folder.join("state/mark")).unwrap(), "mark");
+    refused(&|folder| std::fs::write(folder.join("state/mark"), "x").unwrap(), "mark");
     refused(
         &|folder| {
             std::fs::remove_file(folder.join("witness.key")).unwrap();

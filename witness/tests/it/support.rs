@@ -118,7 +118,7 @@ pub(crate) fn open_witness(state: &Path, clock: Clock) -> Witness {
         StateDir::create(state, signer.verifier()).unwrap();
     }
     let dir = open_dir(state, signer.verifier()).unwrap();
-    Witness::open(signer, dir, log_keys(), clock).unwrap()
+    Witness::open(signer, dir, log_keys(), clock, &Limits::default()).unwrap()
 }
 
 /// Opens a state directory that nobody else should hold.
@@ -155,7 +155,15 @@ impl Served {
 
     pub(crate) async fn start_with(clock: Clock, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let witness = Arc::new(open_witness(&folder.path().join("state"), clock));
+        let state = folder.path().join("state");
+        let signer = witness_signer();
+        StateDir::create(&state, signer.verifier()).unwrap();
+        let dir = open_dir(&state, signer.verifier()).unwrap();
+        Self::serve(folder, Witness::open(signer, dir, log_keys(), clock, &limits).unwrap(), limits).await
+    }
+
+    pub(crate) async fn serve(folder: TempDir, witness: Witness, limits: Limits) -> Self {
+        let witness = Arc::new(witness);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -191,6 +199,7 @@ impl Served {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    pub(crate) retry_after: Option<String>,
     pub(crate) body: String,
 }
 
@@ -203,8 +212,8 @@ pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: By
         .unwrap();
     let response = client.request(request).await.unwrap();
     let status = response.status().as_u16();
-    let header = response.headers().get("content-type");
-    let content_type = header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer { status, content_type, retry_after, body: String::from_utf8(body.to_vec()).unwrap() }
 }
