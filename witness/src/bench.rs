@@ -95,12 +95,12 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let ran = runtime.block_on(client::run(server.address, clients, Duration::from_secs(WARM_UP_S), seconds));
     server.stop();
     let (samples, signed_live) = ran?;
-    Ok(report(options, samples, signed_live, start_ms, machine))
+    Ok(report(options, &samples, signed_live, start_ms, machine))
 }
 
 fn report(
     options: &Options,
-    samples: Vec<Sample>,
+    samples: &[Sample],
     signed_live: usize,
     start_ms: f64,
     machine: Machine,

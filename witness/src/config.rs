@@ -28,6 +28,51 @@ pub struct Config {
     /// Bounds on what clients may ask for.
     #[serde(default)]
     pub limits: Limits,
+    /// Where proofs that a log has forked are kept. Relative to the configuration file.
+    #[serde(default = "evidence_dir")]
+    pub evidence_dir: PathBuf,
+    /// Certificate authorities to believe for `https`, in PEM. Relative to the configuration file.
+    pub ca_file: Option<PathBuf>,
+    /// Other witnesses, for `compare`.
+    #[serde(rename = "peer", default)]
+    pub peers: Vec<PeerConfig>,
+    /// For `mirror`.
+    #[serde(default)]
+    pub mirror: MirrorConfig,
+}
+
+fn evidence_dir() -> PathBuf {
+    PathBuf::from("evidence")
+}
+
+/// Another witness.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Its cosignature key.
+    pub vkey: String,
+    /// Its monitoring prefix: `/<hex SHA-256(origin)>/checkpoint` is below it.
+    pub url: String,
+}
+
+/// The configuration of `treering-witness mirror`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct MirrorConfig {
+    /// Where it remembers how far it has come. Relative to the configuration file.
+    pub dir: PathBuf,
+    /// Seconds between two looks at a log.
+    pub every_s: u64,
+    /// Seconds that one call may take; for `compare`, too.
+    pub timeout_s: u64,
+    /// Where to serve its metrics, if anywhere.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for MirrorConfig {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("mirror"), every_s: 10, timeout_s: 30, listen: None }
+    }
 }
 
 /// One key of one log. Two with the same origin are two keys of one log, for its key rotation.
@@ -38,6 +83,8 @@ pub struct LogConfig {
     pub vkey: String,
     /// The log's origin line, if it is not the name of its key.
     pub origin: Option<String>,
+    /// Where its tiles are, for `mirror` and `compare`; a witness that serves does not ask for them.
+    pub url: Option<String>,
 }
 
 /// Bounds on what clients may ask for.
@@ -87,7 +134,11 @@ impl Config {
         if config.limits.log_per_second == 0 || config.limits.log_burst == 0 {
             return Err(ConfigError::Rate);
         }
+        if config.mirror.every_s == 0 || config.mirror.timeout_s == 0 {
+            return Err(ConfigError::Mirror);
+        }
         config.logs()?;
+        config.peers()?;
         Ok(config)
     }
 
@@ -99,6 +150,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         config.key_file = folder.join(&config.key_file);
         config.state_dir = folder.join(&config.state_dir);
+        config.evidence_dir = folder.join(&config.evidence_dir);
+        config.mirror.dir = folder.join(&config.mirror.dir);
+        config.ca_file = config.ca_file.map(|file| folder.join(file));
         Ok(config)
     }
 
@@ -123,6 +177,31 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Where the tiles of logs are, by origin; logs without an address are left out.
+    pub fn urls(&self) -> BTreeMap<String, &str> {
+        let of = |log: &LogConfig| {
+            let key = VerifierKey::parse(&log.vkey).ok()?;
+            Some(log.origin.clone().unwrap_or_else(|| key.name().to_owned()))
+        };
+        let located = self.logs.iter().filter_map(|log| Some((of(log)?, log.url.as_deref()?)));
+        located.collect()
+    }
+
+    /// The keys and addresses of other witnesses.
+    pub fn peers(&self) -> Result<Vec<(VerifierKey, &str)>, ConfigError> {
+        let parse = |peer: &'_ PeerConfig| {
+            let bad = |source| ConfigError::Vkey { vkey: peer.vkey.clone(), source };
+            let key = VerifierKey::parse(&peer.vkey).map_err(bad)?;
+            if key.kind() == KeyType::Ed25519 {
+                return Err(bad(KeyError::WrongType { actual: key.kind(), wanted: KeyType::CosignatureV1 }));
+            }
+            Ok(key)
+        };
+        self.peers.iter().map(|peer| Ok((parse(peer)?, peer.url.as_str()))).collect()
+    }
+}
+
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -139,6 +218,9 @@ pub enum ConfigError {
         /// The key.
         vkey: String,
     },
+    /// A mirror that never pauses or never waits.
+    #[error("every_s and timeout_s of the mirror are at least 1")]
+    Mirror,
     /// No log to watch.
     #[error("no [[log]] is configured, want at least one")]
     NoLog,
@@ -156,8 +238,8 @@ pub enum ConfigError {
     /// The text is not such a configuration.
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
-    /// A log's key is refused.
-    #[error("log key {vkey:?}: {source}")]
+    /// A log's or a witness's key is refused.
+    #[error("key {vkey:?}: {source}")]
     Vkey {
         /// The text found.
         vkey: String,

@@ -34,6 +34,7 @@ use tokio::{
 use treering_tlog::add_checkpoint::{MAX_REQUEST_LEN, SIZE_CONTENT_TYPE, serialize_size};
 
 use crate::{
+    clock,
     config::Limits,
     rules::Refusal,
     service::{AddError, Witness},
@@ -78,6 +79,19 @@ pub fn router(witness: Arc<Witness>, limits: Limits, metrics: PrometheusHandle) 
         .with_state(App { witness, limits, metrics, room })
 }
 
+/// Serves the metrics of a process that answers nothing else, until `stop` is done.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let render = get(|State(metrics): State<PrometheusHandle>| async move {
+        text(StatusCode::OK, METRICS_TEXT, metrics.render())
+    });
+    let router = Router::new().route("/metrics", render).with_state(metrics);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
 #[derive(Clone)]
 struct App {
     witness: Arc<Witness>,
@@ -87,11 +101,13 @@ struct App {
 }
 
 async fn add_checkpoint(State(app): State<App>, body: Body) -> Response {
+    let begun = clock::monotonic();
     let response = match answer(&app, body).await {
         Ok(lines) => text(StatusCode::OK, TEXT, lines),
         Err(failure) => failure.into_response(),
     };
     metrics::counter!(REQUESTS, "status" => response.status().as_str().to_owned()).increment(1);
+    metrics::histogram!(SECONDS).record(begun.elapsed().as_secs_f64());
     response
 }
 
@@ -204,4 +220,5 @@ fn record_size(origin: &str, size: u64) {
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const REQUESTS: &str = "treering_witness_add_checkpoint_requests_total";
+const SECONDS: &str = "treering_witness_add_checkpoint_seconds";
 const TREE_SIZE: &str = "treering_witness_cosigned_tree_size";

@@ -169,7 +169,9 @@ impl Drop for Alarm<'_> {
         if thread::panicking() {
             self.0.poison();
             let waiting = mem::take(&mut self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting);
-            waiting.into_iter().for_each(|waiting| (waiting.done)(Err(NotPersisted)));
+            for waiting in waiting {
+                (waiting.done)(Err(NotPersisted));
+            }
         }
     }
 }

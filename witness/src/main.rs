@@ -1,5 +1,7 @@
 //! `treering-witness`: makes a witness's key and state, shows its public key, runs it.
 
+mod cli;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,6 +16,7 @@ use tokio::{
 use treering_witness::{
     bench, clock,
     config::Config,
+    evidence::EvidenceDir,
     http,
     journal::JournalError,
     key,
@@ -50,6 +52,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Follow the logs that have a url: recompute their trees from the entries, hold them against every checkpoint, and keep
+    /// evidence of a fork. Until SIGTERM or SIGINT; with --once exit 0 (verified), 1 (forked) or 2 (not verified).
+    Mirror {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// One pass over each log.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Compare what the configured peers have cosigned, with each other and with what the logs serve, and keep evidence of
+    /// a fork. Exit 0 (all agree), 1 (a log has forked) or 2 (something could not be compared).
+    Compare {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Work with evidence files.
+    #[command(subcommand)]
+    Evidence(Evidence),
     /// Measure: clients against a witness of its own, in a temporary folder on this machine.
     Bench {
         /// Clients, each with one connection and one request at a time.
@@ -79,19 +101,41 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Evidence {
+    /// Check offline that a file proves that a log has forked. Exit 0 (proved), 1 (does not prove it) or 2 (cannot be
+    /// evaluated).
+    Verify {
+        /// The file.
+        #[arg(long)]
+        evidence: PathBuf,
+        /// A key of the log; may be given several times.
+        #[arg(long, required = true)]
+        log_vkey: Vec<String>,
+        /// The log's origin line, if it is not the name of its key.
+        #[arg(long)]
+        origin: Option<String>,
+    },
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Init { dir, name } => init(&dir, &name),
-        Command::Serve { config, json } => serve(&config, json),
-        Command::Bench { clients, origins, seconds, dir, json } => {
-            std::env::current_exe().context("find this program").and_then(|program| {
-                measure(&bench::Options { program, folder: dir, clients, origins, seconds }, json)
-            })
+        Command::Init { dir, name } => done(init(&dir, &name)),
+        Command::Serve { config, json } => done(serve(&config, json)),
+        Command::Mirror { config, once } => cli::mirror(&config, once),
+        Command::Compare { config } => cli::compare(&config),
+        Command::Evidence(Evidence::Verify { evidence, log_vkey, origin }) => {
+            return cli::verify_evidence(&evidence, &log_vkey, origin.as_deref());
         }
-        Command::Vkey { config, key } => vkey(config.as_deref(), key),
+        Command::Bench { clients, origins, seconds, dir, json } => {
+            done(std::env::current_exe().context("find this program").and_then(|program| {
+                cli::measure(&bench::Options { program, folder: dir, clients, origins, seconds }, json)
+            }))
+        }
+        Command::Vkey { config, key } => done(vkey(config.as_deref(), key)),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // What, then what to do; a backtrace helps no operator, whatever RUST_BACKTRACE says.
             #[expect(clippy::print_stderr, reason = "the last word of a command goes to its user")]
@@ -101,6 +145,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn init(dir: &Path, name: &str) -> Result<()> {
@@ -129,7 +177,7 @@ fn serve(path: &Path, json: bool) -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let config = Config::read(path)?;
     let witness = Arc::new(open(&config)?);
-    let metrics = PrometheusBuilder::new().install_recorder().context("cannot install metrics")?;
+    let metrics = cli::metrics_recorder().context("cannot install metrics")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(config.listen)
@@ -162,8 +210,15 @@ fn open(config: &Config) -> Result<Witness> {
         bail!("key file {} is of {:?}, want {:?}", config.key_file.display(), signer.name(), config.name);
     }
     let dir = StateDir::open(&config.state_dir, signer.verifier()).map_err(|error| advise(&error))?;
-    Witness::open(signer, dir, config.logs()?, clock::system(), &config.limits)
-        .map_err(|error| advise(&error))
+    Witness::open(
+        signer,
+        dir,
+        config.logs()?,
+        clock::system(),
+        &config.limits,
+        Some(EvidenceDir::new(&config.evidence_dir)),
+    )
+    .map_err(|error| advise(&error))
 }
 
 /// Adds what to do.
@@ -188,40 +243,8 @@ fn advise(error: &StoreError) -> anyhow::Error {
     anyhow!("{error}\n{advice}")
 }
 
-fn measure(options: &bench::Options, json: bool) -> Result<()> {
-    let report = bench::run(options)?;
-    if json {
-        return print(&serde_json::to_string(&report)?);
-    }
-    let machine = &report.machine;
-    print(&format!(
-        "cosigned        {} in {} s, {:.0} a second, {} refused\n\
-         latency         p50 {} ms, p99 {} ms, p99.9 {} ms, max {} ms ({} clients, {} logs)\n\
-         start           {} ms\n\
-         machine         {} cores, load {} before; fdatasync p50 {} ms, p99 {} ms;\n\
-         \x20               one core signs {} and verifies {} a second",
-        report.cosigned,
-        report.seconds,
-        report.per_second,
-        report.refused,
-        report.p50_ms,
-        report.p99_ms,
-        report.p999_ms,
-        report.max_ms,
-        report.clients,
-        report.origins,
-        report.start_ms,
-        machine.cores,
-        machine.load_before,
-        machine.fdatasync_p50_ms,
-        machine.fdatasync_p99_ms,
-        machine.signs_per_second,
-        machine.verifies_per_second,
-    ))
-}
-
 /// One line on stdout, out before anything else happens.
-fn print(line: &str) -> Result<()> {
+pub(crate) fn print(line: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()?;

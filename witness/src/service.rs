@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use thiserror::Error;
 use treering_tlog::{
     add_checkpoint::{parse_request, serialize_response},
-    note::{NoteError, VerifierKey},
+    note::{Note, NoteError, VerifierKey},
 };
 
 use self::{
@@ -28,6 +28,7 @@ use self::{
 use crate::{
     clock::{self, Clock},
     config::Limits,
+    evidence::{Evidence, EvidenceDir},
     journal::Journal,
     rate::Bucket,
     rules::{self, Advance, Latest, Refusal, SignedByLog},
@@ -54,6 +55,8 @@ struct Core {
     origins: BTreeMap<String, String>,
     pool: Arc<Pool<Job>>,
     journal: Journal,
+    /// Where to keep what proves that a log has forked.
+    evidence: Option<EvidenceDir>,
     /// Set by a panic: what is in memory may not be what is on disk.
     broken: Arc<AtomicBool>,
     _dir: StateDir,
@@ -90,6 +93,7 @@ impl Witness {
         keys: BTreeMap<String, Vec<VerifierKey>>,
         clock: Clock,
         limits: &Limits,
+        evidence: Option<EvidenceDir>,
     ) -> Result<Self, StoreError> {
         let signers = signers.into();
         let (journal, mut states) = dir.start(signers.own())?;
@@ -109,7 +113,8 @@ impl Witness {
             logs.insert(origin, Arc::new(log));
         }
         let (pool, broken) = (Arc::new(Pool::new()), Arc::new(AtomicBool::new(false)));
-        let core = Arc::new(Core { signers, clock, logs, origins, pool, journal, broken, _dir: dir });
+        let core =
+            Arc::new(Core { signers, clock, logs, origins, pool, journal, evidence, broken, _dir: dir });
         let mut witness = Self { core, threads: Vec::new() };
         for _ in 0..worker_threads() {
             let core = Arc::clone(&witness.core);
@@ -264,13 +269,34 @@ impl Core {
         let note = signed.note()?;
         let latest = current.as_ref().map_or(Latest::NEVER, |state| state.latest());
         let step = rules::advance(latest, signed).inspect_err(|refusal| {
-            // With the log's signature, and beside the one that was cosigned, this may prove that the log has forked.
-            if refusal.is_evidence() {
-                tracing::warn!(%refusal, checkpoint = note.to_string(), "signed checkpoint is not consistent");
+            if let Some(state) = &current {
+                self.keep_evidence(state, &note, refusal);
             }
         })?;
         // (6)
         self.cosign(&step, current.as_deref())
+    }
+
+    /// With the log's signature, and beside the one that was cosigned, a checkpoint may prove that the log has forked.
+    fn keep_evidence(&self, state: &State, refused: &Note, refusal: &Refusal) {
+        if refusal.status() != 422 {
+            return;
+        }
+        tracing::warn!(%refusal, refused = refused.text(), "a signed checkpoint is not consistent");
+        let found = Note::parse(state.as_bytes()).ok();
+        let Some(found) = found.and_then(|note| Evidence::of_refusal(&note, refused, refusal)) else {
+            return;
+        };
+        metrics::counter!(FORKS, "origin" => state.checkpoint().origin().to_owned()).increment(1);
+        match self.evidence.as_ref().map(|dir| dir.keep(&found)) {
+            Some(Ok(Some(path))) => {
+                tracing::error!(path = %path.display(), "THE LOG HAS FORKED: evidence kept");
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the log has forked, and the evidence cannot be kept");
+            }
+            Some(Ok(None)) | None => {}
+        }
     }
 
     fn cosign(&self, step: &Advance, current: Option<&State>) -> Result<(Arc<State>, Vec<u8>), AddError> {
@@ -330,6 +356,8 @@ pub enum AddError {
         retry_after_s: u64,
     },
 }
+
+const FORKS: &str = "treering_witness_forks_total";
 
 /// One for each core: the work is signatures. Two at least, so that one log's slow clock or disk cannot hold up another.
 fn worker_threads() -> usize {

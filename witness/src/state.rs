@@ -19,7 +19,7 @@ pub struct State {
 
 impl State {
     /// Takes a note that carries a valid cosignature by `own`.
-    pub fn new(note: Note, own: &VerifierKey) -> Result<Self, StateError> {
+    pub fn new(note: &Note, own: &VerifierKey) -> Result<Self, StateError> {
         let checkpoint = Checkpoint::parse(note.text())?;
         let verified = note.verify(std::slice::from_ref(own))?;
         let time = verified.iter().filter_map(VerifiedSignature::time).max().ok_or(StateError::NoTime)?;
@@ -33,7 +33,7 @@ impl State {
 
     /// Parses the bytes of a cosigned checkpoint. Inverse of [`State::to_bytes`].
     pub fn parse(bytes: &[u8], own: &VerifierKey) -> Result<Self, StateError> {
-        Self::new(Note::parse(bytes)?, own)
+        Self::new(&Note::parse(bytes)?, own)
     }
 
     /// The cosigned checkpoint, as stored and as served to monitors. Inverse of [`State::parse`].

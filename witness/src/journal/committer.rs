@@ -111,7 +111,9 @@ impl Committer {
                 tracing::error!(%error, "the journal cannot be written: no more cosignatures until a restart");
             }
             shared.poison();
-            batch.into_iter().for_each(|waiting| (waiting.done)(Err(NotPersisted)));
+            for waiting in batch {
+                (waiting.done)(Err(NotPersisted));
+            }
             return;
         }
         metrics::histogram!(BATCH_STATES).record(u32::try_from(batch.len()).unwrap_or(u32::MAX));

@@ -16,18 +16,18 @@ use crate::support::{ORIGIN, TestLog, fixed_clock, log_keys, open_dir, open_witn
 fn open(state: &Path) -> Result<Witness, StoreError> {
     let signer = witness_signer();
     let dir = open_dir(state, signer.verifier()).unwrap();
-    Witness::open(signer, dir, log_keys(), fixed_clock(), &Limits::default())
+    Witness::open(signer, dir, log_keys(), fixed_clock(), &Limits::default(), None)
 }
 
-fn open_on(state: &Path, disk: Arc<dyn Disk>, compact_at: u64) -> Witness {
+fn open_on(state: &Path, disk: &Arc<Failing>, compact_at: u64) -> Witness {
     let signer = witness_signer();
     let dir = loop {
-        match StateDir::open_on(state, signer.verifier(), Arc::clone(&disk), compact_at) {
+        match StateDir::open_on(state, signer.verifier(), Arc::clone(disk) as Arc<dyn Disk>, compact_at) {
             Err(StoreError::Locked { .. }) => std::thread::yield_now(),
             opened => break opened.unwrap(),
         }
     };
-    Witness::open(signer, dir, log_keys(), fixed_clock(), &Limits::default()).unwrap()
+    Witness::open(signer, dir, log_keys(), fixed_clock(), &Limits::default(), None).unwrap()
 }
 
 fn size(witness: &Witness) -> u64 {
@@ -43,7 +43,7 @@ fn answered(state: &Path, log: &TestLog, last: u64) -> (Vec<u8>, Vec<u8>) {
     (fs::read(state.join("journal")).unwrap(), fs::read(state.join("mark")).unwrap())
 }
 
-fn is_damaged(opened: Result<Witness, StoreError>) -> bool {
+fn is_damaged(opened: &Result<Witness, StoreError>) -> bool {
     matches!(opened, Err(StoreError::Journal(JournalError::Damaged { .. })))
 }
 
@@ -57,7 +57,7 @@ fn every_flipped_bit_is_noticed() {
         let mut flipped = journal.clone();
         flipped[place] ^= 1 << (place % 8);
         fs::write(state.join("journal"), &flipped).unwrap();
-        assert!(is_damaged(open(&state)), "byte {place}");
+        assert!(is_damaged(&open(&state)), "byte {place}");
     }
     fs::write(state.join("journal"), &journal).unwrap();
     for place in 0..mark.len() {
@@ -91,7 +91,7 @@ fn a_torn_tail_is_dropped_and_nothing_else() {
             let whole = ends.iter().filter(|end| **end <= len).count() as u64 - 1;
             match open(&state) {
                 Ok(witness) => assert!(whole >= known && size(&witness) == whole, "{known} {len}"),
-                refused => assert!(whole < known && is_damaged(refused), "{known} {len}"),
+                refused => assert!(whole < known && is_damaged(&refused), "{known} {len}"),
             }
         }
         // Garbage in the place of the last record: torn if nobody was answered for it, else damage.
@@ -102,7 +102,7 @@ fn a_torn_tail_is_dropped_and_nothing_else() {
             fs::write(state.join("mark"), Mark { number: known, ..mark }.to_text()).unwrap();
             match open(&state) {
                 Ok(witness) => assert!(known <= 2 && size(&witness) == 2),
-                refused => assert!(known == 3 && is_damaged(refused)),
+                refused => assert!(known == 3 && is_damaged(&refused)),
             }
         }
     }
@@ -111,7 +111,7 @@ fn a_torn_tail_is_dropped_and_nothing_else() {
     hole[ends[1] + 100] ^= 1;
     fs::write(state.join("journal"), &hole).unwrap();
     fs::write(state.join("mark"), Mark { number: 0, ..mark }.to_text()).unwrap();
-    assert!(is_damaged(open(&state)));
+    assert!(is_damaged(&open(&state)));
 }
 
 /// An older copy of the journal, or of mark and journal of different times, is no state to go on from.
@@ -137,7 +137,7 @@ fn an_older_journal_is_noticed() {
     // With such a mark nothing can be torn either: the file was synced before it got its name.
     fs::write(state.join("journal"), &new[..new.len() - 1]).unwrap();
     fs::write(state.join("mark"), &old_mark).unwrap();
-    assert!(is_damaged(open(&state)));
+    assert!(is_damaged(&open(&state)));
     fs::write(state.join("journal"), &new).unwrap();
     fs::write(state.join("mark"), &new_mark).unwrap();
     assert_eq!(size(&open(&state).unwrap()), 3);
@@ -207,8 +207,14 @@ fn a_disk_that_fails_ends_in_refusals() {
             StateDir::create(&state, witness_signer().verifier()).unwrap();
             let disk = Failing::after(failing, torn);
             let dir = StateDir::open_on(&state, witness_signer().verifier(), Arc::clone(&disk) as _, 1_500);
-            let opened =
-                Witness::open(witness_signer(), dir.unwrap(), log_keys(), fixed_clock(), &Limits::default());
+            let opened = Witness::open(
+                witness_signer(),
+                dir.unwrap(),
+                log_keys(),
+                fixed_clock(),
+                &Limits::default(),
+                None,
+            );
             let mut acknowledged = 0;
             if let Ok(witness) = opened {
                 for next in 1..=12 {
@@ -220,9 +226,9 @@ fn a_disk_that_fails_ends_in_refusals() {
                     }
                 }
                 if witness.is_well() {
-                    survived += 1
+                    survived += 1;
                 } else {
-                    stopped += 1
+                    stopped += 1;
                 }
                 assert!(witness.is_well() || acknowledged < 12);
             }
@@ -248,7 +254,7 @@ fn compaction_keeps_everything() {
     let log = TestLog::new(0, 400);
     open_witness(&state, fixed_clock()).add_checkpoint(&log.request(0, 1)).unwrap();
     let disk = Arc::new(Failing { left: AtomicI64::new(i64::MAX), ..Failing::default() });
-    let witness = open_on(&state, disk, 4_000);
+    let witness = open_on(&state, &disk, 4_000);
     let mut largest = 0;
     for size in 1..400 {
         witness.add_checkpoint(&log.request(size, size + 1)).unwrap();
@@ -262,7 +268,7 @@ fn compaction_keeps_everything() {
     let other = TestLog::new(0, 0).signer.verifier().clone();
     let dir = open_dir(&state, witness_signer().verifier()).unwrap();
     let keys = [("another.example".to_owned(), vec![other])].into();
-    drop(Witness::open(witness_signer(), dir, keys, fixed_clock(), &Limits::default()).unwrap());
+    drop(Witness::open(witness_signer(), dir, keys, fixed_clock(), &Limits::default(), None).unwrap());
     let witness = open(&state).unwrap();
     assert_eq!(size(&witness), 400);
     assert!(witness.latest(&origin_hash(ORIGIN)).is_some());

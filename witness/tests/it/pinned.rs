@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
@@ -16,7 +15,7 @@ use treering_witness::service::Witness;
 use treering_witness::state::State;
 use treering_witness::store::{StateDir, StoreError, origin_hash};
 
-use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, log_keys, open_dir, open_witness, witness_signer};
+use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, open_dir, open_witness, witness_signer};
 
 /// The state of a log at size 3, cosigned at [`NOW`] with the test keys.
 const STATE: &str = "log.example/1
@@ -83,7 +82,7 @@ fn a_state_that_no_configured_key_of_the_log_signed_stops_the_start() {
     let open = |keys| {
         let dir = open_dir(&path, witness_signer().verifier()).unwrap();
         let keys = BTreeMap::from([(ORIGIN.to_owned(), keys)]);
-        Witness::open(witness_signer(), dir, keys, fixed_clock(), &Limits::default())
+        Witness::open(witness_signer(), dir, keys, fixed_clock(), &Limits::default(), None)
     };
     let old = TestLog::new(0, 0).signer.verifier().clone();
     let new = NoteSigner::from_seed(ORIGIN, &[4; 32]).unwrap().verifier().clone();
