@@ -18,6 +18,9 @@ pub struct Config {
     pub name: String,
     /// The private key, as `treering-witness init` writes it. Relative to the configuration file.
     pub key_file: PathBuf,
+    /// An ML-DSA-44 key to cosign with as well, as `treering-witness init --ml-dsa` writes it. Relative to the configuration
+    /// file.
+    pub mldsa_key_file: Option<PathBuf>,
     /// Where to listen. Plain HTTP: loopback, or behind a proxy that speaks TLS. Port 0 takes any free port.
     pub listen: SocketAddr,
     /// The state directory that `treering-witness init` made. Relative to the configuration file.
@@ -149,6 +152,7 @@ impl Config {
         let mut config = Self::parse(&text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.key_file = folder.join(&config.key_file);
+        config.mldsa_key_file = config.mldsa_key_file.map(|file| folder.join(file));
         config.state_dir = folder.join(&config.state_dir);
         config.evidence_dir = folder.join(&config.evidence_dir);
         config.mirror.dir = folder.join(&config.mirror.dir);

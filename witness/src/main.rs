@@ -13,14 +13,16 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use treering_tlog::{cosignature::CosignSigner, note::VerifierKey};
 use treering_witness::{
     bench, clock,
     config::Config,
     evidence::EvidenceDir,
     http,
     journal::JournalError,
-    key,
+    key::{self, KeyFileError},
     service::Witness,
+    signers::Signers,
     store::{StateDir, StoreError},
 };
 
@@ -42,6 +44,9 @@ enum Command {
         /// Name of the witness: a schema-less URL, such as witness.example/w1.
         #[arg(long)]
         name: String,
+        /// Make an ML-DSA-44 key, too (DIR/witness-mldsa.key), and print its verifier key on a second line.
+        #[arg(long)]
+        ml_dsa: bool,
     },
     /// Cosign checkpoints of the configured logs until SIGTERM or SIGINT.
     Serve {
@@ -120,7 +125,7 @@ enum Evidence {
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Init { dir, name } => done(init(&dir, &name)),
+        Command::Init { dir, name, ml_dsa } => done(init(&dir, &name, ml_dsa)),
         Command::Serve { config, json } => done(serve(&config, json)),
         Command::Mirror { config, once } => cli::mirror(&config, once),
         Command::Compare { config } => cli::compare(&config),
@@ -151,26 +156,39 @@ fn done(result: Result<()>) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-fn init(dir: &Path, name: &str) -> Result<()> {
+fn init(dir: &Path, name: &str, ml_dsa: bool) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let key_file = dir.join("witness.key");
-    let signer = key::create(&key_file, name)
-        .map_err(|error| anyhow!("{error}\na witness is made once; to make another, name another folder"))?;
-    if let Err(error) = StateDir::create(&dir.join("state"), signer.verifier()) {
+    let once = "a witness is made once; to make another, name another folder";
+    let (key_file, mldsa_file) = (dir.join("witness.key"), dir.join("witness-mldsa.key"));
+    let signer = key::create(&key_file, name).map_err(|error| anyhow!("{error}\n{once}"))?;
+    let made = || -> Result<Option<CosignSigner>> {
+        let also = ml_dsa.then(|| key::create_mldsa(&mldsa_file, name)).transpose()?;
+        if let Err(error) = StateDir::create(&dir.join("state"), signer.verifier()) {
+            if also.is_some() {
+                std::fs::remove_file(&mldsa_file)?;
+            }
+            return Err(error.into());
+        }
+        Ok(also)
+    };
+    let also = made().or_else(|error| {
         // Nobody has seen the key yet: without its state it is of no use.
         std::fs::remove_file(&key_file)?;
-        bail!("{error}\na witness is made once; to make another, name another folder");
-    }
-    print(&signer.verifier().to_string())
+        Err(anyhow!("{error}\n{once}"))
+    })?;
+    print_vkeys([signer].iter().chain(also.as_ref()).map(CosignSigner::verifier))
 }
 
 fn vkey(config: Option<&Path>, key_file: Option<PathBuf>) -> Result<()> {
-    let key_file = match (config, key_file) {
-        (Some(config), _) => Config::read(config)?.key_file,
-        (None, Some(key_file)) => key_file,
+    match (config, key_file) {
+        (Some(config), _) => print_vkeys(signers(&Config::read(config)?)?.verifiers()),
+        (None, Some(key_file)) => print_vkeys([key::load(&key_file)?.verifier()].into_iter()),
         (None, None) => bail!("name a configuration or a key file"),
-    };
-    print(&key::load(&key_file)?.verifier().to_string())
+    }
+}
+
+fn print_vkeys<'a>(keys: impl Iterator<Item = &'a VerifierKey>) -> Result<()> {
+    keys.map(ToString::to_string).try_for_each(|key| print(&key))
 }
 
 fn serve(path: &Path, json: bool) -> Result<()> {
@@ -203,22 +221,29 @@ fn serve(path: &Path, json: bool) -> Result<()> {
 }
 
 fn open(config: &Config) -> Result<Witness> {
-    let signer = key::load(&config.key_file).map_err(|error| {
-        anyhow!("{error}\nmake a key with `treering-witness init`; if none but you could read this one, chmod 600 it")
-    })?;
-    if signer.name() != config.name {
-        bail!("key file {} is of {:?}, want {:?}", config.key_file.display(), signer.name(), config.name);
+    let signers = signers(config)?;
+    let dir = StateDir::open(&config.state_dir, signers.own()).map_err(|error| advise(&error))?;
+    let evidence = Some(EvidenceDir::new(&config.evidence_dir));
+    Witness::open(signers, dir, config.logs()?, clock::system(), &config.limits, evidence)
+        .map_err(|error| advise(&error))
+}
+
+fn signers(config: &Config) -> Result<Signers> {
+    let advise = |error: KeyFileError| {
+        anyhow!(
+            "{error}\nmake a key with `treering-witness init`; if none but you could read this one, chmod 600 it"
+        )
+    };
+    let mut signers = Signers::from(key::load(&config.key_file).map_err(advise)?);
+    if let Some(file) = &config.mldsa_key_file {
+        signers = signers.and(key::load_mldsa(file).map_err(advise)?);
     }
-    let dir = StateDir::open(&config.state_dir, signer.verifier()).map_err(|error| advise(&error))?;
-    Witness::open(
-        signer,
-        dir,
-        config.logs()?,
-        clock::system(),
-        &config.limits,
-        Some(EvidenceDir::new(&config.evidence_dir)),
-    )
-    .map_err(|error| advise(&error))
+    for key in signers.verifiers() {
+        if key.name() != config.name {
+            bail!("a key file is of {:?}, want {:?}", key.name(), config.name);
+        }
+    }
+    Ok(signers)
 }
 
 /// Adds what to do.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use treering_tlog::cosignature::CosignSigner;
-use treering_tlog::note::NoteSigner;
+use treering_tlog::note::{KeyType, NoteSigner};
 use treering_witness::config::{Config, ConfigError, Limits};
 use treering_witness::journal::{Header, Mark};
 use treering_witness::key::{self, KeyFileError};
@@ -164,6 +164,12 @@ fn a_key_file_is_for_its_owner_only() {
     assert_ne!(other.verifier(), made.verifier());
     assert!(matches!(key::create(&folder.path().join("bad.key"), "two words"), Err(KeyFileError::Key(_))));
     assert!(!folder.path().join("bad.key").exists());
+    // Each of the two has its own place, so that neither is taken for the other.
+    let mldsa = folder.path().join("mldsa.key");
+    assert_eq!(key::create_mldsa(&mldsa, "witness.example/w1").unwrap().verifier().kind(), KeyType::MlDsa44);
+    assert!(key::load_mldsa(&mldsa).is_ok());
+    assert!(matches!(key::load(&mldsa), Err(KeyFileError::Kind { .. })));
+    assert!(matches!(key::load_mldsa(&path), Err(KeyFileError::Kind { .. })));
     let secret = made.to_private_text();
     fs::write(folder.path().join("cut.key"), &secret[..secret.len() - 2]).unwrap();
     fs::set_permissions(folder.path().join("cut.key"), fs::Permissions::from_mode(0o600)).unwrap();

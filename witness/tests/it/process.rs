@@ -318,6 +318,41 @@ fn it_refuses_to_start_on_anything_doubtful() {
     );
 }
 
+/// With both keys every answer has both lines, and the state is read back with them.
+#[tokio::test]
+async fn a_witness_with_two_keys_answers_with_two_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(&["init", "--ml-dsa", "--dir", folder.path().to_str().unwrap(), "--name", NAME]);
+    assert!(made.status.success(), "{made:?}");
+    let vkeys = String::from_utf8(made.stdout).unwrap();
+    let keys: Vec<VerifierKey> = vkeys.lines().map(|vkey| VerifierKey::parse(vkey).unwrap()).collect();
+    assert_eq!(keys.iter().map(|key| key.kind().byte()).collect::<Vec<_>>(), [4, 6]);
+    let log = TestLog::new(0, 20);
+    let config = format!(
+        "name = {NAME:?}\nkey_file = \"witness.key\"\nmldsa_key_file = \"witness-mldsa.key\"\nstate_dir = \"state\"\n\
+         listen = \"127.0.0.1:0\"\n[[log]]\nvkey = \"{}\"\n",
+        log.signer.verifier()
+    );
+    std::fs::write(folder.path().join("witness.toml"), config).unwrap();
+    let printed = run(&["vkey", "--config", &config_arg(folder.path())]);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), vkeys);
+    let mut at = 0;
+    for size in [7, 20] {
+        let process = Process::start(folder.path());
+        let note = log.note(size);
+        let lines =
+            process.client().add_checkpoint(at, &log.proof(at, size), &note.to_bytes()).await.unwrap();
+        let signed = Note::new(note.text(), lines).unwrap();
+        let verified = signed.verify(&keys).unwrap();
+        assert_eq!((signed.signatures().len(), verified.len()), (2, 2));
+        assert_eq!(verified[0].time(), verified[1].time());
+        let latest = process.client().latest(log.origin()).await.unwrap().unwrap();
+        assert_eq!(Note::parse(&latest).unwrap().verify(&keys).unwrap().len(), 2);
+        process.kill();
+        at = size;
+    }
+}
+
 #[test]
 fn a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
