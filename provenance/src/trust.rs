@@ -164,8 +164,8 @@ impl Trust {
 
     /// No key has two purposes: the log's, the receipts' and the issuers' keys all differ.
     fn check_purposes(&self) -> Result<(), TrustError> {
-        let log = VerifyingKey::from_ed25519(self.log_key.public_key())
-            .map_err(|error| field("log_vkey", error))?;
+        let log_key = self.log_key.public_key().try_into().map_err(|error| field("log_vkey", error))?;
+        let log = VerifyingKey::from_ed25519(log_key).map_err(|error| field("log_vkey", error))?;
         let mut seen = BTreeSet::from([*log.thumbprint()]);
         let sets = [&self.receipt_keys].into_iter().chain(self.issuers.iter().map(|(_, _, keys)| keys));
         for keys in sets {

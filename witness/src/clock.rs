@@ -1,7 +1,7 @@
 //! The one place where time is read. Everything else takes it as an argument.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Gives the time in unix seconds.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -16,4 +16,9 @@ pub fn system() -> Clock {
         let now = SystemTime::now();
         now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     })
+}
+
+/// A time that never goes back, for measuring: it says nothing about the date.
+pub fn monotonic() -> Instant {
+    Instant::now()
 }

@@ -7,8 +7,9 @@
 //! | `GET /healthz` | 200 `ok`; 500 if a write failed |
 //! | `GET /metrics` | 200 counters for Prometheus |
 //!
-//! Beyond the specification: 408 for a body that comes too slowly, 413 for one that is too long, 503 with `Retry-After`
-//! when too many requests are open, 500 when the state cannot be written.
+//! Beyond the specification: 408 for a body that comes too slowly, 413 for one that is too long, 429 with `Retry-After` for
+//! a log that asks too often, 503 with `Retry-After` when too many requests are open, 500 when the state cannot be
+//! written.
 
 use std::future::Future;
 use std::io;
@@ -22,16 +23,18 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::ListenerExt as _,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, SemaphorePermit, watch},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, SemaphorePermit, oneshot, watch},
 };
 use treering_tlog::add_checkpoint::{MAX_REQUEST_LEN, SIZE_CONTENT_TYPE, serialize_size};
 
 use crate::{
+    clock,
     config::Limits,
     rules::Refusal,
     service::{AddError, Witness},
@@ -46,8 +49,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, mut stopped) = watch::channel(false);
-    let graceful =
-        axum::serve(listener, router(witness, limits, metrics)).with_graceful_shutdown(async move {
+    let graceful = axum::serve(listener.tap_io(without_delay), router(witness, limits, metrics))
+        .with_graceful_shutdown(async move {
             stop.await;
             stopping.send_replace(true);
         });
@@ -76,6 +79,19 @@ pub fn router(witness: Arc<Witness>, limits: Limits, metrics: PrometheusHandle) 
         .with_state(App { witness, limits, metrics, room })
 }
 
+/// Serves the metrics of a process that answers nothing else, until `stop` is done.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let render = get(|State(metrics): State<PrometheusHandle>| async move {
+        text(StatusCode::OK, METRICS_TEXT, metrics.render())
+    });
+    let router = Router::new().route("/metrics", render).with_state(metrics);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
 #[derive(Clone)]
 struct App {
     witness: Arc<Witness>,
@@ -85,11 +101,13 @@ struct App {
 }
 
 async fn add_checkpoint(State(app): State<App>, body: Body) -> Response {
+    let begun = clock::monotonic();
     let response = match answer(&app, body).await {
         Ok(lines) => text(StatusCode::OK, TEXT, lines),
         Err(failure) => failure.into_response(),
     };
     metrics::counter!(REQUESTS, "status" => response.status().as_str().to_owned()).increment(1);
+    metrics::histogram!(SECONDS).record(begun.elapsed().as_secs_f64());
     response
 }
 
@@ -100,9 +118,10 @@ async fn answer(app: &App, body: Body) -> Result<Vec<u8>, Failure> {
     let body = tokio::time::timeout(limit, read).await.map_err(|_| Failure::TooSlow)?;
     let body = body
         .map_err(|error| if error.is::<LengthLimitError>() { Failure::TooLong } else { Failure::Unread })?;
-    let (witness, body) = (Arc::clone(&app.witness), body.to_bytes());
-    let work = tokio::task::spawn_blocking(move || witness.add_checkpoint(&body));
-    Ok(work.await.map_err(|_| Failure::Panicked)??)
+    let (reply, answer) = oneshot::channel();
+    // Nobody waits any more if the client hung up; what was begun is finished all the same.
+    app.witness.submit(body.to_bytes().to_vec(), Box::new(move |result| drop(reply.send(result))));
+    Ok(answer.await.map_err(|_| Failure::Panicked)??)
 }
 
 async fn latest(State(app): State<App>, Path(origin_hash): Path<String>) -> Response {
@@ -155,6 +174,11 @@ impl IntoResponse for Failure {
                 let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
                 plain(status, &refusal.to_string())
             }
+            Self::Add(AddError::TooMany { retry_after_s }) => {
+                let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "the log asks too often");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+                response
+            }
             Self::Add(error) => {
                 // The operator learns what happened; a client has no use for paths on this machine.
                 tracing::error!(%error, "no cosignature given");
@@ -180,6 +204,13 @@ fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) ->
     (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()
 }
 
+/// An answer is one small packet: it must not wait for another.
+fn without_delay(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+}
+
 /// Origins are configured, so the number of label values is bounded.
 fn record_size(origin: &str, size: u64) {
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats; sizes are exact to 2^53")]
@@ -189,4 +220,5 @@ fn record_size(origin: &str, size: u64) {
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const REQUESTS: &str = "treering_witness_add_checkpoint_requests_total";
+const SECONDS: &str = "treering_witness_add_checkpoint_seconds";
 const TREE_SIZE: &str = "treering_witness_cosigned_tree_size";

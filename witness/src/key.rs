@@ -6,14 +6,31 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use treering_tlog::{cosignature::CosignSigner, note::KeyError};
+use treering_tlog::{
+    cosignature::CosignSigner,
+    note::{KeyError, KeyType},
+};
 use zeroize::Zeroizing;
 
-/// Makes a new key and writes it to a new file (mode 0600). An existing file is never replaced.
+/// Makes a new Ed25519 key and writes it to a new file (mode 0600). An existing file is never replaced.
 pub fn create(path: &Path, name: &str) -> Result<CosignSigner, KeyFileError> {
+    let seed = seed()?;
+    write_new(path, CosignSigner::from_seed(name, &seed)?)
+}
+
+/// The same with an ML-DSA-44 key, to be used beside an Ed25519 key.
+pub fn create_mldsa(path: &Path, name: &str) -> Result<CosignSigner, KeyFileError> {
+    let seed = seed()?;
+    write_new(path, CosignSigner::mldsa_from_seed(name, &seed)?)
+}
+
+fn seed() -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let mut seed = Zeroizing::new([0u8; 32]);
     getrandom::fill(seed.as_mut()).map_err(|_| KeyFileError::Random)?;
-    let signer = CosignSigner::from_seed(name, &seed)?;
+    Ok(seed)
+}
+
+fn write_new(path: &Path, signer: CosignSigner) -> Result<CosignSigner, KeyFileError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(signer.to_private_text().as_bytes())?;
@@ -24,8 +41,17 @@ pub fn create(path: &Path, name: &str) -> Result<CosignSigner, KeyFileError> {
     Ok(signer)
 }
 
-/// Reads a key file. One that others may read is refused: its key may be known.
+/// Reads the file of an Ed25519 key. One that others may read is refused: its key may be known.
 pub fn load(path: &Path) -> Result<CosignSigner, KeyFileError> {
+    read(path, KeyType::CosignatureV1)
+}
+
+/// The same for an ML-DSA-44 key.
+pub fn load_mldsa(path: &Path) -> Result<CosignSigner, KeyFileError> {
+    read(path, KeyType::MlDsa44)
+}
+
+fn read(path: &Path, wanted: KeyType) -> Result<CosignSigner, KeyFileError> {
     let io = |source| KeyFileError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     // Of the open file, so that it cannot be exchanged in between.
@@ -35,7 +61,13 @@ pub fn load(path: &Path) -> Result<CosignSigner, KeyFileError> {
     }
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_KEY_FILE_LEN).read_to_string(&mut text).map_err(io)?;
-    Ok(CosignSigner::parse(text.strip_suffix('\n').unwrap_or(&text))?)
+    let signer = CosignSigner::parse(text.strip_suffix('\n').unwrap_or(&text))?;
+    let actual = signer.verifier().kind();
+    if actual == wanted {
+        Ok(signer)
+    } else {
+        Err(KeyFileError::Kind { path: path.to_owned(), actual, wanted })
+    }
 }
 
 /// Why a key file cannot be made or used. No message holds any of it.
@@ -49,6 +81,16 @@ pub enum KeyFileError {
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+    },
+    /// The key is of another type than this file is for.
+    #[error("key file {} is of type {actual:?}, want {wanted:?}", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// Type found.
+        actual: KeyType,
+        /// Type wanted.
+        wanted: KeyType,
     },
     /// The name or the text is refused.
     #[error(transparent)]

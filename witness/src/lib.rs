@@ -3,21 +3,35 @@
 //! # What's in scope
 //!
 //! - the checks, pure: [`rules`];
-//! - the last cosigned checkpoint of every log, on disk: [`store`];
-//! - the service and its HTTP, after [C2SP tlog-witness](https://c2sp.org/tlog-witness): [`service`], [`http`];
-//! - asking a witness, for logs: [`client`];
-//! - what the program needs: [`clock`], [`config`], [`key`].
+//! - the last cosigned checkpoint of every log: [`state`], on disk in [`store`] and its [`journal`];
+//! - the service and its HTTP, after [C2SP tlog-witness](https://c2sp.org/tlog-witness): [`service`], [`http`], [`rate`];
+//! - asking a witness, for logs: [`client`], over [`fetch`];
+//! - proof that a log has forked: [`evidence`]; finding it in what a log serves ([`tiles`], [`mirror`]) and in what other
+//!   witnesses have cosigned ([`compare`]);
+//! - measuring it: [`bench`];
+//! - what the program needs: [`clock`], [`config`], [`key`], [`signers`].
 //!
 //! # What's out of scope
 //!
-//! Logs' contents, TLS (put a proxy before it, or listen on loopback), the optional `sign-subtree` call, and any wire or
+//! The meaning of entries (the mirror hashes them and forgets them), serving TLS (put a proxy before it, or listen on
+//! loopback), the optional `sign-subtree` call, and any wire or
 //! signature format: those are in `treering-tlog`. It never sees the log's database.
 
+pub mod bench;
 pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod config;
+pub mod evidence;
+pub mod fetch;
 pub mod http;
+pub mod journal;
 pub mod key;
+pub mod mirror;
+pub mod rate;
 pub mod rules;
 pub mod service;
+pub mod signers;
+pub mod state;
 pub mod store;
+pub mod tiles;

@@ -107,7 +107,7 @@ pub fn advance(latest: Latest, signed: SignedByLog) -> Result<Advance, Refusal> 
     }
     // (6)
     consistency::verify(old_size, checkpoint.size(), &latest.root, checkpoint.root(), proof)
-        .map_err(Refusal::Inconsistent)?;
+        .map_err(|source| Refusal::Inconsistent { source, path: proof.clone() })?;
     Ok(Advance { signed })
 }
 
@@ -128,8 +128,13 @@ pub enum Refusal {
         actual: Hash,
     },
     /// The tree is not one that the old one has grown to.
-    #[error("checkpoint does not follow the latest cosigned one: {0}")]
-    Inconsistent(ProofError),
+    #[error("checkpoint does not follow the latest cosigned one: {source}")]
+    Inconsistent {
+        /// What is wrong with the proof.
+        source: ProofError,
+        /// The proof: it may show that the log has two trees.
+        path: Vec<Hash>,
+    },
     /// The request cannot be read.
     #[error("malformed request: {0}")]
     Malformed(#[from] AddCheckpointError),
@@ -177,15 +182,9 @@ impl Refusal {
             Self::UnknownOrigin { .. } => 404,
             Self::Conflict { .. } => 409,
             Self::EmptyTreeRoot { .. }
-            | Self::Inconsistent(_)
+            | Self::Inconsistent { .. }
             | Self::OtherRoot { .. }
             | Self::ProofFromEmpty { .. } => 422,
         }
-    }
-
-    /// Whether this is a signed checkpoint that contradicts an earlier one, or a proof that fails: possible evidence of a
-    /// log's misbehaviour, worth keeping.
-    pub fn is_evidence(&self) -> bool {
-        self.status() == 422
     }
 }

@@ -1,88 +1,43 @@
-//! The state directory: for every log the last cosigned checkpoint, with our own cosignature on it.
+//! The state directory: whose it is, its lock, its journal.
 //!
-//! In scope: creating, locking, reading and durably replacing. Out of scope: when a checkpoint may be replaced.
+//! In scope: creating, locking, opening, and taking over a directory of the older format. Out of scope: the journal
+//! itself (`journal`), and when a checkpoint may be replaced (`rules`).
 //!
 //! | file | bytes |
 //! |---|---|
-//! | `identity` | `treering-witness-state v1\n`, the witness's vkey, `\n`; made once by `init`, locked while the witness runs |
-//! | `<hex SHA-256(origin)>.state` | `treering-witness-state v1\n`, then the cosigned checkpoint: a C2SP signed note |
-//! | `<hex SHA-256(origin)>.tmp` | a write that was not finished: removed at start, never read |
+//! | `identity` | `treering-witness-state v2\n`, the witness's vkey, `\n`; made once by `init`, locked while the witness runs |
+//! | `journal` | the last cosigned checkpoint of every log, see docs/witness.md |
+//! | `mark` | the last record that somebody was answered for |
+//! | `journal.tmp` | a journal that was not finished: written over, never read |
 //!
-//! A state file proves itself: it must carry a valid cosignature by our own key, over a checkpoint of the origin that its
-//! name says. Whoever can write the directory can still put back an older file of the same log, and so make the witness
-//! sign a split view: the directory is trusted, and must not be restored from a backup.
+//! Whoever can write the directory can put back an older copy of all of it, and so make the witness sign a split view: the
+//! directory is trusted, and must not be restored from a backup.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use treering_tlog::{
-    checkpoint::{Checkpoint, CheckpointError},
-    note::{Note, NoteError, VerifiedSignature, VerifierKey},
+use treering_tlog::note::{NoteError, VerifierKey};
+
+use crate::{
+    journal::{self, COMPACT_AT_LEAST, Disk, JOURNAL, Journal, JournalError, MARK, Mark, RealDisk},
+    state::{State, StateError},
 };
 
-use crate::rules::Latest;
-
-/// The last cosigned checkpoint of one log.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct State {
-    note: Note,
-    checkpoint: Checkpoint,
-    time: u64,
-}
-
-impl State {
-    /// Takes a note that carries a valid cosignature by `own`.
-    pub fn new(note: Note, own: &VerifierKey) -> Result<Self, StateError> {
-        let checkpoint = Checkpoint::parse(note.text())?;
-        let verified = note.verify(std::slice::from_ref(own))?;
-        let time = verified.iter().filter_map(VerifiedSignature::time).max().ok_or(StateError::NoTime)?;
-        Ok(Self { note, checkpoint, time })
-    }
-
-    /// Parses a state file. Inverse of [`State::to_bytes`].
-    pub fn parse(bytes: &[u8], own: &VerifierKey) -> Result<Self, StateError> {
-        let note = bytes.strip_prefix(HEADER.as_bytes()).ok_or(StateError::Header)?;
-        Self::new(Note::parse(note)?, own)
-    }
-
-    /// The bytes of the state file. Inverse of [`State::parse`].
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [HEADER.as_bytes(), &self.note.to_bytes()].concat()
-    }
-
-    /// The cosigned checkpoint, as served to monitors.
-    pub fn note(&self) -> &Note {
-        &self.note
-    }
-
-    /// What the checkpoint says.
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
-    }
-
-    /// When it was cosigned, in unix seconds.
-    pub const fn time(&self) -> u64 {
-        self.time
-    }
-
-    /// Size and root, for the rules.
-    pub fn latest(&self) -> Latest {
-        Latest { size: self.checkpoint.size(), root: *self.checkpoint.root() }
-    }
-}
-
 /// A state directory, locked against other processes as long as this lives.
-#[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    /// Open for its lock only.
-    _identity: File,
+    identity: File,
+    /// Whether it is of the older format, with one file for each log.
+    is_old: bool,
+    disk: Arc<dyn Disk>,
+    compact_at: u64,
 }
 
 impl StateDir {
@@ -97,85 +52,122 @@ impl StateDir {
             .mode(0o600)
             .open(&identity)
             .map_err(at("create the identity in"))?;
-        file.write_all(identity_text(own).as_bytes()).and_then(|()| file.sync_all()).map_err(at("write"))?;
+        // The identity last: a directory without it is refused, so that no crash leaves one that lacks its journal.
+        drop(Journal::start(path, own, 0, Vec::new(), Arc::new(RealDisk), COMPACT_AT_LEAST)?);
+        file.write_all(identity_text(HEADER, own).as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(at("write"))?;
         sync_dir(path).map_err(at("sync"))
     }
 
     /// Opens and locks the directory of this witness.
     pub fn open(path: &Path, own: &VerifierKey) -> Result<Self, StoreError> {
-        let identity = path.join(IDENTITY);
+        Self::open_on(path, own, Arc::new(RealDisk), COMPACT_AT_LEAST)
+    }
+
+    /// The same on another disk, and with another length at which the journal is compacted: for tests.
+    pub fn open_on(
+        path: &Path,
+        own: &VerifierKey,
+        disk: Arc<dyn Disk>,
+        compact_at: u64,
+    ) -> Result<Self, StoreError> {
+        let name = path.join(IDENTITY);
         let io = |what| {
-            let identity = identity.clone();
+            let identity = name.clone();
             move |source| StoreError::Io { what, path: identity, source }
         };
         // Without the file this may be an empty mount point: starting here would forget everything.
-        let file = match File::open(&identity) {
+        let identity = match OpenOptions::new().read(true).write(true).open(&name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoState { path: path.to_owned() });
             }
             opened => opened.map_err(io("open"))?,
         };
-        match file.try_lock() {
+        match identity.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }
-        let text = fs::read_to_string(&identity).map_err(io("read"))?;
-        if text != identity_text(own) {
+        let text = fs::read_to_string(&name).map_err(io("read"))?;
+        let is_old = text == identity_text(OLD_HEADER, own);
+        if !is_old && text != identity_text(HEADER, own) {
             return Err(StoreError::OtherWitness { path: path.to_owned(), wanted: own.to_string() });
         }
-        Ok(Self { path: path.to_owned(), _identity: file })
+        Ok(Self { path: path.to_owned(), identity, is_old, disk, compact_at })
     }
 
-    /// Reads every state file, by origin; one that does not prove itself is an error, whether or not its log is still
-    /// configured. Leftovers of unfinished writes are removed: nobody was told of them.
-    pub fn load(&self, own: &VerifierKey) -> Result<BTreeMap<String, State>, StoreError> {
-        let mut states = BTreeMap::new();
-        for entry in fs::read_dir(&self.path).map_err(self.io("read"))? {
-            let path = entry.map_err(self.io("read"))?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some(STATE) => {
-                    let state = self.read(&path, own)?;
-                    states.insert(state.checkpoint().origin().to_owned(), state);
-                }
-                Some(UNFINISHED) => {
-                    fs::remove_file(&path).map_err(self.io("remove an unfinished write from"))?;
-                }
-                _ => {}
+    /// Reads the last state of every log, by origin, whether or not it is still configured; then a new journal of them
+    /// takes the place of what was read. Anything that does not prove itself is an error.
+    pub fn start(&self, own: &VerifierKey) -> Result<(Journal, BTreeMap<String, Arc<State>>), StoreError> {
+        let (generation, states) = if self.is_old { (0, self.read_old(own)?) } else { self.read(own)? };
+        let (disk, copies) = (Arc::clone(&self.disk), states.iter().map(Arc::clone).collect());
+        let journal = Journal::start(&self.path, own, generation, copies, disk, self.compact_at)?;
+        if self.is_old {
+            self.leave_old_format()?;
+        }
+        let by_origin = |state: Arc<State>| (state.checkpoint().origin().to_owned(), state);
+        Ok((journal, states.into_iter().map(by_origin).collect()))
+    }
+
+    fn read(&self, own: &VerifierKey) -> Result<(u64, Vec<Arc<State>>), StoreError> {
+        let path = self.path.join(MARK);
+        let mark = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Mark::parse(&read.map_err(self.io("read the mark in"))?),
+        };
+        let mark = mark.ok_or(JournalError::Mark { path })?;
+        let recovered = journal::read(&self.path.join(JOURNAL), own, mark)?;
+        if recovered.torn > 0 {
+            tracing::warn!(
+                bytes = recovered.torn,
+                "an unfinished write at the end of the journal was dropped"
+            );
+        }
+        Ok((recovered.generation, recovered.states))
+    }
+
+    /// The older format: `<hex SHA-256(origin)>.state`, the format's line and the cosigned checkpoint.
+    fn read_old(&self, own: &VerifierKey) -> Result<Vec<Arc<State>>, StoreError> {
+        let mut states = Vec::new();
+        for path in self.old_files()? {
+            let bytes = fs::read(&path).map_err(self.io("read"))?;
+            let corrupt = |source| StoreError::Corrupt { path: path.clone(), source };
+            let note = bytes.strip_prefix(OLD_HEADER.as_bytes());
+            let note = note.ok_or_else(|| StoreError::OldFormat { path: path.clone() })?;
+            let state = State::parse(note, own).map_err(corrupt)?;
+            let wanted = origin_hash(state.checkpoint().origin());
+            if path.file_stem().and_then(|stem| stem.to_str()) != Some(wanted.as_str()) {
+                return Err(StoreError::OldFormat { path });
             }
+            states.push(Arc::new(state));
         }
         Ok(states)
     }
 
-    /// Durably replaces the state of a log. When this returns, the new state survives a crash; when it fails, either may
-    /// be on disk, and the caller must not go on from what it remembers.
-    ///
-    /// The caller holds the log's lock, so one log has one writer.
-    pub fn replace(&self, state: &State) -> Result<(), StoreError> {
-        let name = origin_hash(state.checkpoint().origin());
-        let unfinished = self.path.join(format!("{name}.{UNFINISHED}"));
-        // The data is on disk before the name points to it, and the name before anyone is told. The rename is the commit
-        // point: a crash before it leaves the old state, after it the new one.
-        let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-            file.write_all(&state.to_bytes())?;
-            file.sync_all()?;
-            fs::rename(&unfinished, self.path.join(format!("{name}.{STATE}")))?;
-            sync_dir(&self.path)
-        };
-        write().map_err(self.io("replace a state in"))
+    /// From the moment the identity has changed the journal is what counts; until then the old files are, and a crash
+    /// repeats the taking over.
+    fn leave_old_format(&self) -> Result<(), StoreError> {
+        let io = self.io("take over");
+        // In place, because the lock is on this file: one character of the first line is another.
+        let written = self.identity.write_all_at(HEADER.as_bytes(), 0);
+        written.and_then(|()| self.identity.sync_all()).map_err(io)?;
+        for path in self.old_files()? {
+            fs::remove_file(path).map_err(self.io("remove an old state from"))?;
+        }
+        tracing::info!("the state directory was taken over from the older format");
+        Ok(())
     }
 
-    fn read(&self, path: &Path, own: &VerifierKey) -> Result<State, StoreError> {
-        let bytes = fs::read(path).map_err(self.io("read"))?;
-        let corrupt = |source| StoreError::Corrupt { path: path.to_owned(), source };
-        let state = State::parse(&bytes, own).map_err(corrupt)?;
-        let wanted = origin_hash(state.checkpoint().origin());
-        if path.file_stem().and_then(|stem| stem.to_str()) != Some(wanted.as_str()) {
-            return Err(corrupt(StateError::OtherOrigin { origin: state.checkpoint().origin().to_owned() }));
+    fn old_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(self.io("read"))? {
+            let path = entry.map_err(self.io("read"))?.path();
+            if path.extension().is_some_and(|extension| extension == "state") {
+                files.push(path);
+            }
         }
-        Ok(state)
+        Ok(files)
     }
 
     fn io(&self, what: &'static str) -> impl FnOnce(io::Error) -> StoreError {
@@ -189,35 +181,11 @@ pub fn origin_hash(origin: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(origin))
 }
 
-/// Why the bytes of a state file are not a state of this witness.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StateError {
-    /// The text is no checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The first line is another.
-    #[error("first line is not `treering-witness-state v1`: damaged, or of a newer version")]
-    Header,
-    /// The own line carries no time.
-    #[error("own signature has no time")]
-    NoTime,
-    /// The note is damaged, or not cosigned by this witness.
-    #[error(transparent)]
-    Note(#[from] NoteError),
-    /// The file has the name of another log.
-    #[error("it holds a checkpoint of {origin:?}, whose file has another name")]
-    OtherOrigin {
-        /// Origin found.
-        origin: String,
-    },
-}
-
 /// Why the state directory cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// A state file does not prove itself.
+    /// A state file of the older format does not prove itself.
     #[error("state file {} is corrupt: {source}", path.display())]
     Corrupt {
         /// The file.
@@ -235,6 +203,9 @@ pub enum StoreError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// Another process has it.
     #[error("state directory {} is in use by another process", path.display())]
     Locked {
@@ -255,6 +226,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A file of the older format has another first line or the name of another log.
+    #[error("state file {} is corrupt: it has another format, or the name of another log", path.display())]
+    OldFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// The directory is of another witness.
     #[error("state directory {} is not that of {wanted}", path.display())]
     OtherWitness {
@@ -263,16 +240,23 @@ pub enum StoreError {
         /// The key that was given.
         wanted: String,
     },
+    /// A state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gives no threads.
+    #[error("cannot start the witness's threads: {0}")]
+    Threads(io::Error),
 }
 
-/// First line of every file here. A new format gets a new line, so that an old program refuses it.
-const HEADER: &str = "treering-witness-state v1\n";
+/// First line of the identity. A new format gets a new line, so that an old program refuses it.
+const HEADER: &str = "treering-witness-state v2\n";
+/// The same of the format with a file for each log; as long, so that it can be changed in place.
+const OLD_HEADER: &str = "treering-witness-state v1\n";
+const _: () = assert!(HEADER.len() == OLD_HEADER.len(), "changed in place");
 const IDENTITY: &str = "identity";
-const STATE: &str = "state";
-const UNFINISHED: &str = "tmp";
 
-fn identity_text(own: &VerifierKey) -> String {
-    format!("{HEADER}{own}\n")
+fn identity_text(header: &str, own: &VerifierKey) -> String {
+    format!("{header}{own}\n")
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

@@ -71,6 +71,17 @@ pub fn verify(old: u64, new: u64, old_root: &Hash, new_root: &Hash, path: &[Hash
     Ok(())
 }
 
+/// The two roots that a path leads to, whatever roots are believed: the old and the new one.
+///
+/// If the new one is that of a believed tree, then that tree begins with the old one, even where a signature says another.
+/// `None` if the path has another length, or if its old root is not in it: that of a complete tree is not sent.
+pub fn roots_of(old: u64, new: u64, path: &[Hash]) -> Option<(Hash, Hash)> {
+    if old == 0 || old >= new || old.is_power_of_two() {
+        return None;
+    }
+    roots_from_path(old, new, &EMPTY_ROOT, path).ok()
+}
+
 /// How many hashes the proof from `old` to `new` has. At most 64.
 pub fn path_len(old: u64, new: u64) -> Result<usize, ProofError> {
     if old > new {

@@ -1,7 +1,7 @@
-//! Timestamped Ed25519 cosignatures (type 0x04) of [C2SP tlog-cosignature](https://c2sp.org/tlog-cosignature).
+//! Timestamped cosignatures of Ed25519 (type 0x04) and ML-DSA-44 (type 0x06, whole trees) of [C2SP tlog-cosignature](https://c2sp.org/tlog-cosignature).
 //!
-//! In scope: a witness's signer, and checking one cosignature on its own. Out of scope: when a witness may sign, and the
-//! ML-DSA-44 type, whose message is still moving.
+//! In scope: a witness's signer, and checking one cosignature on its own. Out of scope: when a witness may sign, and
+//! cosignatures of subtrees (without a time), whose form is still moving.
 //!
 //! A cosignature says: at this time this was the largest tree of this log that I had seen, consistent with all before.
 
@@ -12,26 +12,29 @@ use zeroize::Zeroizing;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    note::{
-        KeyError, KeyType, NoteError, NoteSignature, VerifierKey, cosignature_message, signer::PrivateKey,
-    },
+    note::{KeyError, KeyType, NoteError, NoteSignature, VerifierKey, cosigned_bytes, signer::PrivateKey},
 };
 
-/// An Ed25519 private key with its name, for cosignatures. A cosigner's key is used for nothing else: the signed message
+/// A private key with its name, for cosignatures. A cosigner's key is used for nothing else: the signed message
 /// does not name the cosigner.
 pub struct CosignSigner {
     key: PrivateKey,
 }
 
 impl CosignSigner {
-    /// The signer of a name and a 32-byte seed.
+    /// The Ed25519 signer of a name and a 32-byte seed.
     pub fn from_seed(name: impl Into<String>, seed: &[u8; 32]) -> Result<Self, KeyError> {
         PrivateKey::from_seed(name, KeyType::CosignatureV1, seed).map(|key| Self { key })
     }
 
-    /// Parses `PRIVATE+KEY+<name>+<key id>+<base64(type || seed)>`.
+    /// The ML-DSA-44 signer of a name and a 32-byte seed.
+    pub fn mldsa_from_seed(name: impl Into<String>, seed: &[u8; 32]) -> Result<Self, KeyError> {
+        PrivateKey::from_seed(name, KeyType::MlDsa44, seed).map(|key| Self { key })
+    }
+
+    /// Parses `PRIVATE+KEY+<name>+<key id>+<base64(type || seed)>`, of either type.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        PrivateKey::parse(text, KeyType::CosignatureV1).map(|key| Self { key })
+        PrivateKey::parse(text, KeyType::is_cosignature, KeyType::CosignatureV1).map(|key| Self { key })
     }
 
     /// The private key as text. Inverse of [`CosignSigner::parse`].
@@ -57,7 +60,8 @@ impl CosignSigner {
         if time == 0 || i64::try_from(time).is_err() {
             return Err(CosignatureError::Time { actual: time });
         }
-        let signature = self.key.sign(cosignature_message(time, body).as_bytes());
+        let verifier = &self.key.verifier;
+        let signature = self.key.sign(&cosigned_bytes(verifier.kind(), verifier.name(), time, body)?)?;
         let blob = [time.to_be_bytes().as_slice(), &signature].concat();
         Ok(NoteSignature::new(self.name(), self.key.verifier.id(), blob)?)
     }

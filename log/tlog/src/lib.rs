@@ -15,8 +15,8 @@
 //! # What's out of scope
 //!
 //! I/O, storage, clocks, async, HTTP, and any meaning of an entry. Time and nodes of a tree come in as arguments.
-//! Signature types other than Ed25519 notes (0x01) and Ed25519 cosignatures (0x04) are never verified here; their
-//! lines in a note are kept and ignored, as the specification asks.
+//! Signature types other than Ed25519 notes (0x01), Ed25519 cosignatures (0x04) and ML-DSA-44 cosignatures of whole trees
+//! (0x06) are never verified here; their lines in a note are kept and ignored, as the specification asks.
 //!
 //! Everything that parses refuses instead of repairing: a value has one encoding, and `parse` then `serialize` gives the
 //! same bytes back.

@@ -1,19 +1,22 @@
 //! Signed notes of [C2SP signed-note](https://c2sp.org/signed-note).
 //!
-//! In scope: the text and its signature lines, keys and their identifiers, Ed25519 signing and verifying for the types
-//! 0x01 (note) and 0x04 (timestamped cosignature). Out of scope: what the text says, ECDSA, RFC 6962 and ML-DSA types:
-//! their lines are carried and ignored.
+//! In scope: the text and its signature lines, keys and their identifiers, signing and verifying for the types 0x01 (note,
+//! Ed25519), 0x04 (timestamped cosignature, Ed25519) and 0x06 (the same, ML-DSA-44). Out of scope: what the text of a
+//! plain note says, ECDSA and RFC 6962 types: their lines are carried and ignored.
 //!
 //! Every Ed25519 check here is the strict one (no small-order keys or nonces, no malleable encodings), the same
 //! everywhere: two verifiers that differ on one signature would differ on which history is believed.
 
 mod key;
+mod mldsa;
 pub(crate) mod signer;
 
+pub(crate) use key::cosigned_bytes;
 pub use key::{
     KeyError, KeyType, MAX_KEY_NAME_LEN, VerifierKey, check_key_name, cosignature_message, key_id,
     split_timestamp,
 };
+pub use mldsa::mldsa_cosignature_message;
 pub use signer::NoteSigner;
 
 use std::fmt;
@@ -158,7 +161,7 @@ impl NoteSignature {
         self.key_id
     }
 
-    /// What follows the key id: for type 0x01 the signature, for 0x04 the time and the signature.
+    /// What follows the key id: for type 0x01 the signature, for 0x04 and 0x06 the time and the signature.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }

@@ -15,7 +15,7 @@ use treering_tlog::{
     proof::TlogProof,
     subtree, tile,
 };
-use treering_witness::store::State;
+use treering_witness::state::State;
 
 use crate::world::{ORIGIN, World};
 
@@ -164,7 +164,7 @@ pub fn seeds() -> crate::Seeds {
     let cosignatures: Vec<_> = parsed.signatures().iter().filter(|line| *line != log_line).cloned().collect();
     let request = AddCheckpoint::new(3, consistency.clone(), note).unwrap();
     let proof = TlogProof::new(2, inclusion.clone(), parsed.clone()).unwrap();
-    let state = State::new(parsed.clone(), &keys[1]).unwrap();
+    let state = State::new(&parsed, &keys[1]).unwrap();
     let mut seeds = vec![
         ("add_checkpoint", add_checkpoint::serialize_request(&request)),
         ("add_checkpoint", add_checkpoint::serialize_response(&cosignatures)),

@@ -5,6 +5,9 @@ mod support;
 
 mod client;
 mod conformance;
+mod crash;
+mod journal;
+mod mirror;
 mod pinned;
 mod process;
 mod race;

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use treering_tlog::cosignature::CosignSigner;
-use treering_tlog::note::NoteSigner;
+use treering_tlog::note::{KeyType, NoteSigner};
 use treering_witness::config::{Config, ConfigError, Limits};
+use treering_witness::journal::{Header, Mark};
 use treering_witness::key::{self, KeyFileError};
 use treering_witness::service::Witness;
-use treering_witness::store::{State, StateDir, StateError, StoreError, origin_hash};
+use treering_witness::state::State;
+use treering_witness::store::{StateDir, StoreError, origin_hash};
 
-use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, log_keys, open_dir, open_witness, witness_signer};
+use crate::support::{NOW, ORIGIN, TestLog, fixed_clock, open_dir, open_witness, witness_signer};
 
-/// The state file of a log at size 3, cosigned at [`NOW`] with the test keys.
-const STATE: &str = "treering-witness-state v1
-log.example/1
+/// The state of a log at size 3, cosigned at [`NOW`] with the test keys.
+const STATE: &str = "log.example/1
 3
 ztz7gYivEQ39o4O8v5wWG9qE4xH9JihtJNPthjBC/7k=
 
@@ -25,69 +26,63 @@ ztz7gYivEQ39o4O8v5wWG9qE4xH9JihtJNPthjBC/7k=
 \u{2014} witness.example/w1 3xwKNQAAAABpVGeA3827rrD+NbOEkBJs5uJmvzcm+SOBH66k3XwLZrNJmK8edNXMpaqUntyP91JD2HXzodgTEyoQZ2Nklokzv9lzDA==
 ";
 
-fn state_path(folder: &Path) -> std::path::PathBuf {
-    folder.join("state").join(format!("{}.state", origin_hash(ORIGIN)))
-}
-
-fn state_of_size_3(folder: &Path) -> Vec<u8> {
-    let witness = open_witness(&folder.join("state"), fixed_clock());
-    witness.add_checkpoint(&TestLog::new(0, 3).request(0, 3)).unwrap();
-    fs::read(state_path(folder)).unwrap()
-}
-
-/// Changing these bytes would make deployed witnesses unable to read their state, and one that forgets signs split views.
+/// Changing any of these bytes would make deployed witnesses unable to read their state (they refuse to start and must be
+/// retired), or, worse, able to start from a part of it: one that forgets signs split views.
 #[test]
-fn the_state_file_is_written_as_ever() {
+fn the_state_directory_is_written_as_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = state_of_size_3(folder.path());
-    assert_eq!(String::from_utf8(bytes.clone()).unwrap(), STATE);
-    let state = State::parse(&bytes, witness_signer().verifier()).unwrap();
-    assert_eq!((state.checkpoint().size(), state.time()), (3, NOW));
-    assert_eq!(state.to_bytes(), bytes);
-    let identity = fs::read_to_string(folder.path().join("state/identity")).unwrap();
+    let path = folder.path().join("state");
+    let witness = open_witness(&path, fixed_clock());
+    witness.add_checkpoint(&TestLog::new(0, 3).request(0, 3)).unwrap();
+    drop(witness);
+    let read = |name: &str| fs::read(path.join(name)).unwrap();
     assert_eq!(
-        identity,
-        "treering-witness-state v1\nwitness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU\n"
+        String::from_utf8(read("identity")).unwrap(),
+        "treering-witness-state v2\nwitness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU\n"
     );
+    assert_eq!(
+        String::from_utf8(read("mark")).unwrap(),
+        "treering-witness-mark v1 00000000000000000002 00000000000000000001 50dda50120c2859a\n"
+    );
+    let header = "treering-witness-journal v1\nwitness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU\n\
+        generation 2\nsnapshot 0\n\n";
+    let journal = read("journal");
+    let record = journal.strip_prefix(header.as_bytes()).unwrap();
+    let (head, payload) = record.split_at(56);
+    assert_eq!(String::from_utf8_lossy(payload), STATE);
+    assert_eq!(
+        HEXLOWER.encode(head),
+        [
+            "54574a31",         // "TWJ1"
+            "0000012d",         // length of the payload
+            "0000000000000001", // number
+            "0000000000000000", // synced before
+            "64fe6721e012b2a1fbc8bd51bcd89e11cad895cea39a120076a47a76fe9dd216",
+        ]
+        .concat()
+    );
+    let state = State::parse(payload, witness_signer().verifier()).unwrap();
+    assert_eq!((state.checkpoint().size(), state.time()), (3, NOW));
+    assert_eq!(state.to_bytes(), payload);
     assert_eq!(
         origin_hash("log.example/1"),
         "fc4dafa3f2d4604aae1fa59b9b5a7f83946e6e16a6aee48affb4acd08d1305a0"
     );
-}
-
-/// No bit of a state file can change without the witness refusing to start.
-#[test]
-fn every_flipped_bit_of_a_state_file_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let bytes = state_of_size_3(folder.path());
-    assert!(opens(folder.path()));
-    for place in 0..bytes.len() {
-        let mut flipped = bytes.clone();
-        for bit in 0..8 {
-            flipped[place] = bytes[place] ^ (1 << bit);
-            fs::write(state_path(folder.path()), &flipped).unwrap();
-            assert!(!opens(folder.path()), "bit {bit} of byte {place}");
-        }
-    }
-    for len in 0..bytes.len() {
-        assert!(State::parse(&bytes[..len], witness_signer().verifier()).is_err(), "cut to {len}");
-    }
-}
-
-fn opens(folder: &Path) -> bool {
-    let signer = witness_signer();
-    let dir = open_dir(&folder.join("state"), signer.verifier()).unwrap();
-    Witness::open(signer, dir, log_keys(), fixed_clock()).is_ok()
+    let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["identity", "journal", "mark"]);
 }
 
 /// A log's old key must stay configured until a checkpoint under the new one is cosigned.
 #[test]
 fn a_state_that_no_configured_key_of_the_log_signed_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    state_of_size_3(folder.path());
+    let path = folder.path().join("state");
+    open_witness(&path, fixed_clock()).add_checkpoint(&TestLog::new(0, 3).request(0, 3)).unwrap();
     let open = |keys| {
-        let dir = open_dir(&folder.path().join("state"), witness_signer().verifier()).unwrap();
-        Witness::open(witness_signer(), dir, BTreeMap::from([(ORIGIN.to_owned(), keys)]), fixed_clock())
+        let dir = open_dir(&path, witness_signer().verifier()).unwrap();
+        let keys = BTreeMap::from([(ORIGIN.to_owned(), keys)]);
+        Witness::open(witness_signer(), dir, keys, fixed_clock(), &Limits::default(), None)
     };
     let old = TestLog::new(0, 0).signer.verifier().clone();
     let new = NoteSigner::from_seed(ORIGIN, &[4; 32]).unwrap().verifier().clone();
@@ -95,31 +90,36 @@ fn a_state_that_no_configured_key_of_the_log_signed_stops_the_start() {
     assert!(open(vec![new, old]).is_ok());
 }
 
+/// A directory of the older format, one file for each log, is taken over once, and then is no directory of that format.
 #[test]
-fn a_corrupt_state_file_stops_the_start() {
+fn the_older_format_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = state_of_size_3(folder.path());
+    let path = folder.path().join("state");
     let own = witness_signer();
-    let load = || {
-        let dir = open_dir(&folder.path().join("state"), own.verifier()).unwrap();
-        dir.load(own.verifier())
+    let make_old = |state: &str| {
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("identity"), format!("treering-witness-state v1\n{}\n", own.verifier())).unwrap();
+        let name = format!("{}.state", origin_hash(ORIGIN));
+        fs::write(path.join(&name), format!("treering-witness-state v1\n{state}")).unwrap();
+        path.join(name)
     };
-    assert_eq!(load().unwrap().len(), 1);
-    for bad in [b"".as_slice(), &bytes[..bytes.len() - 1], &bytes[26..], b"treering-witness-state v2\n"] {
-        fs::write(state_path(folder.path()), bad).unwrap();
-        assert!(matches!(load(), Err(StoreError::Corrupt { .. })), "{}", String::from_utf8_lossy(bad));
-    }
-    // A good state under the name of another log: two files would claim one origin.
-    fs::remove_file(state_path(folder.path())).unwrap();
-    let other = folder.path().join("state").join(format!("{}.state", origin_hash("other")));
-    fs::write(&other, &bytes).unwrap();
-    assert!(matches!(load(), Err(StoreError::Corrupt { source: StateError::OtherOrigin { .. }, .. })));
-    fs::remove_file(&other).unwrap();
-    // An unfinished write was never promised: it is dropped, whatever it holds.
-    let unfinished = folder.path().join("state").join(format!("{}.tmp", origin_hash(ORIGIN)));
-    fs::write(&unfinished, &bytes[..50]).unwrap();
-    assert!(load().unwrap().is_empty());
-    assert!(!unfinished.exists());
+    let open = || open_dir(&path, own.verifier()).unwrap().start(own.verifier()).map(|(_, states)| states);
+    let old = make_old(&STATE.replace("\n3\n", "\n4\n"));
+    assert!(matches!(open(), Err(StoreError::Corrupt { .. })));
+    make_old(STATE);
+    // The name of another log: two files would claim one origin.
+    fs::rename(&old, path.join(format!("{}.state", origin_hash("other")))).unwrap();
+    assert!(matches!(open(), Err(StoreError::OldFormat { .. })));
+    fs::remove_dir_all(&path).unwrap();
+    // A crash after the journal was written and before the identity changed: the old files still are what counts.
+    make_old(STATE);
+    fs::write(path.join("journal"), "anything").unwrap();
+    assert_eq!(open().unwrap()[ORIGIN].checkpoint().size(), 3);
+    assert!(!old.exists());
+    assert!(fs::read_to_string(path.join("identity")).unwrap().starts_with("treering-witness-state v2\n"));
+    let witness = open_witness(&path, fixed_clock());
+    assert!(witness.add_checkpoint(&TestLog::new(1, 3).request(3, 3)).is_err(), "another history");
+    assert!(witness.add_checkpoint(&TestLog::new(0, 9).request(3, 9)).is_ok());
 }
 
 #[test]
@@ -164,6 +164,12 @@ fn a_key_file_is_for_its_owner_only() {
     assert_ne!(other.verifier(), made.verifier());
     assert!(matches!(key::create(&folder.path().join("bad.key"), "two words"), Err(KeyFileError::Key(_))));
     assert!(!folder.path().join("bad.key").exists());
+    // Each of the two has its own place, so that neither is taken for the other.
+    let mldsa = folder.path().join("mldsa.key");
+    assert_eq!(key::create_mldsa(&mldsa, "witness.example/w1").unwrap().verifier().kind(), KeyType::MlDsa44);
+    assert!(key::load_mldsa(&mldsa).is_ok());
+    assert!(matches!(key::load(&mldsa), Err(KeyFileError::Kind { .. })));
+    assert!(matches!(key::load_mldsa(&path), Err(KeyFileError::Kind { .. })));
     let secret = made.to_private_text();
     fs::write(folder.path().join("cut.key"), &secret[..secret.len() - 2]).unwrap();
     fs::set_permissions(folder.path().join("cut.key"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -196,9 +202,15 @@ fn configurations_are_strict() {
     assert!(matches!(Config::parse(&format!("{head}{log}{log}")), Err(ConfigError::Duplicate { .. })));
     let cosigner = format!("{head}[[log]]\nvkey = \"{}\"\n", witness_signer().verifier());
     assert!(matches!(Config::parse(&cosigner), Err(ConfigError::Vkey { .. })));
-    for limit in ["0", "513"] {
+    for none in ["log_per_second = 500", "log_burst = 1000"] {
+        let (key, _) = none.split_once(" = ").unwrap();
+        assert!(good.contains(none));
+        let text = good.replace(none, &format!("{key} = 0"));
+        assert!(matches!(Config::parse(&text), Err(ConfigError::Rate)));
+    }
+    for limit in ["0", "4097"] {
         let text =
-            good.replace("concurrent_requests_max = 64", &format!("concurrent_requests_max = {limit}"));
+            good.replace("concurrent_requests_max = 512", &format!("concurrent_requests_max = {limit}"));
         assert!(matches!(Config::parse(&text), Err(ConfigError::Concurrency { .. })));
     }
 }
@@ -207,8 +219,18 @@ proptest! {
     #[test]
     fn no_bytes_are_a_state_by_accident(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(State::parse(&bytes, witness_signer().verifier()).is_err());
-        let framed = [b"treering-witness-state v1\n".as_slice(), &bytes].concat();
-        prop_assert!(State::parse(&framed, witness_signer().verifier()).is_err());
+        prop_assert!(Mark::parse(&bytes).is_none());
+        let framed = [b"treering-witness-mark v1 ".as_slice(), &bytes].concat();
+        prop_assert!(Mark::parse(&framed).is_none());
+    }
+
+    #[test]
+    fn headers_and_marks_round_trip(generation: u64, number: u64) {
+        let mark = Mark { generation, number };
+        prop_assert_eq!(Mark::parse(mark.to_text().as_bytes()), Some(mark));
+        let header = Header { generation, snapshot: number };
+        prop_assert_eq!(Header::parse(header.to_text("vkey").as_bytes(), "vkey"), Some(header));
+        prop_assert_eq!(Header::parse(header.to_text("vkey").as_bytes(), "another"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The real process: its commands, its signals, and kill -9 under load.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,43 +14,48 @@ use treering_tlog::checkpoint::Checkpoint;
 use treering_tlog::note::{Note, VerifierKey};
 use treering_witness::client::{CallError, WitnessClient};
 
-use crate::support::{ORIGIN, TestLog, call};
+use crate::support::{TestLog, call};
 
-const NAME: &str = "witness.example/w1";
+pub(crate) const NAME: &str = "witness.example/w1";
 
-fn witness(args: &[&str]) -> Command {
+pub(crate) fn witness(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_treering-witness"));
     command.args(args).stdin(Stdio::null());
     command
 }
 
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     witness(args).output().unwrap()
 }
 
 /// Makes a witness in a folder, with a configuration for the test log; gives its vkey.
-fn init(folder: &Path) -> String {
+pub(crate) fn init(folder: &Path) -> String {
+    init_for(folder, &[&TestLog::new(0, 0)])
+}
+
+/// The same for several logs.
+pub(crate) fn init_for(folder: &Path, logs: &[&TestLog]) -> String {
     let output = run(&["init", "--dir", folder.to_str().unwrap(), "--name", NAME]);
     assert!(output.status.success(), "{output:?}");
     let vkey = String::from_utf8(output.stdout).unwrap().trim_end().to_owned();
-    let log = TestLog::new(0, 0).signer;
-    let config = format!(
-        "name = {NAME:?}\nkey_file = \"witness.key\"\nstate_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n\
-         [[log]]\nvkey = \"{}\"\n",
-        log.verifier()
+    let mut config = format!(
+        "name = {NAME:?}\nkey_file = \"witness.key\"\nstate_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n"
     );
+    for log in logs {
+        writeln!(config, "[[log]]\nvkey = \"{}\"", log.signer.verifier()).unwrap();
+    }
     std::fs::write(folder.join("witness.toml"), config).unwrap();
     vkey
 }
 
-fn config_arg(folder: &Path) -> String {
+pub(crate) fn config_arg(folder: &Path) -> String {
     folder.join("witness.toml").to_str().unwrap().to_owned()
 }
 
 /// A serving process; killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     vkey: String,
 }
 
@@ -61,7 +67,7 @@ struct Ready {
 }
 
 impl Process {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let mut child = witness(&["serve", "--config", &config_arg(folder), "--json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,22 +79,37 @@ impl Process {
         Self { child, address: ready.listening, vkey: ready.vkey }
     }
 
-    fn client(&self) -> WitnessClient {
+    /// The mirror of a folder's configuration, by the address of its metrics.
+    pub(crate) fn mirror(folder: &Path) -> Self {
+        let mut child = witness(&["mirror", "--config", &config_arg(folder)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let address = ready["listening"].as_str().unwrap().parse().unwrap();
+        Self { child, address, vkey: String::new() }
+    }
+
+    pub(crate) fn client(&self) -> WitnessClient {
         WitnessClient::new(&format!("http://{}", self.address), None, Duration::from_secs(10)).unwrap()
     }
 
     /// SIGKILL: no handler runs.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(done.unwrap().success());
     }
 
-    fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(20) {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -113,7 +134,7 @@ async fn add(client: &WitnessClient, log: &TestLog, old: u64, new: u64) -> Resul
 
 /// The size a witness has cosigned last, as it tells a log that asks from 0.
 async fn size_of(client: &WitnessClient, log: &TestLog) -> u64 {
-    match client.latest(ORIGIN).await.unwrap() {
+    match client.latest(log.origin()).await.unwrap() {
         None => 0,
         Some(note) => {
             let size = Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap().size();
@@ -139,38 +160,55 @@ async fn grow(client: WitnessClient, log: Arc<TestLog>, mut size: u64, highest: 
     }
 }
 
-/// Killed at random moments under load, the witness never forgets what it answered: not after any of the kills.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn kill_9_under_load_never_rolls_back() {
+/// Kills the process at another moment each round, under the load of several logs with two clients each.
+async fn kill_9_under_load(origins: usize, rounds: u64) {
     let folder = tempfile::tempdir().unwrap();
-    init(folder.path());
-    let log = Arc::new(TestLog::new(0, 3_000));
-    let mut acknowledged = 0;
-    for round in 0..8u64 {
+    let named = |salt, place: usize| TestLog::new(salt, 4_000).named(&format!("log.example/{place}"));
+    let logs: Vec<Arc<TestLog>> = (0..origins).map(|place| Arc::new(named(0, place))).collect();
+    let forks: Vec<TestLog> = (0..origins).map(|place| named(1, place)).collect();
+    init_for(folder.path(), &logs.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    let highest: Vec<Arc<AtomicU64>> = (0..origins).map(|_| Arc::default()).collect();
+    for round in 0..=rounds {
         let process = Process::start(folder.path());
         let client = process.client();
-        let found = size_of(&client, &log).await;
-        assert!(found >= acknowledged, "round {round}: answered for {acknowledged}, came back with {found}");
-        let highest = Arc::new(AtomicU64::new(found));
-        let workers: Vec<_> = (0..2)
-            .map(|_| tokio::spawn(grow(client.clone(), Arc::clone(&log), found, Arc::clone(&highest))))
-            .collect();
-        // Another moment each round, in the middle of some write.
-        tokio::time::sleep(Duration::from_millis(60 + 23 * round)).await;
+        let mut workers = Vec::new();
+        for ((log, fork), highest) in logs.iter().zip(&forks).zip(&highest) {
+            let (found, acknowledged) = (size_of(&client, log).await, highest.load(Ordering::SeqCst));
+            assert!(
+                found >= acknowledged,
+                "round {round}: answered for {acknowledged}, came back with {found}"
+            );
+            if found > 0 {
+                // It refuses another history of a size that it might have forgotten.
+                let forked = add(&client, fork, found, found + 1).await;
+                assert!(matches!(forked, Err(CallError::Refused { status: 422, .. })), "{forked:?}");
+            }
+            for _ in 0..2 {
+                workers.push(tokio::spawn(grow(client.clone(), Arc::clone(log), found, Arc::clone(highest))));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(40 + 23 * round % 211)).await;
         process.kill();
         for worker in workers {
             worker.await.unwrap();
         }
-        acknowledged = highest.load(Ordering::SeqCst);
     }
-    assert!(acknowledged > 8, "there was load: {acknowledged}");
-    let process = Process::start(folder.path());
-    assert!(size_of(&process.client(), &log).await >= acknowledged);
-    // And it still refuses another history of a size it may have forgotten.
-    let fork = TestLog::new(1, 3_000);
-    let size = size_of(&process.client(), &log).await;
-    let forked = add(&process.client(), &fork, size, size + 1).await;
-    assert!(matches!(forked, Err(CallError::Refused { status: 422, .. })), "{forked:?}");
+    assert!(
+        highest.iter().all(|highest| highest.load(Ordering::SeqCst) > rounds),
+        "there was load: {highest:?}"
+    );
+}
+
+/// Killed at random moments under load, the witness never forgets what it answered: not after any of the kills.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kill_9_under_load_never_rolls_back() {
+    kill_9_under_load(3, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "long: a hundred kills, under the load of eight logs"]
+async fn kill_9_a_hundred_times_never_rolls_back() {
+    kill_9_under_load(8, 100).await;
 }
 
 #[tokio::test]
@@ -260,7 +298,10 @@ fn it_refuses_to_start_on_anything_doubtful() {
     refused(&|folder| edit(folder, "listen", "listne"), "listne");
     refused(&|folder| std::fs::remove_file(folder.join("witness.toml")).unwrap(), "witness.toml");
     refused(&|folder| std::fs::remove_dir_all(folder.join("state")).unwrap(), "no state directory");
-    refused(&|folder| std::fs::write(folder.join("state/00.state"), "x").unwrap(), "corrupt");
+    refused(&|folder| std::fs::remove_file(folder.join("state/journal")).unwrap(), "journal");
+    refused(&|folder| std::fs::write(folder.join("state/journal"), "x").unwrap(), "damaged");
+    refused(&|folder| std::fs::remove_file(folder.join("state/mark")).unwrap(), "mark");
+    refused(&|folder| std::fs::write(folder.join("state/mark"), "x").unwrap(), "mark");
     refused(
         &|folder| {
             std::fs::remove_file(folder.join("witness.key")).unwrap();
@@ -275,6 +316,41 @@ fn it_refuses_to_start_on_anything_doubtful() {
         },
         "is not that of",
     );
+}
+
+/// With both keys every answer has both lines, and the state is read back with them.
+#[tokio::test]
+async fn a_witness_with_two_keys_answers_with_two_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(&["init", "--ml-dsa", "--dir", folder.path().to_str().unwrap(), "--name", NAME]);
+    assert!(made.status.success(), "{made:?}");
+    let vkeys = String::from_utf8(made.stdout).unwrap();
+    let keys: Vec<VerifierKey> = vkeys.lines().map(|vkey| VerifierKey::parse(vkey).unwrap()).collect();
+    assert_eq!(keys.iter().map(|key| key.kind().byte()).collect::<Vec<_>>(), [4, 6]);
+    let log = TestLog::new(0, 20);
+    let config = format!(
+        "name = {NAME:?}\nkey_file = \"witness.key\"\nmldsa_key_file = \"witness-mldsa.key\"\nstate_dir = \"state\"\n\
+         listen = \"127.0.0.1:0\"\n[[log]]\nvkey = \"{}\"\n",
+        log.signer.verifier()
+    );
+    std::fs::write(folder.path().join("witness.toml"), config).unwrap();
+    let printed = run(&["vkey", "--config", &config_arg(folder.path())]);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), vkeys);
+    let mut at = 0;
+    for size in [7, 20] {
+        let process = Process::start(folder.path());
+        let note = log.note(size);
+        let lines =
+            process.client().add_checkpoint(at, &log.proof(at, size), &note.to_bytes()).await.unwrap();
+        let signed = Note::new(note.text(), lines).unwrap();
+        let verified = signed.verify(&keys).unwrap();
+        assert_eq!((signed.signatures().len(), verified.len()), (2, 2));
+        assert_eq!(verified[0].time(), verified[1].time());
+        let latest = process.client().latest(log.origin()).await.unwrap().unwrap();
+        assert_eq!(Note::parse(&latest).unwrap().verify(&keys).unwrap().len(), 2);
+        process.kill();
+        at = size;
+    }
 }
 
 #[test]

@@ -22,9 +22,11 @@ use treering_tlog::consistency;
 use treering_tlog::cosignature::CosignSigner;
 use treering_tlog::hash::{Hash, leaf_hash};
 use treering_tlog::note::{Note, NoteSigner, VerifierKey};
+use treering_tlog::tile::TileId;
 use treering_tlog::tree::{Frontier, NodeCoord, root_at};
 use treering_witness::clock::Clock;
 use treering_witness::config::Limits;
+use treering_witness::evidence::EvidenceDir;
 use treering_witness::http;
 use treering_witness::service::Witness;
 use treering_witness::store::{StateDir, StoreError};
@@ -57,7 +59,20 @@ pub(crate) struct TestLog {
 impl TestLog {
     /// A log of `size` entries; another `salt` gives another history.
     pub(crate) fn new(salt: u8, size: u64) -> Self {
-        Self::of_leaves((0..size).map(|i| leaf_hash(&[&[salt], i.to_be_bytes().as_slice()].concat())))
+        Self::of_leaves((0..size).map(|i| leaf_hash(&Self::entry(salt, i))))
+    }
+
+    /// An entry of such a log.
+    pub(crate) fn entry(salt: u8, index: u64) -> Vec<u8> {
+        [&[salt], index.to_be_bytes().as_slice()].concat()
+    }
+
+    /// The first hashes of a tile.
+    pub(crate) fn tile(&self, id: TileId, width: u16) -> Vec<Hash> {
+        let first = id.index * 256;
+        (first..first + u64::from(width))
+            .map(|place| self.nodes[&NodeCoord::new(id.level * 8, place)])
+            .collect()
     }
 
     pub(crate) fn of_leaves(leaves: impl Iterator<Item = Hash>) -> Self {
@@ -71,6 +86,17 @@ impl TestLog {
         Self { signer: NoteSigner::from_seed(ORIGIN, &[1; 32]).unwrap(), nodes }
     }
 
+    /// The same tree under another origin, with another key.
+    pub(crate) fn named(self, origin: &str) -> Self {
+        let mut seed = [3; 32];
+        seed.iter_mut().zip(origin.bytes()).for_each(|(seed, byte)| *seed = byte);
+        Self { signer: NoteSigner::from_seed(origin, &seed).unwrap(), ..self }
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        self.signer.name()
+    }
+
     pub(crate) fn root(&self, size: u64) -> Hash {
         root_at::<Infallible>(size, |coord| Ok(self.nodes[&coord])).unwrap()
     }
@@ -80,7 +106,7 @@ impl TestLog {
     }
 
     pub(crate) fn checkpoint(&self, size: u64) -> Checkpoint {
-        Checkpoint::new(ORIGIN, size, self.root(size)).unwrap()
+        Checkpoint::new(self.origin(), size, self.root(size)).unwrap()
     }
 
     pub(crate) fn note(&self, size: u64) -> Note {
@@ -118,7 +144,7 @@ pub(crate) fn open_witness(state: &Path, clock: Clock) -> Witness {
         StateDir::create(state, signer.verifier()).unwrap();
     }
     let dir = open_dir(state, signer.verifier()).unwrap();
-    Witness::open(signer, dir, log_keys(), clock).unwrap()
+    Witness::open(signer, dir, log_keys(), clock, &Limits::default(), None).unwrap()
 }
 
 /// Opens a state directory that nobody else should hold.
@@ -155,7 +181,21 @@ impl Served {
 
     pub(crate) async fn start_with(clock: Clock, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let witness = Arc::new(open_witness(&folder.path().join("state"), clock));
+        let state = folder.path().join("state");
+        let evidence = EvidenceDir::new(folder.path().join("evidence"));
+        let signer = witness_signer();
+        StateDir::create(&state, signer.verifier()).unwrap();
+        let dir = open_dir(&state, signer.verifier()).unwrap();
+        Self::serve(
+            folder,
+            Witness::open(signer, dir, log_keys(), clock, &limits, Some(evidence)).unwrap(),
+            limits,
+        )
+        .await
+    }
+
+    pub(crate) async fn serve(folder: TempDir, witness: Witness, limits: Limits) -> Self {
+        let witness = Arc::new(witness);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -191,6 +231,7 @@ impl Served {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    pub(crate) retry_after: Option<String>,
     pub(crate) body: String,
 }
 
@@ -203,8 +244,8 @@ pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: By
         .unwrap();
     let response = client.request(request).await.unwrap();
     let status = response.status().as_u16();
-    let header = response.headers().get("content-type");
-    let content_type = header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer { status, content_type, retry_after, body: String::from_utf8(body.to_vec()).unwrap() }
 }

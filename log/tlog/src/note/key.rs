@@ -8,7 +8,8 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::base64;
+use super::mldsa::{self, mldsa_cosignature_message};
+use crate::{base64, checkpoint::Checkpoint};
 
 /// The longest key name: cosigned messages of the next signature type count it in one byte.
 pub const MAX_KEY_NAME_LEN: usize = 255;
@@ -21,6 +22,8 @@ pub enum KeyType {
     Ed25519 = 0x01,
     /// Ed25519 over `cosignature/v1`, the time and the text: witnesses.
     CosignatureV1 = 0x04,
+    /// ML-DSA-44 over the cosigner's name, the time, the log's origin, size and root: witnesses.
+    MlDsa44 = 0x06,
 }
 
 impl KeyType {
@@ -29,13 +32,20 @@ impl KeyType {
         match self {
             Self::Ed25519 => 0x01,
             Self::CosignatureV1 => 0x04,
+            Self::MlDsa44 => 0x06,
         }
+    }
+
+    /// Whether signatures of this type are timestamped cosignatures, as witnesses make them.
+    pub const fn is_cosignature(self) -> bool {
+        matches!(self, Self::CosignatureV1 | Self::MlDsa44)
     }
 
     pub(super) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0x01 => Some(Self::Ed25519),
             0x04 => Some(Self::CosignatureV1),
+            0x06 => Some(Self::MlDsa44),
             _ => None,
         }
     }
@@ -48,19 +58,28 @@ impl KeyType {
 pub struct VerifierKey {
     name: String,
     kind: KeyType,
-    key: VerifyingKey,
+    key: PublicKey,
     id: u32,
 }
 
+/// The types that the kinds of keys have in common.
+#[derive(Clone, Eq, PartialEq)]
+enum PublicKey {
+    Ed25519(VerifyingKey),
+    MlDsa44(mldsa::PublicKey),
+}
+
 impl VerifierKey {
-    /// The key of a name, type and Ed25519 public key. Keys of small order are refused: anyone can sign for them.
-    pub fn new(name: impl Into<String>, kind: KeyType, public_key: &[u8; 32]) -> Result<Self, KeyError> {
+    /// The key of a name, type and public key: 32 bytes of Ed25519, or 1312 of ML-DSA-44. Ed25519 keys of small order are
+    /// refused: anyone can sign for them.
+    pub fn new(name: impl Into<String>, kind: KeyType, public_key: &[u8]) -> Result<Self, KeyError> {
         let name = name.into();
         check_key_name(&name)?;
-        let key = VerifyingKey::from_bytes(public_key).map_err(|_| KeyError::PublicKey)?;
-        if key.is_weak() {
-            return Err(KeyError::PublicKey);
-        }
+        let key = match kind {
+            KeyType::Ed25519 | KeyType::CosignatureV1 => ed25519(public_key).map(PublicKey::Ed25519),
+            KeyType::MlDsa44 => mldsa::PublicKey::parse(public_key).map(PublicKey::MlDsa44),
+        };
+        let key = key.ok_or(KeyError::PublicKey)?;
         let id = key_id(&name, kind, public_key);
         Ok(Self { name, kind, key, id })
     }
@@ -80,7 +99,6 @@ impl VerifierKey {
         let material = base64::decode(material).ok_or(KeyError::Vkey)?;
         let (&kind, public_key) = material.split_first().ok_or(KeyError::Vkey)?;
         let kind = KeyType::from_byte(kind).ok_or(KeyError::UnsupportedType { actual: kind })?;
-        let public_key = public_key.try_into().map_err(|_| KeyError::PublicKey)?;
         let key = Self::new(name, kind, public_key)?;
         if key.id.to_be_bytes().as_slice() != id {
             return Err(KeyError::IdMismatch {
@@ -106,32 +124,35 @@ impl VerifierKey {
         self.id
     }
 
-    /// The Ed25519 public key.
-    pub fn public_key(&self) -> &[u8; 32] {
-        self.key.as_bytes()
+    /// The public key: 32 bytes of Ed25519, or 1312 of ML-DSA-44.
+    pub fn public_key(&self) -> &[u8] {
+        match &self.key {
+            PublicKey::Ed25519(key) => key.as_bytes(),
+            PublicKey::MlDsa44(key) => key.as_bytes(),
+        }
     }
 
     /// Checks the bytes after the key id of a signature line over a note's text, final newline included.
     ///
     /// The answer is the signed time in unix seconds for a cosignature, `None` for a plain signature.
     pub fn verify(&self, text: &str, signature: &[u8]) -> Result<Option<u64>, KeyError> {
-        match self.kind {
-            KeyType::Ed25519 => {
-                self.verify_ed25519(text.as_bytes(), signature)?;
-                Ok(None)
-            }
-            KeyType::CosignatureV1 => {
-                let (time, signature) = split_timestamp(signature)?;
-                self.verify_ed25519(cosignature_message(time, text).as_bytes(), signature)?;
-                Ok(Some(time))
-            }
+        if self.kind == KeyType::Ed25519 {
+            self.verify_bytes(text.as_bytes(), signature)?;
+            return Ok(None);
         }
+        let (time, signature) = split_timestamp(signature)?;
+        self.verify_bytes(&cosigned_bytes(self.kind, &self.name, time, text)?, signature)?;
+        Ok(Some(time))
     }
 
-    fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+    fn verify_bytes(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        let key = match &self.key {
+            PublicKey::Ed25519(key) => key,
+            PublicKey::MlDsa44(key) => return key.verify(message, signature),
+        };
         let signature = Signature::from_slice(signature)
             .map_err(|_| KeyError::SignatureLength { actual: signature.len(), wanted: ED25519_LEN })?;
-        self.key.verify_strict(message, &signature).map_err(|_| KeyError::Signature)
+        key.verify_strict(message, &signature).map_err(|_| KeyError::Signature)
     }
 }
 
@@ -143,7 +164,7 @@ impl fmt::Debug for VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let material = [&[self.kind.byte()], self.public_key().as_slice()].concat();
+        let material = [&[self.kind.byte()], self.public_key()].concat();
         write!(f, "{}+{:08x}+{}", self.name, self.id, BASE64.encode(&material))
     }
 }
@@ -156,8 +177,8 @@ impl FromStr for VerifierKey {
     }
 }
 
-/// The id of an Ed25519 key: the first four bytes of SHA-256(name || 0x0A || type || public key).
-pub fn key_id(name: &str, kind: KeyType, public_key: &[u8; 32]) -> u32 {
+/// The id of a key: the first four bytes of SHA-256(name || 0x0A || type || public key).
+pub fn key_id(name: &str, kind: KeyType, public_key: &[u8]) -> u32 {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(name)
         .chain_update([b'\n', kind.byte()])
@@ -177,9 +198,23 @@ pub fn check_key_name(name: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// What a witness signs: its time and the whole text of the checkpoint, extension lines included.
+/// What a witness signs with Ed25519: its time and the whole text of the checkpoint, extension lines included.
 pub fn cosignature_message(time: u64, text: &str) -> String {
     format!("cosignature/v1\ntime {time}\n{text}")
+}
+
+/// What a cosigner of this type signs over the text of a checkpoint.
+///
+/// An ML-DSA-44 cosignature of a whole tree has a time; without one it would be of a subtree, and say nothing about when.
+pub(crate) fn cosigned_bytes(kind: KeyType, name: &str, time: u64, text: &str) -> Result<Vec<u8>, KeyError> {
+    if kind != KeyType::MlDsa44 {
+        return Ok(cosignature_message(time, text).into_bytes());
+    }
+    if time == 0 {
+        return Err(KeyError::Time { actual: 0 });
+    }
+    let checkpoint = Checkpoint::parse(text).map_err(|_| KeyError::NotACheckpoint)?;
+    mldsa_cosignature_message(name, time, &checkpoint).ok_or(KeyError::NotACheckpoint)
 }
 
 /// Splits the time from the signature of a timestamped cosignature.
@@ -208,11 +243,14 @@ pub enum KeyError {
         "key name is empty, longer than {MAX_KEY_NAME_LEN} bytes, or has a space, a plus sign or a control character"
     )]
     Name,
+    /// The type signs checkpoints only, with an origin of at most 255 bytes.
+    #[error("text is not a checkpoint with an origin of at most 255 bytes")]
+    NotACheckpoint,
     /// The private key text is malformed.
     #[error("private key is not PRIVATE+KEY+<name>+<key id>+<base64>")]
     PrivateKey,
-    /// The bytes are not a usable Ed25519 public key.
-    #[error("public key is not a 32-byte ed25519 key of full order")]
+    /// The bytes are not a usable public key.
+    #[error("public key is not a 32-byte ed25519 key of full order, or a 1312-byte ml-dsa-44 key")]
     PublicKey,
     /// The signature does not verify.
     #[error("signature does not verify")]
@@ -225,14 +263,14 @@ pub enum KeyError {
         /// Bytes wanted.
         wanted: usize,
     },
-    /// The time is above 2^63 - 1.
-    #[error("cosignature time is {actual}, want at most {MAX_TIME}")]
+    /// The time is above 2^63 - 1, or 0 in an ML-DSA-44 cosignature.
+    #[error("cosignature time is {actual}, want at most {MAX_TIME}, and for ml-dsa-44 not 0")]
     Time {
         /// Time found.
         actual: u64,
     },
     /// The signature type is not one that is verified here.
-    #[error("key type is {actual:#04x}, want 0x01 or 0x04")]
+    #[error("key type is {actual:#04x}, want 0x01, 0x04 or 0x06")]
     UnsupportedType {
         /// Type found.
         actual: u8,
@@ -259,5 +297,10 @@ const TIME_LEN: usize = 8;
 /// The greatest time of the specification.
 const MAX_TIME: u64 = i64::MAX as u64;
 
-/// Base64 of a type byte and an ML-DSA-44 key (1312 bytes), so that such a vkey is named unsupported, not malformed.
-const MAX_MATERIAL_LEN: usize = 1313usize.div_ceil(3) * 4;
+/// Base64 of a type byte and an ML-DSA-44 key.
+const MAX_MATERIAL_LEN: usize = (1 + mldsa::PUBLIC_KEY_LEN).div_ceil(3) * 4;
+
+fn ed25519(bytes: &[u8]) -> Option<VerifyingKey> {
+    let key = VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
+    if key.is_weak() { None } else { Some(key) }
+}

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     NoteError, NoteSignature,
     key::{KeyError, KeyType, VerifierKey},
+    mldsa,
 };
 
 use crate::base64;
@@ -26,7 +27,7 @@ impl NoteSigner {
 
     /// Parses `PRIVATE+KEY+<name>+<key id>+<base64(type || seed)>`, the form of Go's `sumdb/note`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        PrivateKey::parse(text, KeyType::Ed25519).map(|key| Self { key })
+        PrivateKey::parse(text, |kind| kind == KeyType::Ed25519, KeyType::Ed25519).map(|key| Self { key })
     }
 
     /// The private key as text. Inverse of [`NoteSigner::parse`].
@@ -46,8 +47,13 @@ impl NoteSigner {
 
     /// Signs a text, final newline included.
     pub fn sign(&self, text: &str) -> Result<NoteSignature, NoteError> {
-        let signature = self.key.sign(text.as_bytes());
-        NoteSignature::new(self.name(), self.key.verifier.id(), signature.to_vec())
+        // Ed25519 signing does not fail.
+        let signature = self.key.sign(text.as_bytes()).map_err(|source| NoteError::BadSignature {
+            name: self.name().to_owned(),
+            key_id: self.key.verifier.id(),
+            source,
+        })?;
+        NoteSignature::new(self.name(), self.key.verifier.id(), signature)
     }
 }
 
@@ -58,10 +64,16 @@ impl fmt::Debug for NoteSigner {
     }
 }
 
-/// What both kinds of signer share. The seed is wiped when it goes out of scope (ed25519-dalek does it).
+/// What both kinds of signer share.
 pub(crate) struct PrivateKey {
-    signing: SigningKey,
+    secret: Secret,
     pub(crate) verifier: VerifierKey,
+}
+
+/// The seed is wiped when it goes out of scope (both libraries do it).
+enum Secret {
+    Ed25519(Box<SigningKey>),
+    MlDsa44(mldsa::PrivateKey),
 }
 
 impl PrivateKey {
@@ -70,12 +82,27 @@ impl PrivateKey {
         kind: KeyType,
         seed: &[u8; 32],
     ) -> Result<Self, KeyError> {
-        let signing = SigningKey::from_bytes(seed);
-        let verifier = VerifierKey::new(name, kind, signing.verifying_key().as_bytes())?;
-        Ok(Self { signing, verifier })
+        let (secret, verifier) = match kind {
+            KeyType::Ed25519 | KeyType::CosignatureV1 => {
+                let key = SigningKey::from_bytes(seed);
+                let verifier = VerifierKey::new(name, kind, key.verifying_key().as_bytes())?;
+                (Secret::Ed25519(Box::new(key)), verifier)
+            }
+            KeyType::MlDsa44 => {
+                let key = mldsa::PrivateKey::from_seed(seed);
+                let verifier = VerifierKey::new(name, kind, &key.public_key())?;
+                (Secret::MlDsa44(key), verifier)
+            }
+        };
+        Ok(Self { secret, verifier })
     }
 
-    pub(crate) fn parse(text: &str, wanted: KeyType) -> Result<Self, KeyError> {
+    /// Parses a key of a type that `fits`; an error names `wanted`.
+    pub(crate) fn parse(
+        text: &str,
+        fits: impl Fn(KeyType) -> bool,
+        wanted: KeyType,
+    ) -> Result<Self, KeyError> {
         let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::PrivateKey)?;
         let mut fields = rest.splitn(3, '+');
         let (Some(name), Some(id), Some(material)) = (fields.next(), fields.next(), fields.next()) else {
@@ -84,10 +111,10 @@ impl PrivateKey {
         let material = Zeroizing::new(base64::decode(material).ok_or(KeyError::PrivateKey)?);
         let (&kind, seed) = material.split_first().ok_or(KeyError::PrivateKey)?;
         let actual = KeyType::from_byte(kind).ok_or(KeyError::UnsupportedType { actual: kind })?;
-        if actual != wanted {
+        if !fits(actual) {
             return Err(KeyError::WrongType { actual, wanted });
         }
-        let key = Self::from_seed(name, wanted, seed.try_into().map_err(|_| KeyError::PrivateKey)?)?;
+        let key = Self::from_seed(name, actual, seed.try_into().map_err(|_| KeyError::PrivateKey)?)?;
         let wanted_id = HEXLOWER.encode(&key.verifier.id().to_be_bytes());
         if id != wanted_id {
             return Err(KeyError::IdMismatch { actual: id.chars().take(8).collect(), wanted: wanted_id });
@@ -96,9 +123,13 @@ impl PrivateKey {
     }
 
     pub(crate) fn to_text(&self) -> Zeroizing<String> {
-        let mut material = Zeroizing::new(Vec::with_capacity(1 + self.signing.as_bytes().len()));
+        let seed = match &self.secret {
+            Secret::Ed25519(key) => key.as_bytes().as_slice(),
+            Secret::MlDsa44(key) => key.seed(),
+        };
+        let mut material = Zeroizing::new(Vec::with_capacity(1 + seed.len()));
         material.push(self.verifier.kind().byte());
-        material.extend_from_slice(self.signing.as_bytes());
+        material.extend_from_slice(seed);
         let encoded = Zeroizing::new(BASE64.encode(&material));
         Zeroizing::new(format!(
             "{PRIVATE_PREFIX}{}+{:08x}+{}",
@@ -108,8 +139,11 @@ impl PrivateKey {
         ))
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; super::key::ED25519_LEN] {
-        self.signing.sign(message).to_bytes()
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match &self.secret {
+            Secret::Ed25519(key) => Ok(key.sign(message).to_bytes().to_vec()),
+            Secret::MlDsa44(key) => key.sign(message),
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl Parser {
     }
 
     fn log(&mut self, vkey: &str, url: Option<&str>) -> Result<(), PolicyError> {
-        let key = self.key(vkey, KeyType::Ed25519)?;
+        let key = self.key(vkey, |kind| kind == KeyType::Ed25519, KeyType::Ed25519)?;
         if self.logs.iter().any(|log| log.key.public_key() == key.public_key()) {
             return Err(self.duplicate("key"));
         }
@@ -73,7 +73,7 @@ impl Parser {
     }
 
     fn witness(&mut self, name: &str, vkey: &str, url: Option<&str>) -> Result<(), PolicyError> {
-        let key = self.key(vkey, KeyType::CosignatureV1)?;
+        let key = self.key(vkey, KeyType::is_cosignature, KeyType::CosignatureV1)?;
         if self.witnesses.iter().any(|witness| witness.key.public_key() == key.public_key()) {
             return Err(self.duplicate("key"));
         }
@@ -111,9 +111,14 @@ impl Parser {
         Ok(())
     }
 
-    fn key(&self, vkey: &str, wanted: KeyType) -> Result<VerifierKey, PolicyError> {
+    fn key(
+        &self,
+        vkey: &str,
+        fits: impl Fn(KeyType) -> bool,
+        wanted: KeyType,
+    ) -> Result<VerifierKey, PolicyError> {
         let key = VerifierKey::parse(vkey).map_err(|source| PolicyError::Key { line: self.line, source })?;
-        if key.kind() != wanted {
+        if !fits(key.kind()) {
             return Err(PolicyError::KeyType { line: self.line, actual: key.kind(), wanted });
         }
         Ok(key)

@@ -36,7 +36,7 @@ fn only_strict_signatures_verify() {
                 && !has("reencoded_k");
         let key = HEXLOWER.decode(case.key.as_bytes()).unwrap();
         let signature = HEXLOWER.decode(case.sig.as_bytes()).unwrap();
-        let actual = VerifierKey::new("cctv", KeyType::Ed25519, key.as_slice().try_into().unwrap())
+        let actual = VerifierKey::new("cctv", KeyType::Ed25519, &key)
             .and_then(|key| key.verify(&case.msg, &signature))
             .is_ok();
         assert_eq!(actual, wanted, "case {} {flags:?}", case.number);

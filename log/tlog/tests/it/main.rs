@@ -12,6 +12,7 @@ mod support;
 mod differential;
 mod ed25519;
 mod merkle;
+mod mldsa;
 mod pinned;
 mod plants;
 mod policy;
