@@ -36,6 +36,7 @@ mod nodes;
 mod open;
 mod plan;
 mod pool;
+mod probe;
 mod reader;
 mod schema;
 mod sequencer;
@@ -60,6 +61,7 @@ pub use append::{
 pub use head::{Head, Seal, SealError, Sealer, WitnessedHead};
 pub use log::{Clock, Config, Log, WaitError};
 pub use open::OpenError;
+pub use probe::{Point, Probe};
 pub use reader::{KeyValue, ReadError};
 pub use schema::{FORMAT, FormatError};
 pub use stats::{FamilyStats, Stats, stats};

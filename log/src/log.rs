@@ -21,6 +21,7 @@ use crate::{
     nodes::Memory,
     open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
+    probe::{Probe, Probed},
     sequencer::{Published, Sequencer},
     store::Store,
 };
@@ -42,12 +43,21 @@ pub struct Config {
     pub pool_bytes: usize,
     /// The time of each head.
     pub clock: Clock,
+    /// For tests only: called at each [`Point`](crate::Point) of the commit path.
+    pub testing_only_probe: Option<Probe>,
 }
 
 impl Config {
     /// A configuration with the usual bounds, for a log that exists.
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { dir: dir.into(), create: false, pool_entries: 16_384, pool_bytes: 64 << 20, clock }
+        Self {
+            dir: dir.into(),
+            create: false,
+            pool_entries: 16_384,
+            pool_bytes: 64 << 20,
+            clock,
+            testing_only_probe: None,
+        }
     }
 }
 
@@ -120,7 +130,8 @@ impl Log {
     }
 
     fn start(config: Config, sealer: Arc<dyn Sealer>, held: bool) -> Result<Self, OpenError> {
-        let Config { dir, create, pool_entries, pool_bytes, clock } = config;
+        let Config { dir, create, pool_entries, pool_bytes, clock, testing_only_probe } = config;
+        let probe = Probed(testing_only_probe);
         if create {
             open::create_directory(&dir)?;
         } else if !dir.exists() {
@@ -128,13 +139,13 @@ impl Log {
         }
         let lock = open::lock(&dir)?;
         let (origin, log_key) = (sealer.origin().to_owned(), sealer.log_key());
-        let Opened { store, edge, head, witnessed } = open::open(&dir, create, &origin, &log_key)?;
+        let Opened { store, edge, head, witnessed } = open::open(&dir, create, &origin, &log_key, &probe)?;
         let store = Arc::new(store);
         let pool = Arc::new(Pool::new(pool_entries, pool_bytes));
         let published = Arc::new(Published::new(shared(head), shared(witnessed), false));
         let memory = Arc::new(Memory::new(Some(edge.clone())));
-        let keeper =
-            Keeper::spawn(dir.clone()).map_err(OpenError::io("start the checkpoint thread of", &dir))?;
+        let keeper = Keeper::spawn(dir.clone(), probe.clone())
+            .map_err(OpenError::io("start the checkpoint thread of", &dir))?;
         let sequencer = Sequencer {
             store: Arc::clone(&store),
             pool: Arc::clone(&pool),
@@ -145,6 +156,7 @@ impl Log {
             clock,
             edge,
             keeper: Some(keeper),
+            probe,
         };
         let thread = thread::Builder::new().name("log-sequencer".into()).spawn(move || sequencer.run());
         let thread = thread.map_err(OpenError::io("start the sequencer of", &dir))?;

@@ -25,6 +25,7 @@ use crate::{
     head::{Head, WitnessedHead},
     integrate::{Edge, EdgeTile},
     nodes::{Nodes, TileNodes},
+    probe::{Point, Probed},
     schema::{self, FORMAT, Family, FormatError, LEVELS, meta},
     sequencer::check_note,
     store::{Store, StoreError},
@@ -220,9 +221,15 @@ pub(crate) fn lock_shared(dir: &Path) -> Result<Option<DirLock>, OpenError> {
 /// 6. the checkpoint file is signed by the log's key, and its tree is a prefix of ours.
 ///
 /// If the file was behind (a crash between a commit and its replacement), it is brought up to date.
-pub(crate) fn open(dir: &Path, create: bool, origin: &str, key: &VerifierKey) -> Result<Opened, OpenError> {
+pub(crate) fn open(
+    dir: &Path,
+    create: bool,
+    origin: &str,
+    key: &VerifierKey,
+    probe: &Probed,
+) -> Result<Opened, OpenError> {
     let published = published(dir, origin, key)?;
-    let store = open_store(dir, create, origin, published.as_ref())?;
+    let store = open_store(dir, create, origin, published.as_ref(), probe)?;
     let head = stored_head(&store)?;
     if let Some(head) = &head {
         check_note(head, origin, key).map_err(|why| OpenError::Head { size: head.size, why })?;
@@ -237,7 +244,7 @@ pub(crate) fn open(dir: &Path, create: bool, origin: &str, key: &VerifierKey) ->
         check_prefix(&store, size, published)?;
     }
     if let Some(head) = head.as_ref().filter(|head| published.is_none_or(|file| file.size() < head.size)) {
-        checkpoint_file::replace(dir, &head.note)
+        checkpoint_file::replace(dir, &head.note, probe)
             .map_err(OpenError::io("replace the checkpoint file in", dir))?;
     }
     let witnessed = stored_witnessed(&store)?;
@@ -291,6 +298,7 @@ fn open_store(
     create: bool,
     origin: &str,
     published: Option<&Checkpoint>,
+    probe: &Probed,
 ) -> Result<Store, OpenError> {
     let path = dir.join(DATABASE);
     let (mut born, missing) = (false, || OpenError::Missing { dir: dir.to_path_buf() });
@@ -312,9 +320,11 @@ fn open_store(
         None => return Err(missing()),
     }
     if born {
+        probe.pass(Point::StoreMade);
         let mut batch = store.batch();
         batch.birth(origin);
         batch.commit()?;
+        probe.pass(Point::Born);
     }
     Ok(store)
 }

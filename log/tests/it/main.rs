@@ -8,11 +8,15 @@
     reason = "test code"
 )]
 
+mod account;
 mod concurrency;
 mod crash;
+mod damage;
 mod export;
+mod faults;
 mod model;
 mod open;
 mod publisher;
+mod random;
 mod support;
 mod tree;
