@@ -278,11 +278,8 @@ pub(crate) fn create_directory(dir: &Path) -> Result<(), OpenError> {
 
 /// The checkpoint in the file, if it is one of this log.
 fn published(dir: &Path, origin: &str, key: &VerifierKey) -> Result<Option<Checkpoint>, OpenError> {
-    let Some(bytes) =
-        checkpoint_file::read(dir).map_err(OpenError::io("read the checkpoint file in", dir))?
-    else {
-        return Ok(None);
-    };
+    let read = checkpoint_file::read(dir).map_err(OpenError::io("read the checkpoint file in", dir))?;
+    let Some(bytes) = read else { return Ok(None) };
     let unsound = |why: String| OpenError::File { path: dir.join(checkpoint_file::FILE_NAME), why };
     let note = Note::parse(&bytes).map_err(|error| unsound(error.to_string()))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| unsound(error.to_string()))?;

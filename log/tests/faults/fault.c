@@ -3,16 +3,16 @@
  *
  * Counts the calls below on files under FAULT_DIR, from 1, and lets some fail:
  *
- *   open/openat with O_CREAT, write, writev, pwrite, fsync, fdatasync, sync_file_range, ftruncate, fallocate,
- *   posix_fallocate, rename, unlink, mkdir
+ *   open/openat with O_CREAT, write, writev, pwrite, fsync, fdatasync, ftruncate, fallocate, posix_fallocate,
+ *   rename, unlink, mkdir
  *
  *   FAULT_AT     the call that fails; 0 or absent: none
  *   FAULT_HOW    once | always (that call and every one after it) | short (a write does half of its work, once)
  *   FAULT_ERRNO  the error, a number: EIO 5, ENOSPC 28
  *   FAULT_COUNT  a file outside FAULT_DIR that holds, at exit, the number of calls, and the name of the failed one
  *
- * What it does not see: stdio (RocksDB's text log is written by it, and holds nothing of ours) and mmap (not used
- * for writing).
+ * What it does not see: stdio and mmap (not used for writing), and sync_file_range (RocksDB asks once, for no bytes,
+ * whether there is such a call, and otherwise does without it).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -123,7 +123,6 @@ PWRITE(pwrite64, off64_t)
     }
 ON_FD(fsync, (int fd), fd)
 ON_FD(fdatasync, (int fd), fd)
-ON_FD(sync_file_range, (int fd, off64_t at, off64_t len, unsigned flags), fd, at, len, flags)
 ON_FD(ftruncate, (int fd, off_t len), fd, len)
 ON_FD(ftruncate64, (int fd, off64_t len), fd, len)
 ON_FD(fallocate, (int fd, int mode, off_t at, off_t len), fd, mode, at, len)

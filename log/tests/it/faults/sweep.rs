@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Mutex, thread};
 
 use super::{
-    shim::{self, Fault, How, NONE},
+    shim::{self, Fault, How, NONE, Run},
     workload,
 };
 use crate::{account::Account, random::Random, support::open};
@@ -13,6 +13,7 @@ use crate::{account::Account, random::Random, support::open};
 struct Tally {
     stopped: BTreeMap<String, u32>,
     unnoticed: BTreeMap<String, u32>,
+    aborted: u32,
 }
 
 /// One run: whatever failed, nothing that was answered is lost, nothing that was signed is contradicted, and without
@@ -20,18 +21,22 @@ struct Tally {
 fn run(fault: Fault, tally: &Mutex<Tally>) {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("log");
-    let (output, _, failed) = shim::run(&mut workload::command(&dir), &dir, fault);
+    let Run { output, counted } = shim::run(&mut workload::command(&dir), &dir, fault);
     let mut told = Account::read(&output);
     told.checkpoint_file(&dir);
     for refusal in &told.refusals {
         let clear = ["IO error", "No space left", "nput/output error", "a failed write"];
-        assert!(clear.iter().any(|words| refusal.contains(words)), "{fault:?} {failed}: {refusal}");
+        assert!(clear.iter().any(|words| refusal.contains(words)), "{fault:?} {counted:?}: {refusal}");
     }
     let log = open(&dir);
     told.check_all(&log);
     grow_a_little(&log);
     told.check(&log);
     let mut tally = tally.lock().unwrap();
+    let Some((_, failed)) = counted else {
+        tally.aborted += 1;
+        return;
+    };
     let tally = if told.refusals.is_empty() { &mut tally.unnoticed } else { &mut tally.stopped };
     *tally.entry(failed).or_default() += 1;
 }
@@ -47,7 +52,8 @@ fn grow_a_little(log: &treering_log::Log) {
 fn calls() -> u32 {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("log");
-    let (output, calls, failed) = shim::run(&mut workload::command(&dir), &dir, NONE);
+    let Run { output, counted } = shim::run(&mut workload::command(&dir), &dir, NONE);
+    let (calls, failed) = counted.unwrap();
     let told = Account::read(&output);
     assert_eq!((told.refusals.len(), failed.as_str()), (0, "-"));
     told.check_all(&open(&dir));
@@ -68,7 +74,13 @@ fn sweep(faults: &[Fault]) -> Tally {
         }
     });
     let tally = tally.into_inner().unwrap();
-    eprintln!("{} faults; stopped by {:?}; went on after {:?}", faults.len(), tally.stopped, tally.unnoticed);
+    eprintln!(
+        "{} faults; stopped by {:?}; went on after {:?}; aborted by RocksDB {} times",
+        faults.len(),
+        tally.stopped,
+        tally.unnoticed,
+        tally.aborted
+    );
     tally
 }
 
@@ -99,9 +111,9 @@ fn a_dead_disk_lets_nothing_be_answered() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("log");
     let fault = Fault { at: 1, how: How::Dead };
-    let (output, _, failed) = shim::run(&mut workload::command(&dir), &dir, fault);
+    let Run { output, counted } = shim::run(&mut workload::command(&dir), &dir, fault);
     let told = Account::read(&output);
-    assert_eq!((told.len(), told.told_size(), failed.as_str()), (0, 0, "mkdir"));
+    assert_eq!((told.len(), told.told_size(), counted.unwrap().1.as_str()), (0, 0, "mkdir"));
     assert_eq!(told.refusals.len(), 5, "{:?}", told.refusals);
     assert!(!Path::new(&dir).exists());
 }
