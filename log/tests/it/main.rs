@@ -18,5 +18,6 @@ mod model;
 mod open;
 mod publisher;
 mod random;
+mod restore;
 mod support;
 mod tree;
