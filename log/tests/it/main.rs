@@ -16,6 +16,7 @@ mod export;
 mod faults;
 mod model;
 mod open;
+mod overload;
 mod publisher;
 mod random;
 mod restore;
