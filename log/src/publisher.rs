@@ -233,6 +233,7 @@ impl Coordinator {
         let (mut lines, mut names) = (BTreeMap::new(), BTreeSet::new());
         while !self.policy.is_quorum(&names) {
             let event = tokio::select! {
+                biased;
                 event = self.inbox.recv() => event,
                 () = self.log.stopped() => None,
             };

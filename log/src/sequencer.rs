@@ -100,23 +100,31 @@ impl Sequencer {
     /// Runs until the pool is closed and empty, or a write fails.
     pub(crate) fn run(mut self) {
         while let Some(jobs) = self.pool.drain() {
-            self.probe.pass(Point::Drained);
-            let mut answers = Vec::with_capacity(jobs.len());
-            match self.batch(jobs, &mut answers) {
-                Ok(()) => self.answer(answers),
-                Err(Failure::Seal(why)) => {
-                    tracing::error!(%why, "a tree head could not be sealed, nothing was written");
-                    refuse(answers, &AppendError::Seal(why));
-                }
-                Err(Failure::Fatal(error)) => {
-                    tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
-                    let poisoned = AppendError::Poisoned(error.to_string());
-                    self.pool.close(poisoned.clone());
-                    refuse(answers, &poisoned);
-                    return;
-                }
+            if !self.step(jobs) {
+                return;
             }
         }
+    }
+
+    /// Commits one batch and answers it; `false` if the log has to stop.
+    pub(crate) fn step(&mut self, jobs: Vec<Job>) -> bool {
+        self.probe.pass(Point::Drained);
+        let mut answers = Vec::with_capacity(jobs.len());
+        match self.batch(jobs, &mut answers) {
+            Ok(()) => self.answer(answers),
+            Err(Failure::Seal(why)) => {
+                tracing::error!(%why, "a tree head could not be sealed, nothing was written");
+                refuse(answers, &AppendError::Seal(why));
+            }
+            Err(Failure::Fatal(error)) => {
+                tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
+                let poisoned = AppendError::Poisoned(error.to_string());
+                self.pool.close(poisoned.clone());
+                refuse(answers, &poisoned);
+                return false;
+            }
+        }
+        true
     }
 
     /// One batch: plan, integrate, seal, commit, publish.
