@@ -48,6 +48,9 @@ mod tiles;
 #[cfg(test)]
 extern crate self as treering_log;
 #[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;
+#[cfg(test)]
 #[path = "../tests/it/support.rs"]
 mod support;
 #[cfg(test)]

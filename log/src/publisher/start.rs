@@ -76,7 +76,7 @@ pub enum StartError {
 }
 
 /// What to do when a witness knows more than the log.
-pub(super) fn ahead_advice(witness: &str, theirs: u64, ours: u64) -> String {
+fn ahead_advice(witness: &str, theirs: u64, ours: u64) -> String {
     format!(
         "witness {witness} has cosigned size {theirs}, this log has {ours} entries: it is an old copy (a restored \
          backup, a lost disk?), and signing would fork it. Bring back the newer store; if it is gone for good, end \
@@ -97,19 +97,17 @@ pub async fn check_start(
     cosigners: &[Arc<dyn Cosigner>],
     timeout: Duration,
 ) -> Result<BTreeMap<String, u64>, StartError> {
-    let log_key = log.log_key().ok_or(StartError::ReadOnly)?;
+    log.log_key().ok_or(StartError::ReadOnly)?;
     let (mut seen, mut silent) = (BTreeMap::new(), Vec::new());
     for (witness, answer) in ask(log.origin(), cosigners, timeout).await {
         let Some(known) = policy.witnesses().iter().find(|known| known.name == witness) else {
             return Err(StartError::NotInPolicy { witness });
         };
         let size = match answer {
-            Ok(Some(note)) => match read(&note, log.origin(), log_key) {
-                Ok((note, checkpoint)) => {
-                    check_prefix(log, &witness, &note, &checkpoint)?;
-                    check_signature(&note, &known.key).map(|()| checkpoint.size())
-                }
-                Err(why) => Err(why),
+            Ok(Some(note)) => match shown(log, &witness, &note) {
+                Ok((note, size)) => check_signature(&note, &known.key).map(|()| size),
+                Err(Shown::Nothing(why)) => Err(why),
+                Err(Shown::Against(error)) => return Err(error),
             },
             Ok(None) => Ok(0),
             Err(why) => Err(why),
@@ -146,6 +144,23 @@ async fn ask(origin: &str, cosigners: &[Arc<dyn Cosigner>], timeout: Duration) -
     // The same answers give the same error, whoever was faster.
     answers.sort_by(|(one, _), (other, _)| one.cmp(other));
     answers
+}
+
+/// Why what a witness shows is no prefix of this log.
+pub(super) enum Shown {
+    /// It is not a checkpoint of this log, or the log's key has not signed it.
+    Nothing(String),
+    /// It is, and speaks against this log: it is longer, or another history.
+    Against(StartError),
+}
+
+/// A checkpoint that a witness shows, and its size, if it is signed by the log's key and a prefix of the log. What the
+/// witness's own signature is worth is not looked at.
+pub(super) fn shown(log: &Log, witness: &str, note: &[u8]) -> Result<(Note, u64), Shown> {
+    let log_key = log.log_key().ok_or(Shown::Against(StartError::ReadOnly))?;
+    let (note, checkpoint) = read(note, log.origin(), log_key).map_err(Shown::Nothing)?;
+    check_prefix(log, witness, &note, &checkpoint).map_err(Shown::Against)?;
+    Ok((note, checkpoint.size()))
 }
 
 /// A checkpoint of this log that its key signed.
