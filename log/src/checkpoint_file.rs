@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use crate::head::Head;
+use crate::{
+    head::Head,
+    probe::{Point, Probed},
+};
 
 /// The file's name in the log's directory.
 pub(crate) const FILE_NAME: &str = "checkpoint";
@@ -33,14 +36,18 @@ pub(crate) fn read(dir: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces the file: after a crash it has the old bytes or the new ones, whole.
-pub(crate) fn replace(dir: &Path, note: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(dir: &Path, note: &[u8], probe: &Probed) -> io::Result<()> {
     let temporary = dir.join(format!("{FILE_NAME}.new"));
     let mut file = File::create(&temporary)?;
     file.write_all(note)?;
     file.sync_all()?;
+    probe.pass(Point::CheckpointWritten);
     fs::rename(&temporary, dir.join(FILE_NAME))?;
+    probe.pass(Point::CheckpointRenamed);
     // The rename is in the directory, and is durable when that is.
-    File::open(dir)?.sync_all()
+    File::open(dir)?.sync_all()?;
+    probe.pass(Point::CheckpointSynced);
+    Ok(())
 }
 
 /// Writes the newest head to the file, on a thread of its own.
@@ -64,10 +71,11 @@ struct State {
 
 impl Keeper {
     /// Starts the thread.
-    pub(crate) fn spawn(dir: PathBuf) -> io::Result<Self> {
+    pub(crate) fn spawn(dir: PathBuf, probe: Probed) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("log-checkpoint".into()).spawn(move || own.run(&dir))?;
+        let thread =
+            thread::Builder::new().name("log-checkpoint".into()).spawn(move || own.run(&dir, &probe))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -91,7 +99,7 @@ impl Drop for Keeper {
 }
 
 impl Shared {
-    fn run(&self, dir: &Path) {
+    fn run(&self, dir: &Path, probe: &Probed) {
         loop {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let mut state = self
@@ -101,7 +109,7 @@ impl Shared {
             let (next, closed) = (state.next.take(), state.closed);
             drop(state);
             match next {
-                Some(head) => keep_now(dir, &head),
+                Some(head) => keep_now(dir, &head, probe),
                 None => return,
             }
             if !closed {
@@ -117,10 +125,10 @@ impl Shared {
     }
 }
 
-fn keep_now(dir: &Path, head: &Head) {
+fn keep_now(dir: &Path, head: &Head, probe: &Probed) {
     // The commit itself is safe in the database: a file that cannot be written weakens the tripwire, it loses
     // nothing, so the log goes on and says so.
-    if let Err(error) = replace(dir, head.note()) {
+    if let Err(error) = replace(dir, head.note(), probe) {
         metrics::counter!("treering_log_checkpoint_file_errors_total").increment(1);
         tracing::error!(%error, dir = %dir.display(), "the checkpoint file could not be replaced");
     }
@@ -141,7 +149,7 @@ mod tests {
     fn the_newest_head_is_in_the_file_when_the_keeper_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()).unwrap(), None);
-        let keeper = Keeper::spawn(dir.path().to_path_buf()).unwrap();
+        let keeper = Keeper::spawn(dir.path().to_path_buf(), Probed::default()).unwrap();
         for i in 0..50 {
             keeper.keep(head(&format!("note {i}")));
         }

@@ -36,6 +36,7 @@ mod nodes;
 mod open;
 mod plan;
 mod pool;
+mod probe;
 mod reader;
 mod schema;
 mod sequencer;
@@ -46,6 +47,9 @@ mod tiles;
 // The tests of the rooms and those in tests/it share their sealer and their naive tree.
 #[cfg(test)]
 extern crate self as treering_log;
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;
 #[cfg(test)]
 #[path = "../tests/it/support.rs"]
 mod support;
@@ -60,6 +64,7 @@ pub use append::{
 pub use head::{Head, Seal, SealError, Sealer, WitnessedHead};
 pub use log::{Clock, Config, Log, WaitError};
 pub use open::OpenError;
+pub use probe::{Point, Probe};
 pub use reader::{KeyValue, ReadError};
 pub use schema::{FORMAT, FormatError};
 pub use stats::{FamilyStats, Stats, stats};

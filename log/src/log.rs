@@ -21,6 +21,7 @@ use crate::{
     nodes::Memory,
     open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
+    probe::{Probe, Probed},
     sequencer::{Published, Sequencer},
     store::Store,
 };
@@ -42,12 +43,21 @@ pub struct Config {
     pub pool_bytes: usize,
     /// The time of each head.
     pub clock: Clock,
+    /// For tests only: called at each [`Point`](crate::Point) of the commit path.
+    pub testing_only_probe: Option<Probe>,
 }
 
 impl Config {
     /// A configuration with the usual bounds, for a log that exists.
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { dir: dir.into(), create: false, pool_entries: 16_384, pool_bytes: 64 << 20, clock }
+        Self {
+            dir: dir.into(),
+            create: false,
+            pool_entries: 16_384,
+            pool_bytes: 64 << 20,
+            clock,
+            testing_only_probe: None,
+        }
     }
 }
 
@@ -120,21 +130,38 @@ impl Log {
     }
 
     fn start(config: Config, sealer: Arc<dyn Sealer>, held: bool) -> Result<Self, OpenError> {
-        let Config { dir, create, pool_entries, pool_bytes, clock } = config;
-        if create {
+        let (dir, probe) = (config.dir.clone(), Probed(config.testing_only_probe.clone()));
+        if config.create {
             open::create_directory(&dir)?;
         } else if !dir.exists() {
             return Err(OpenError::Missing { dir });
         }
         let lock = open::lock(&dir)?;
+        let opened = open::open(&dir, config.create, sealer.origin(), &sealer.log_key(), &probe)?;
+        let keeper = Keeper::spawn(dir.clone(), probe)
+            .map_err(OpenError::io("start the checkpoint thread of", &dir))?;
+        let (log, sequencer) = Self::assemble(config, opened, sealer, (Some(keeper), Some(lock)));
+        log.inner.held.store(held, Ordering::Release);
+        let thread = thread::Builder::new().name("log-sequencer".into()).spawn(move || sequencer.run());
+        let thread = thread.map_err(OpenError::io("start the sequencer of", &dir))?;
+        log.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).replace(thread);
+        Ok(log)
+    }
+
+    /// A log that was opened, and its sequencer, which does not run yet.
+    pub(crate) fn assemble(
+        config: Config,
+        opened: Opened,
+        sealer: Arc<dyn Sealer>,
+        (keeper, lock): (Option<Keeper>, Option<DirLock>),
+    ) -> (Self, Sequencer) {
+        let Config { dir, create: _, pool_entries, pool_bytes, clock, testing_only_probe } = config;
+        let Opened { store, edge, head, witnessed } = opened;
         let (origin, log_key) = (sealer.origin().to_owned(), sealer.log_key());
-        let Opened { store, edge, head, witnessed } = open::open(&dir, create, &origin, &log_key)?;
         let store = Arc::new(store);
         let pool = Arc::new(Pool::new(pool_entries, pool_bytes));
         let published = Arc::new(Published::new(shared(head), shared(witnessed), false));
         let memory = Arc::new(Memory::new(Some(edge.clone())));
-        let keeper =
-            Keeper::spawn(dir.clone()).map_err(OpenError::io("start the checkpoint thread of", &dir))?;
         let sequencer = Sequencer {
             store: Arc::clone(&store),
             pool: Arc::clone(&pool),
@@ -144,10 +171,9 @@ impl Log {
             log_key: log_key.clone(),
             clock,
             edge,
-            keeper: Some(keeper),
+            keeper,
+            probe: Probed(testing_only_probe),
         };
-        let thread = thread::Builder::new().name("log-sequencer".into()).spawn(move || sequencer.run());
-        let thread = thread.map_err(OpenError::io("start the sequencer of", &dir))?;
         let inner = Inner {
             dir,
             origin,
@@ -155,12 +181,12 @@ impl Log {
             pool,
             published,
             memory,
-            held: AtomicBool::new(held),
-            thread: Mutex::new(Some(thread)),
+            held: AtomicBool::new(false),
+            thread: Mutex::new(None),
             store,
-            _lock: Some(lock),
+            _lock: lock,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        (Self { inner: Arc::new(inner) }, sequencer)
     }
 
     /// Appends, and answers when it is durable.

@@ -4,6 +4,8 @@
 //! scope: what witnesses have seen ([`publisher`](crate::publisher)), and everything left of the right edge
 //! ([`fsck`](crate::fsck)): opening reads some kilobytes, however large the log is.
 
+mod check;
+
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -12,24 +14,21 @@ use std::{
 };
 
 use treering_tlog::{
-    bundle,
     checkpoint::Checkpoint,
-    hash::{Hash, leaf_hash},
+    hash::Hash,
     note::{Note, VerifierKey},
-    tile::{TILE_WIDTH, TileId, full_tiles, partial_width},
-    tree::{self, Frontier},
 };
 
 use crate::{
     checkpoint_file,
     head::{Head, WitnessedHead},
-    integrate::{Edge, EdgeTile},
-    nodes::{Nodes, TileNodes},
-    schema::{self, FORMAT, Family, FormatError, LEVELS, meta},
-    sequencer::check_note,
+    integrate::Edge,
+    probe::{Point, Probed},
+    schema::{self, FORMAT, Family, FormatError, meta},
     store::{Store, StoreError},
-    tiles,
 };
+
+pub(crate) use check::check;
 
 /// The database's folder in the log's directory.
 const DATABASE: &str = "db";
@@ -220,28 +219,22 @@ pub(crate) fn lock_shared(dir: &Path) -> Result<Option<DirLock>, OpenError> {
 /// 6. the checkpoint file is signed by the log's key, and its tree is a prefix of ours.
 ///
 /// If the file was behind (a crash between a commit and its replacement), it is brought up to date.
-pub(crate) fn open(dir: &Path, create: bool, origin: &str, key: &VerifierKey) -> Result<Opened, OpenError> {
+pub(crate) fn open(
+    dir: &Path,
+    create: bool,
+    origin: &str,
+    key: &VerifierKey,
+    probe: &Probed,
+) -> Result<Opened, OpenError> {
     let published = published(dir, origin, key)?;
-    let store = open_store(dir, create, origin, published.as_ref())?;
-    let head = stored_head(&store)?;
-    if let Some(head) = &head {
-        check_note(head, origin, key).map_err(|why| OpenError::Head { size: head.size, why })?;
-    }
-    let size = head.as_ref().map_or(0, |head| head.size);
-    let edge = read_edge(&store, size)?;
-    if let Some(head) = head.as_ref().filter(|head| head.root != edge.root()) {
-        return Err(OpenError::Edge { size, actual: edge.root(), wanted: head.root });
-    }
-    check_edge_entries(&store, &edge)?;
-    if let Some(published) = &published {
-        check_prefix(&store, size, published)?;
-    }
-    if let Some(head) = head.as_ref().filter(|head| published.is_none_or(|file| file.size() < head.size)) {
-        checkpoint_file::replace(dir, &head.note)
+    let store = open_store(dir, create, origin, published.as_ref(), probe)?;
+    let opened = check(store, origin, key, published.as_ref())?;
+    let behind = |head: &&Head| published.as_ref().is_none_or(|file| file.size() < head.size);
+    if let Some(head) = opened.head.as_ref().filter(behind) {
+        checkpoint_file::replace(dir, &head.note, probe)
             .map_err(OpenError::io("replace the checkpoint file in", dir))?;
     }
-    let witnessed = stored_witnessed(&store)?;
-    Ok(Opened { store, edge, head, witnessed })
+    Ok(opened)
 }
 
 /// Opens the store for reading, with as few checks as reading needs: finding what is wrong is fsck's work.
@@ -271,11 +264,8 @@ pub(crate) fn create_directory(dir: &Path) -> Result<(), OpenError> {
 
 /// The checkpoint in the file, if it is one of this log.
 fn published(dir: &Path, origin: &str, key: &VerifierKey) -> Result<Option<Checkpoint>, OpenError> {
-    let Some(bytes) =
-        checkpoint_file::read(dir).map_err(OpenError::io("read the checkpoint file in", dir))?
-    else {
-        return Ok(None);
-    };
+    let read = checkpoint_file::read(dir).map_err(OpenError::io("read the checkpoint file in", dir))?;
+    let Some(bytes) = read else { return Ok(None) };
     let unsound = |why: String| OpenError::File { path: dir.join(checkpoint_file::FILE_NAME), why };
     let note = Note::parse(&bytes).map_err(|error| unsound(error.to_string()))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| unsound(error.to_string()))?;
@@ -291,6 +281,7 @@ fn open_store(
     create: bool,
     origin: &str,
     published: Option<&Checkpoint>,
+    probe: &Probed,
 ) -> Result<Store, OpenError> {
     let path = dir.join(DATABASE);
     let (mut born, missing) = (false, || OpenError::Missing { dir: dir.to_path_buf() });
@@ -312,9 +303,11 @@ fn open_store(
         None => return Err(missing()),
     }
     if born {
+        probe.pass(Point::StoreMade);
         let mut batch = store.batch();
         batch.birth(origin);
         batch.commit()?;
+        probe.pass(Point::Born);
     }
     Ok(store)
 }
@@ -347,53 +340,6 @@ fn stored_head(store: &Store) -> Result<Option<Head>, OpenError> {
 
 fn stored_witnessed(store: &Store) -> Result<Option<WitnessedHead>, OpenError> {
     Ok(store.get(Family::Meta, meta::WITNESSED)?.as_deref().map(schema::decode_witnessed).transpose()?)
-}
-
-/// Reads the partial tile of each level, and the frontier that they and the full tiles' parents make.
-fn read_edge(store: &Store, size: u64) -> Result<Edge, StoreError> {
-    let mut levels = Vec::with_capacity(usize::from(LEVELS));
-    for level in 0..LEVELS {
-        let width = partial_width(level, size);
-        let tile = tiles::stored_tile(store, TileId::new(level, full_tiles(level, size)), width)?;
-        // More than the signed size would mean that the head and the tiles were not written together.
-        if tile.hashes.len() != usize::from(width) {
-            let why = "it has more hashes than the signed head covers";
-            return Err(StoreError::Inconsistent { what: "an edge tile", at: size, why });
-        }
-        levels.push(EdgeTile { nodes: Arc::new(TileNodes::from_hashes(tile.hashes)), starts: tile.starts });
-    }
-    let mut nodes = Nodes::of_store(store, size);
-    let frontier = Frontier::read(size, |coord| nodes.read(coord))?;
-    Ok(Edge::stored(frontier, levels))
-}
-
-/// Compares the entries of the last, partial bundle with the leaf hashes of the edge.
-fn check_edge_entries(store: &Store, edge: &Edge) -> Result<(), OpenError> {
-    let hashes = edge.hashes(0);
-    let width = u16::try_from(hashes.len()).unwrap_or(TILE_WIDTH);
-    let index = edge.size() / u64::from(TILE_WIDTH);
-    let bytes = tiles::bundle_bytes(store, index, width)?;
-    let first = index * u64::from(TILE_WIDTH);
-    let entries = bundle::decode(&bytes).map_err(|_| OpenError::Entry { index: first })?;
-    for ((index, entry), hash) in (first..).zip(entries).zip(hashes) {
-        if leaf_hash(entry) != *hash {
-            return Err(OpenError::Entry { index });
-        }
-    }
-    Ok(())
-}
-
-/// Checks that the published tree is a prefix of ours.
-fn check_prefix(store: &Store, size: u64, published: &Checkpoint) -> Result<(), OpenError> {
-    if published.size() > size {
-        return Err(OpenError::Behind { database: size, file: published.size() });
-    }
-    let mut nodes = Nodes::of_store(store, size);
-    let actual = tree::root_at(published.size(), |coord| nodes.read(coord))?;
-    if actual != *published.root() {
-        return Err(OpenError::Contradicts { size: published.size(), actual, wanted: *published.root() });
-    }
-    Ok(())
 }
 
 /// Keeps the published values of an opened log.

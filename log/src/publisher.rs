@@ -233,6 +233,7 @@ impl Coordinator {
         let (mut lines, mut names) = (BTreeMap::new(), BTreeSet::new());
         while !self.policy.is_quorum(&names) {
             let event = tokio::select! {
+                biased;
                 event = self.inbox.recv() => event,
                 () = self.log.stopped() => None,
             };
@@ -241,10 +242,11 @@ impl Coordinator {
                     names.insert(witness.clone());
                     lines.insert(witness, line);
                 }
-                Some(Event::Ahead { witness, size }) if size > self.log.size() => {
-                    return End::Halt(start::ahead_advice(&witness, size, self.log.size()));
+                Some(Event::Halt(why)) => return End::Halt(why),
+                Some(Event::Ahead { witness, size }) if size > head.size() => {
+                    tracing::debug!(witness, size, "a witness is past the candidate");
+                    return End::Overtaken;
                 }
-                Some(Event::Ahead { size, .. }) if size > head.size() => return End::Overtaken,
                 // Late answers for an earlier candidate.
                 Some(Event::Cosigned { .. } | Event::Ahead { .. }) => {}
                 None => return End::Stopped,

@@ -29,6 +29,7 @@ use crate::{
     nodes::{Memory, TileNodes},
     plan::{Added, Placed, Plan, Seen},
     pool::{Job, Pool},
+    probe::{Point, Probed},
     schema::{self, Family, WIDTH},
     store::{Batch, Store, StoreError},
     tiles,
@@ -53,6 +54,7 @@ pub(crate) struct Sequencer {
     pub(crate) clock: Clock,
     pub(crate) edge: Edge,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) probe: Probed,
 }
 
 /// The tiles that a batch filled.
@@ -98,22 +100,31 @@ impl Sequencer {
     /// Runs until the pool is closed and empty, or a write fails.
     pub(crate) fn run(mut self) {
         while let Some(jobs) = self.pool.drain() {
-            let mut answers = Vec::with_capacity(jobs.len());
-            match self.batch(jobs, &mut answers) {
-                Ok(()) => self.answer(answers),
-                Err(Failure::Seal(why)) => {
-                    tracing::error!(%why, "a tree head could not be sealed, nothing was written");
-                    refuse(answers, &AppendError::Seal(why));
-                }
-                Err(Failure::Fatal(error)) => {
-                    tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
-                    let poisoned = AppendError::Poisoned(error.to_string());
-                    self.pool.close(poisoned.clone());
-                    refuse(answers, &poisoned);
-                    return;
-                }
+            if !self.step(jobs) {
+                return;
             }
         }
+    }
+
+    /// Commits one batch and answers it; `false` if the log has to stop.
+    pub(crate) fn step(&mut self, jobs: Vec<Job>) -> bool {
+        self.probe.pass(Point::Drained);
+        let mut answers = Vec::with_capacity(jobs.len());
+        match self.batch(jobs, &mut answers) {
+            Ok(()) => self.answer(answers),
+            Err(Failure::Seal(why)) => {
+                tracing::error!(%why, "a tree head could not be sealed, nothing was written");
+                refuse(answers, &AppendError::Seal(why));
+            }
+            Err(Failure::Fatal(error)) => {
+                tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
+                let poisoned = AppendError::Poisoned(error.to_string());
+                self.pool.close(poisoned.clone());
+                refuse(answers, &poisoned);
+                return false;
+            }
+        }
+        true
     }
 
     /// One batch: plan, integrate, seal, commit, publish.
@@ -156,6 +167,7 @@ impl Sequencer {
         let span =
             tracing::debug_span!("commit", size = self.edge.size(), added = plan.added.len()).entered();
         let store = Arc::clone(&self.store);
+        self.probe.pass(Point::Planned);
         let mut batch = store.batch();
         let grown = self.grow(&mut batch, &plan.added)?;
         for (key, index) in sorted(plan.once) {
@@ -173,7 +185,9 @@ impl Sequencer {
         // THE COMMIT POINT. Before this call returns nothing of the batch is visible anywhere; after it, all of
         // it is on disk, and opening the log finds it. If we crash inside, opening finds all of it or nothing.
         if !batch.is_empty() {
+            self.probe.pass(Point::BeforeCommit);
             batch.commit()?;
+            self.probe.pass(Point::AfterCommit);
         }
         drop(span);
         metrics::histogram!("treering_log_batch_entries").record(count(plan.added.len() as u64));
@@ -190,6 +204,7 @@ impl Sequencer {
             metrics::gauge!("treering_log_witnessed_entries").set(count(witnessed.size()));
             self.published.witnessed.send_replace(Some(witnessed));
         }
+        self.probe.pass(Point::Published);
         Ok(())
     }
 
@@ -206,6 +221,7 @@ impl Sequencer {
         let mut edge = self.edge.clone();
         let Grown { fragments, filled } = edge.integrate(&leaves);
         let head = self.seal(edge.size(), edge.root())?;
+        self.probe.pass(Point::Sealed);
         for fragment in &fragments {
             if fragment.level == 0 {
                 let bundle = self.bundle_for(fragment, added)?;
@@ -268,6 +284,7 @@ impl Sequencer {
                 }
                 Answer::Done { to } => drop(to.send(Ok(()))),
             }
+            self.probe.pass(Point::Answered);
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum StartError {
     },
     /// A witness has cosigned another history of this log.
     #[error(
-        "witness {witness} has cosigned size {size} with root {theirs}, this log has root {ours} there: the log has forked. Sign nothing; keep both, and follow the log-end procedure"
+        "witness {witness} shows size {size} with root {theirs}, this log has root {ours} there: the log has forked. Sign nothing; keep both, and follow the log-end procedure. The proof, signed by this log's key:\n{evidence}"
     )]
     Fork {
         /// The witness.
@@ -48,6 +48,8 @@ pub enum StartError {
         theirs: Hash,
         /// The root of this log.
         ours: Hash,
+        /// The checkpoint with that root, as the witness gave it. Who holds it and this log's can prove the fork.
+        evidence: String,
     },
     /// Too few answers to exclude that a quorum knows more.
     #[error("only {} of the witnesses answered ({answered:?}), which leaves a quorum that may know a newer log; {silent:?} did not. Bring {wanted} or more of the policy's witnesses within reach and start again", .answered.len())]
@@ -74,7 +76,7 @@ pub enum StartError {
 }
 
 /// What to do when a witness knows more than the log.
-pub(super) fn ahead_advice(witness: &str, theirs: u64, ours: u64) -> String {
+fn ahead_advice(witness: &str, theirs: u64, ours: u64) -> String {
     format!(
         "witness {witness} has cosigned size {theirs}, this log has {ours} entries: it is an old copy (a restored \
          backup, a lost disk?), and signing would fork it. Bring back the newer store; if it is gone for good, end \
@@ -84,9 +86,10 @@ pub(super) fn ahead_advice(witness: &str, theirs: u64, ours: u64) -> String {
 
 /// Asks every witness for its latest checkpoint of this log; the answer says which size each has seen.
 ///
-/// 1. An answer counts if there is no checkpoint, or if the log's key and the witness's key signed it and it is
+/// 1. A checkpoint of this origin that the log's key signed, of more entries than the log has or with another root,
+///    refuses the log, whoever else agrees: whoever showed it, and whatever the witness's own signature is worth.
+/// 2. An answer counts if there is no checkpoint, or if the log's key and the witness's key signed it and it is
 ///    of this origin; anything else counts as silence.
-/// 2. A checkpoint of more entries than the log has, or with another root, refuses the log, whoever else agrees.
 /// 3. The witnesses that answered must intersect every quorum.
 pub async fn check_start(
     log: &Log,
@@ -94,20 +97,23 @@ pub async fn check_start(
     cosigners: &[Arc<dyn Cosigner>],
     timeout: Duration,
 ) -> Result<BTreeMap<String, u64>, StartError> {
-    let log_key = log.log_key().ok_or(StartError::ReadOnly)?;
+    log.log_key().ok_or(StartError::ReadOnly)?;
     let (mut seen, mut silent) = (BTreeMap::new(), Vec::new());
     for (witness, answer) in ask(log.origin(), cosigners, timeout).await {
         let Some(known) = policy.witnesses().iter().find(|known| known.name == witness) else {
             return Err(StartError::NotInPolicy { witness });
         };
-        match answer
-            .and_then(|note| note.map(|note| read(&note, log.origin(), log_key, &known.key)).transpose())
-        {
-            Ok(None) => drop(seen.insert(witness, 0)),
-            Ok(Some(checkpoint)) => {
-                check_prefix(log, &witness, &checkpoint)?;
-                seen.insert(witness, checkpoint.size());
-            }
+        let size = match answer {
+            Ok(Some(note)) => match shown(log, &witness, &note) {
+                Ok((note, size)) => check_signature(&note, &known.key).map(|()| size),
+                Err(Shown::Nothing(why)) => Err(why),
+                Err(Shown::Against(error)) => return Err(error),
+            },
+            Ok(None) => Ok(0),
+            Err(why) => Err(why),
+        };
+        match size {
+            Ok(size) => drop(seen.insert(witness, size)),
             Err(why) => silent.push((witness, why)),
         }
     }
@@ -134,35 +140,53 @@ async fn ask(origin: &str, cosigners: &[Arc<dyn Cosigner>], timeout: Duration) -
             (cosigner.name().to_owned(), answer)
         });
     }
-    asked.join_all().await
+    let mut answers = asked.join_all().await;
+    // The same answers give the same error, whoever was faster.
+    answers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    answers
 }
 
-/// A checkpoint of this log that both keys signed.
-fn read(
-    note: &[u8],
-    origin: &str,
-    log_key: &VerifierKey,
-    witness_key: &VerifierKey,
-) -> Result<Checkpoint, String> {
+/// Why what a witness shows is no prefix of this log.
+pub(super) enum Shown {
+    /// It is not a checkpoint of this log, or the log's key has not signed it.
+    Nothing(String),
+    /// It is, and speaks against this log: it is longer, or another history.
+    Against(StartError),
+}
+
+/// A checkpoint that a witness shows, and its size, if it is signed by the log's key and a prefix of the log. What the
+/// witness's own signature is worth is not looked at.
+pub(super) fn shown(log: &Log, witness: &str, note: &[u8]) -> Result<(Note, u64), Shown> {
+    let log_key = log.log_key().ok_or(Shown::Against(StartError::ReadOnly))?;
+    let (note, checkpoint) = read(note, log.origin(), log_key).map_err(Shown::Nothing)?;
+    check_prefix(log, witness, &note, &checkpoint).map_err(Shown::Against)?;
+    Ok((note, checkpoint.size()))
+}
+
+/// A checkpoint of this log that its key signed.
+fn read(note: &[u8], origin: &str, log_key: &VerifierKey) -> Result<(Note, Checkpoint), String> {
     let note = Note::parse(note).map_err(|error| error.to_string())?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| error.to_string())?;
     if checkpoint.origin() != origin {
         return Err(format!("its checkpoint is of log {}, wanted {origin}", checkpoint.origin()));
     }
-    for key in [log_key, witness_key] {
-        note.verify(std::slice::from_ref(key)).map_err(|error| format!("key {}: {error}", key.name()))?;
-    }
-    Ok(checkpoint)
+    check_signature(&note, log_key)?;
+    Ok((note, checkpoint))
 }
 
-fn check_prefix(log: &Log, witness: &str, checkpoint: &Checkpoint) -> Result<(), StartError> {
+fn check_signature(note: &Note, key: &VerifierKey) -> Result<(), String> {
+    note.verify(std::slice::from_ref(key)).map(drop).map_err(|error| format!("key {}: {error}", key.name()))
+}
+
+fn check_prefix(log: &Log, witness: &str, note: &Note, checkpoint: &Checkpoint) -> Result<(), StartError> {
     let (witness, size, ours) = (witness.to_owned(), checkpoint.size(), log.size());
     if size > ours {
         return Err(StartError::Ahead { witness, theirs: size, ours });
     }
     let ours = log.root_at(size)?;
     if ours != *checkpoint.root() {
-        return Err(StartError::Fork { witness, size, theirs: *checkpoint.root(), ours });
+        let evidence = String::from_utf8_lossy(&note.to_bytes()).into_owned();
+        return Err(StartError::Fork { witness, size, theirs: *checkpoint.root(), ours, evidence });
     }
     Ok(())
 }

@@ -11,15 +11,20 @@ use treering_tlog::{
     note::{Note, NoteSignature, VerifierKey},
 };
 
-use super::{CosignError, Cosigned, Cosigner, Timing};
+use super::{
+    CosignError, Cosigned, Cosigner, Timing,
+    start::{self, Shown},
+};
 use crate::{head::Head, log::Log};
 
 /// What a worker tells the coordinator.
 pub(super) enum Event {
     /// A verified cosignature of a head of this size.
     Cosigned { witness: String, size: u64, line: NoteSignature },
-    /// The witness has cosigned a larger size than the candidate's.
+    /// The witness has cosigned a later head of this log than the candidate, and has shown it.
     Ahead { witness: String, size: u64 },
+    /// A witness has shown that this log is not the latest, or has forked; the text says what to do.
+    Halt(String),
 }
 
 /// Why an attempt gave no cosignature.
@@ -28,6 +33,8 @@ enum Attempt {
     Failed(String),
     /// No use to ask again for this candidate.
     Ahead(u64),
+    /// No use to ask again at all.
+    Halt(String),
 }
 
 pub(super) struct Worker {
@@ -69,6 +76,7 @@ impl Worker {
                     Some(Event::Cosigned { witness: self.name(), size: head.size(), line })
                 }
                 (Some(Err(Attempt::Ahead(size))), _) => Some(Event::Ahead { witness: self.name(), size }),
+                (Some(Err(Attempt::Halt(why))), _) => Some(Event::Halt(why)),
                 (Some(Err(Attempt::Failed(why))), _) => {
                     self.report(&why, pause);
                     // A new candidate does not cut the pause short: the witness failed, not the candidate.
@@ -95,17 +103,40 @@ impl Worker {
     /// Asks for one candidate, adopting the witness's size once if it disagrees with ours.
     async fn cosign(&mut self, head: &Head) -> Result<NoteSignature, Attempt> {
         match self.ask(head).await {
-            Err(CosignError::Conflict { size }) if size > head.size() => Err(Attempt::Ahead(size)),
+            Err(CosignError::Conflict { size }) if size > head.size() => Err(self.ahead(head, size).await),
             Err(CosignError::Conflict { size }) if size != self.known => {
                 self.known = size;
                 match self.ask(head).await {
-                    Err(CosignError::Conflict { size }) if size > head.size() => Err(Attempt::Ahead(size)),
+                    Err(CosignError::Conflict { size }) if size > head.size() => {
+                        Err(self.ahead(head, size).await)
+                    }
                     Err(error) => Err(Attempt::Failed(error.to_string())),
                     Ok(answer) => self.accept(head, &answer),
                 }
             }
             Err(error) => Err(Attempt::Failed(error.to_string())),
             Ok(answer) => self.accept(head, &answer),
+        }
+    }
+
+    /// A size beyond the candidate is believed with the checkpoint that shows it, signed by the log's key, which no
+    /// witness has: else one lying witness could halt the log, or turn it from candidate to candidate for ever.
+    async fn ahead(&self, head: &Head, claimed: u64) -> Attempt {
+        let latest = self.cosigner.latest(self.log.origin());
+        let Ok(Ok(Some(note))) = time::timeout(self.timing.request, latest).await else {
+            return Attempt::Failed(format!(
+                "it claims to have cosigned size {claimed}, and does not show it"
+            ));
+        };
+        match start::shown(&self.log, self.cosigner.name(), &note) {
+            Ok((_, size)) if size > head.size() => Attempt::Ahead(size),
+            Ok((_, size)) => {
+                Attempt::Failed(format!("it claims to have cosigned size {claimed}, and shows {size}"))
+            }
+            Err(Shown::Nothing(why)) => Attempt::Failed(format!(
+                "it claims to have cosigned size {claimed}, and shows nothing: {why}"
+            )),
+            Err(Shown::Against(error)) => Attempt::Halt(error.to_string()),
         }
     }
 

@@ -157,7 +157,9 @@ fn database_options() -> Options {
     options.set_db_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_total_wal_size(WAL_BYTES);
     options.set_max_open_files(MAX_OPEN_FILES);
-    options.set_log_level(LogLevel::Warn);
+    // Errors come back as values. What RocksDB would write to its text log besides is not worth that a library
+    // built with assertions (Debian's is) aborts when it cannot write there: on a full disk, for one.
+    options.set_log_level(LogLevel::Fatal);
     options.set_keep_log_file_num(4);
     options
 }

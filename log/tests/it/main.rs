@@ -8,11 +8,17 @@
     reason = "test code"
 )]
 
+mod account;
 mod concurrency;
 mod crash;
+mod damage;
 mod export;
+mod faults;
 mod model;
 mod open;
+mod overload;
 mod publisher;
+mod random;
+mod restore;
 mod support;
 mod tree;

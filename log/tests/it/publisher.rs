@@ -8,7 +8,7 @@ use std::{
 };
 
 use treering_log::{
-    Append, AppendError, Log, NewEntry,
+    Append, AppendError, Log, NewEntry, Sealer as _,
     export::to_dir,
     publisher::{BoxFuture, CosignError, Cosigned, Cosigner, Publisher, StartError, State, Timing},
 };
@@ -40,8 +40,10 @@ enum Manner {
     Stranger,
     /// Cosigns another root.
     OtherRoot,
-    /// Claims to have cosigned more than there is.
+    /// Claims to have cosigned more than there is, and does not show it.
     Boaster,
+    /// The same, and shows it: a checkpoint that the log's key has signed.
+    Ahead,
     /// Answers a conflict with the size that was named.
     Stuck,
 }
@@ -85,7 +87,7 @@ impl Fake {
         let checkpoint = Checkpoint::parse(note.text()).unwrap();
         match seen.manner {
             Manner::Silent => return Err(CosignError::Unreachable("connection refused".into())),
-            Manner::Boaster => return Err(CosignError::Conflict { size: 1_000_000 }),
+            Manner::Boaster | Manner::Ahead => return Err(CosignError::Conflict { size: 1_000_000 }),
             Manner::Stuck => return Err(CosignError::Conflict { size: old }),
             _ => {}
         }
@@ -131,6 +133,10 @@ impl Cosigner for Fake {
         let seen = self.state.lock().unwrap();
         let answer = match seen.manner {
             Manner::Silent | Manner::Forgetful => Err(CosignError::Unreachable("connection refused".into())),
+            Manner::Ahead => {
+                let seal = TestSealer::new(1).seal(1_000_000, &EMPTY_ROOT, 5).unwrap();
+                Ok(Some(seal.note))
+            }
             _ => Ok(seen.note.clone()),
         };
         Box::pin(async move { answer })
@@ -250,7 +256,7 @@ async fn the_size_of_a_conflict_is_adopted() {
 
 #[tokio::test]
 async fn a_lying_witness_counts_for_nothing() {
-    for manner in [Manner::Garbled, Manner::Stranger, Manner::OtherRoot, Manner::Stuck] {
+    for manner in [Manner::Garbled, Manner::Stranger, Manner::OtherRoot, Manner::Stuck, Manner::Boaster] {
         let town = town(2);
         town.witnesses[0].set(manner);
         let log = town.open();
@@ -264,6 +270,7 @@ async fn a_lying_witness_counts_for_nothing() {
         town.verify(witnessed.cosigned_note());
         let names: Vec<_> = witnessed.cosignatures().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["witness.example/2", "witness.example/3"], "{manner:?}");
+        assert_eq!(*publisher.state().borrow(), State::Running, "{manner:?}");
         drop(publisher);
     }
 }
@@ -342,9 +349,8 @@ async fn a_witness_ahead_of_a_running_log_halts_it() {
     let publisher = town.publish(&log).await.unwrap();
     grow(&log, 0, 5).await;
     log.wait_witnessed(5, SOON).await.unwrap();
-    for witness in &town.witnesses {
-        witness.set(Manner::Boaster);
-    }
+    // One is enough: no witness can sign for the log.
+    town.witnesses[1].set(Manner::Ahead);
     grow(&log, 5, 6).await;
     let mut state = publisher.state();
     let halted =

@@ -94,6 +94,19 @@ pub(crate) fn open(dir: &Path) -> Log {
     Log::open(config(dir), TestSealer::new(1)).unwrap()
 }
 
+/// Copies what is in a folder into another.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).unwrap();
+        }
+    }
+}
+
 /// An entry that differs from every other, of a length that varies.
 pub(crate) fn entry(i: u64) -> Vec<u8> {
     let mut entry = format!("entry {i} ").into_bytes();
