@@ -42,6 +42,8 @@ impl BenchLedger {
             quorum: None,
             approver: vec!["approver".to_owned()],
             threshold: 1,
+            issuer: Vec::new(),
+            receipt_alg: init::ReceiptAlg::Eddsa,
             simulated: true,
             json: false,
         };
