@@ -168,8 +168,13 @@ impl KeyStore {
         Self { dir: dir.into() }
     }
 
-    /// Makes the master key and one key per role; an existing file is an error, never overwritten.
-    pub fn create(&self, receipts: ReceiptKey) -> Result<(), KeyError> {
+    /// Makes the master key and one Ed25519 key per role; an existing file is an error, never overwritten.
+    pub fn create(&self) -> Result<(), KeyError> {
+        self.create_with(ReceiptKey::Ed25519)
+    }
+
+    /// The same, with the kind of key that signs receipts.
+    pub fn create_with(&self, receipts: ReceiptKey) -> Result<(), KeyError> {
         fs::create_dir_all(&self.dir).map_err(|source| KeyError::Io { path: self.dir.clone(), source })?;
         let master = Zeroizing::new(random::<32>()?);
         write_secret(&self.dir.join("master.key"), BASE64.encode(master.as_ref()).as_bytes())?;
@@ -279,11 +284,11 @@ mod tests {
     fn keys_are_made_once_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let store = KeyStore::at(dir.path().join("keys"));
-        store.create(ReceiptKey::Ed25519).unwrap();
+        store.create().unwrap();
         let first = store.role(Role::Log).unwrap();
         assert_ne!(first.to_bytes(), store.role(Role::Receipt).unwrap().to_bytes());
         assert!(
-            matches!(store.create(ReceiptKey::P256), Err(KeyError::Io { .. })),
+            matches!(store.create_with(ReceiptKey::P256), Err(KeyError::Io { .. })),
             "an existing key is never overwritten"
         );
         assert_eq!(first.to_bytes(), store.role(Role::Log).unwrap().to_bytes());
@@ -319,7 +324,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (kind, algorithm) in [(ReceiptKey::Ed25519, -8), (ReceiptKey::P256, -7)] {
             let store = KeyStore::at(dir.path().join(algorithm.to_string()));
-            store.create(kind).unwrap();
+            store.create_with(kind).unwrap();
             let signer = store.receipt_signer().unwrap();
             assert_eq!(signer.algorithm().id(), algorithm);
             let signature = signer.sign(b"message").unwrap();
@@ -328,7 +333,7 @@ mod tests {
             store.role(Role::Log).unwrap();
         }
         let store = KeyStore::at(dir.path().join("neither"));
-        store.create(ReceiptKey::P256).unwrap();
+        store.create_with(ReceiptKey::P256).unwrap();
         fs::remove_file(store.role_path(Role::Receipt)).unwrap();
         write_secret(&store.role_path(Role::Receipt), b"-----BEGIN PRIVATE KEY-----\nAAAA\n").unwrap();
         assert!(matches!(store.receipt_signer(), Err(KeyError::Format { .. })));

@@ -167,7 +167,7 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
         made.with_context(|| format!("make {}", folder.display()))?;
     }
     let keys = KeyStore::at(dir.join("keys"));
-    keys.create(match args.receipt_alg {
+    keys.create_with(match args.receipt_alg {
         ReceiptAlg::Eddsa => ReceiptKey::Ed25519,
         ReceiptAlg::Es256 => ReceiptKey::P256,
     })?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treering::ident::{TrustDomain, WorkloadIdentifier};
-use treering::keys::{KeyStore, MasterKey, ReceiptKey};
+use treering::keys::{KeyStore, MasterKey};
 use treering::ledger::HeadSealer;
 use treering::vault::{Class, GrantTerms, Scope, Vault, VaultError, granted, grants_to};
 use treering_log::{Config, Log};
@@ -17,7 +17,7 @@ const CONTEXT: GrantContext<'static> = GrantContext { origin: "log.vault.test", 
 fn open(dir: &Path, create: bool) -> (Log, MasterKey) {
     let keys = KeyStore::at(dir.join("keys"));
     if create {
-        keys.create(ReceiptKey::Ed25519).unwrap();
+        keys.create().unwrap();
     }
     let domain = TrustDomain::parse("vault.test").unwrap();
     let sealer = HeadSealer::load(&keys, "log.vault.test", &domain).unwrap();
