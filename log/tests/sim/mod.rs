@@ -11,6 +11,8 @@
 //!
 //! A failing seed is printed: `run(seed)` repeats it, event by event.
 
+#![expect(clippy::cast_possible_truncation, clippy::print_stderr, reason = "test code")]
+
 mod client;
 mod disk;
 #[path = "../it/random.rs"]

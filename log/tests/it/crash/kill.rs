@@ -6,6 +6,7 @@ use super::child;
 use crate::{account::Account, random::Random, support::open};
 
 /// When the child is killed.
+#[derive(Clone, Copy)]
 enum When {
     /// This long after it was started: while it opens what a killed one left, or soon after.
     Started(Duration),
@@ -19,14 +20,15 @@ fn run_and_kill(dir: &Path, when: When) -> Account {
     let mut out = child.stdout.take().unwrap();
     let (first, answered) = mpsc::channel();
     let reader = thread::spawn(move || {
-        let (mut told, mut part) = (Vec::new(), [0; 1 << 16]);
+        let (mut told, mut part, mut begun) = (Vec::new(), vec![0; 1 << 16], false);
         loop {
             let count = out.read(&mut part).unwrap();
             if count == 0 {
                 return Account::read(&told);
             }
             told.extend_from_slice(&part[..count]);
-            if told.windows(6).any(|word| word == b"entry ") {
+            if !begun && told.windows(6).any(|word| word == b"entry ") {
+                begun = true;
                 first.send(()).ok();
             }
         }
@@ -51,9 +53,10 @@ fn kill(times: u32, seed: u64) {
     let dir = tempfile::tempdir().unwrap();
     let (mut random, mut all) = (Random::new(seed), Account::default());
     for _ in 0..times {
-        let when = match random.below(4) {
-            0 => When::Started(Duration::from_millis(random.below(60))),
-            _ => When::Answered(Duration::from_micros(random.below(50_000))),
+        let when = if random.percent(25) {
+            When::Started(Duration::from_millis(random.below(60)))
+        } else {
+            When::Answered(Duration::from_micros(random.below(50_000)))
         };
         let new = run_and_kill(dir.path(), when);
         let before = all.told_size();
