@@ -2,6 +2,10 @@
 //! full one says so, and a client that does not read holds up nobody.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -135,20 +139,7 @@ async fn a_full_service_says_when_to_come_back_and_serves_who_does() {
         clients.spawn(async move {
             let net = stage.stranger();
             for round in 0..6 {
-                let entry = stage.filler(client * 1000 + round);
-                loop {
-                    let reply = net.entries(&entry).await;
-                    if reply.status == 201 {
-                        verify(&stage, &entry, &reply);
-                        break;
-                    }
-                    assert_eq!(reply.status, 503, "{}", String::from_utf8_lossy(&reply.body));
-                    let after: u64 = reply.header("retry-after").parse().unwrap();
-                    assert!((1..=60).contains(&after), "{after}");
-                    refused.fetch_add(1, Ordering::SeqCst);
-                    // Sooner than asked, so that there is overload for as long as the test runs.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+                register_in_the_end(&stage, &net, client * 1000 + round, &refused).await;
             }
         });
     }
@@ -158,11 +149,117 @@ async fn a_full_service_says_when_to_come_back_and_serves_who_does() {
     assert!(refused > 0, "there was no overload");
 }
 
+/// A small file system in memory over a folder, with what was in the folder; gone when this is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where the test may not mount.
+    fn over(dir: &Path) -> Option<Self> {
+        let kept = dir.with_extension("kept");
+        fs::rename(dir, &kept).unwrap();
+        fs::create_dir(dir).unwrap();
+        let mounted =
+            run("mount", &["-t", "tmpfs", "-o", "size=256m,mode=0700", "tmpfs", dir.to_str().unwrap()]);
+        if !mounted {
+            return None;
+        }
+        let small = Self(dir.to_owned());
+        assert!(run("cp", &["-a", &format!("{}/.", kept.display()), dir.to_str().unwrap()]));
+        Some(small)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        run("umount", &["-l", self.0.to_str().unwrap()]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[tokio::test]
+async fn a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave() {
+    let stage = Stage::make(&Settings { extra: true, ..Settings::default() }).await;
+    let Some(small) = Small::over(stage.path("data").as_ref()) else {
+        eprintln!("NOT RUN: a small file system cannot be mounted here (needs root)");
+        return;
+    };
+    stage.serve();
+    let net = stage.stranger();
+    let mut held = Vec::new();
+    let mut register = async |number: u64| {
+        // Large ones: RocksDB sets 64 MB aside for its write-ahead log, and they have to be filled first.
+        let entry = stage.filler_of([&[0; 60_000], number.to_be_bytes().as_slice()].concat());
+        let reply = net.entries(&entry).await;
+        let done = reply.status == 201;
+        if done {
+            held.push(Held::take(&stage, entry, &reply));
+        }
+        (done, reply)
+    };
+    for number in 0..20 {
+        assert!(register(number).await.0);
+    }
+    // Somebody else takes all the room that is left. (Opening again takes as much as the write-ahead log has.)
+    let ballast = small.0.join("ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while file.write_all(&[7; 1 << 12]).is_ok() {}
+    drop(file);
+    let mut refused = None;
+    for number in 20..3000 {
+        let (done, reply) = register(number).await;
+        if !done {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("a full disk takes everything");
+    assert_eq!(refused.status, 503, "{}", String::from_utf8_lossy(&refused.body));
+    let (done, _) = register(30_000).await;
+    assert!(!done, "something was registered after a failed write");
+    assert_eq!(net.get("/readyz").await.status, 503);
+    for held in &held {
+        held.is_still_true(&stage, &net).await;
+    }
+    stage.kill();
+    fs::remove_file(&ballast).unwrap();
+    stage.serve();
+    let net = stage.stranger();
+    for held in &held {
+        held.is_still_true(&stage, &net).await;
+    }
+    let more = stage.filler(40_000);
+    Held::take(&stage, more.clone(), &net.entries(&more).await.is(201));
+    eprintln!("{} receipts, all still true after the disk was full", held.len());
+    stage.stop();
+}
+
+/// Asks again as long as the service is full.
+async fn register_in_the_end(stage: &Stage, net: &Net, number: u64, refused: &AtomicU64) {
+    let entry = stage.filler(number);
+    loop {
+        let reply = net.entries(&entry).await;
+        if reply.status == 201 {
+            verify(stage, &entry, &reply);
+            return;
+        }
+        assert_eq!(reply.status, 503, "{}", String::from_utf8_lossy(&reply.body));
+        let after: u64 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+        refused.fetch_add(1, Ordering::SeqCst);
+        // Sooner than asked, so that there is overload for as long as the test runs.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Asks for one thing after the other on one connection and reads no answer, until nothing more can be sent.
 async fn ask_and_not_read(stage: &Stage, path: &str) -> impl Sized + use<> {
     let address = stage.url().trim_start_matches("https://localhost:").parse::<u16>().unwrap();
     let stream = TcpStream::connect(("127.0.0.1", address)).await.unwrap();
-    let roots = std::fs::read(stage.path("tls/ca.pem")).unwrap();
+    let roots = fs::read(stage.path("tls/ca.pem")).unwrap();
     let mut config = treering::client::tls_config(&roots, None).unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connector = TlsConnector::from(Arc::new(config));

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ciborium::Value;
 use serde_json::json;
-use treering_provenance::cose::sig_structure;
-use treering_provenance::strict;
 use treering_tlog::hash::{Hash, leaf_hash, node_hash};
 use treering_tlog::tile::{entries_path, tiles_at};
 use treering_tlog::{bundle, consistency, inclusion, tile};

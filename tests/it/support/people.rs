@@ -86,6 +86,11 @@ impl Stage {
 
     /// A small statement of the issuer who may register plain payloads (needs [`Settings::extra`](super::Settings)).
     pub(crate) fn filler(&self, number: u64) -> Vec<u8> {
+        self.filler_of(number.to_be_bytes().to_vec())
+    }
+
+    /// The same, with this payload.
+    pub(crate) fn filler_of(&self, payload: Vec<u8>) -> Vec<u8> {
         let signer = self.signer("foreign");
         let claims = vec![(1.into(), Self::issuer("foreign").into()), (2.into(), "filler".into())];
         let protected = Value::Map(vec![
@@ -95,7 +100,6 @@ impl Stage {
             (15.into(), Value::Map(claims)),
         ]);
         let protected = strict::encode(&protected).unwrap();
-        let payload = number.to_be_bytes().to_vec();
         let signature = signer.sign(&sig_structure(&protected, &payload)).unwrap();
         let parts =
             [Value::Bytes(protected), Value::Map(Vec::new()), Value::Bytes(payload), Value::Bytes(signature)];

@@ -36,7 +36,12 @@ fn run_and_kill(dir: &Path, when: When) -> Account {
     match when {
         When::Started(after) => thread::sleep(after),
         When::Answered(after) => {
-            answered.recv_timeout(Duration::from_secs(30)).unwrap();
+            if answered.recv_timeout(Duration::from_secs(30)).is_err() {
+                child.kill().unwrap();
+                let mut said = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("the child does not answer: {:?} {said}", child.wait());
+            }
             thread::sleep(after);
         }
     }
