@@ -16,6 +16,8 @@ use std::{
 
 use crate::{
     head::Head,
+    manifest_file,
+    open::DATABASE,
     probe::{Point, Probed},
 };
 
@@ -35,18 +37,36 @@ pub(crate) fn read(dir: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Why a file beside the database cannot be used.
+#[derive(Debug)]
+pub(crate) enum FileError {
+    Io(io::Error),
+    Unsound(&'static str),
+}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 /// Replaces the file: after a crash it has the old bytes or the new ones, whole.
 pub(crate) fn replace(dir: &Path, note: &[u8], probe: &Probed) -> io::Result<()> {
-    let temporary = dir.join(format!("{FILE_NAME}.new"));
+    replace_file(dir, FILE_NAME, note, |point| probe.pass(point))
+}
+
+/// Replaces a file of the log's directory in the same way.
+pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8], pass: impl Fn(Point)) -> io::Result<()> {
+    let temporary = dir.join(format!("{name}.new"));
     let mut file = File::create(&temporary)?;
-    file.write_all(note)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    probe.pass(Point::CheckpointWritten);
-    fs::rename(&temporary, dir.join(FILE_NAME))?;
-    probe.pass(Point::CheckpointRenamed);
+    pass(Point::CheckpointWritten);
+    fs::rename(&temporary, dir.join(name))?;
+    pass(Point::CheckpointRenamed);
     // The rename is in the directory, and is durable when that is.
     File::open(dir)?.sync_all()?;
-    probe.pass(Point::CheckpointSynced);
+    pass(Point::CheckpointSynced);
     Ok(())
 }
 
@@ -128,9 +148,10 @@ impl Shared {
 fn keep_now(dir: &Path, head: &Head, probe: &Probed) {
     // The commit itself is safe in the database: a file that cannot be written weakens the tripwire, it loses
     // nothing, so the log goes on and says so.
-    if let Err(error) = replace(dir, head.note(), probe) {
+    let kept = replace(dir, head.note(), probe).and_then(|()| manifest_file::keep(dir, &dir.join(DATABASE)));
+    if let Err(error) = kept {
         metrics::counter!("treering_log_checkpoint_file_errors_total").increment(1);
-        tracing::error!(%error, dir = %dir.display(), "the checkpoint file could not be replaced");
+        tracing::error!(%error, dir = %dir.display(), "a file beside the database could not be replaced");
     }
 }
 

@@ -32,6 +32,7 @@ mod head;
 mod integrate;
 mod log;
 mod lookup;
+mod manifest_file;
 mod nodes;
 mod open;
 mod plan;

@@ -20,9 +20,10 @@ use treering_tlog::{
 };
 
 use crate::{
-    checkpoint_file,
+    checkpoint_file::{self, FileError},
     head::{Head, WitnessedHead},
     integrate::Edge,
+    manifest_file,
     probe::{Point, Probed},
     schema::{self, FORMAT, Family, FormatError, meta},
     store::{Store, StoreError},
@@ -31,7 +32,7 @@ use crate::{
 pub(crate) use check::check;
 
 /// The database's folder in the log's directory.
-const DATABASE: &str = "db";
+pub(crate) const DATABASE: &str = "db";
 /// The file that says a process has the log open.
 const LOCK: &str = "lock";
 
@@ -123,8 +124,18 @@ pub enum OpenError {
         /// The published root.
         wanted: Hash,
     },
-    /// The checkpoint file is not a checkpoint of this log.
-    #[error("the checkpoint file {} is not sound: {why}", .path.display())]
+    /// The database lost the end of its list of files.
+    #[error(
+        "the database had {kept}, and has {found}: the disk lost what was synced, and opening would drop tables without a word. Bring back the newer database"
+    )]
+    Manifest {
+        /// What was kept beside the database.
+        kept: String,
+        /// What is there.
+        found: String,
+    },
+    /// The checkpoint file, or the one with the manifest's length, cannot be used.
+    #[error("the file {} is not sound: {why}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -216,7 +227,8 @@ pub(crate) fn lock_shared(dir: &Path) -> Result<Option<DirLock>, OpenError> {
 /// 3. the origin is the sealer's;
 /// 4. the stored head says what its note says, and the log's key signed the note;
 /// 5. the right edge on disk gives the signed root, and the entries there give the edge's leaf hashes;
-/// 6. the checkpoint file is signed by the log's key, and its tree is a prefix of ours.
+/// 6. the checkpoint file is signed by the log's key, and its tree is a prefix of ours;
+/// 7. the database's list of its files has not become shorter ([`manifest_file`]).
 ///
 /// If the file was behind (a crash between a commit and its replacement), it is brought up to date.
 pub(crate) fn open(
@@ -234,7 +246,27 @@ pub(crate) fn open(
         checkpoint_file::replace(dir, &head.note, probe)
             .map_err(OpenError::io("replace the checkpoint file in", dir))?;
     }
+    manifest_file::keep(dir, &dir.join(DATABASE))
+        .map_err(OpenError::io("keep the manifest's length in", dir))?;
     Ok(opened)
+}
+
+/// Refuses a database that lost the end of its list of files, while the files are still there.
+fn check_manifest(dir: &Path, database: &Path, published: Option<&Checkpoint>) -> Result<(), OpenError> {
+    let path = || dir.join(manifest_file::FILE_NAME);
+    let went_back = manifest_file::went_back(dir, database).map_err(|error| match error {
+        FileError::Io(source) => OpenError::Io { doing: "read", path: path(), source },
+        FileError::Unsound(why) => OpenError::File { path: path(), why: why.to_owned() },
+    })?;
+    let Some((kept, found)) = went_back else { return Ok(()) };
+    // An older copy of the whole database says more about itself.
+    let head = Store::open_read_only(database).ok().and_then(|store| stored_head(&store).ok().flatten());
+    match (head, published) {
+        (Some(head), Some(published)) if published.size() > head.size => {
+            Err(OpenError::Behind { database: head.size, file: published.size() })
+        }
+        _ => Err(OpenError::Manifest { kept: kept.to_string(), found: found.to_string() }),
+    }
 }
 
 /// Opens the store for reading, with as few checks as reading needs: finding what is wrong is fsck's work.
@@ -293,6 +325,7 @@ fn open_store(
         None if !create => return Err(missing()),
         None => {}
     }
+    check_manifest(dir, &path, published)?;
     let store = Store::open(&path, create)?;
     check_format(&store)?;
     match stored_origin(&store)? {

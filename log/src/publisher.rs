@@ -186,7 +186,7 @@ struct Coordinator {
 
 /// How the pursuit of one candidate ended.
 enum End {
-    Quorum(BTreeMap<String, NoteSignature>),
+    Quorum(Arc<Head>, BTreeMap<String, NoteSignature>),
     /// A witness has cosigned a later head of this log than the candidate: take a newer one.
     Overtaken,
     Halt(String),
@@ -196,10 +196,15 @@ enum End {
 impl Coordinator {
     async fn run(mut self) {
         let state = loop {
-            let Some(head) = self.next_candidate().await else { break State::Stopped };
-            self.candidate.send_replace(Some(Arc::clone(&head)));
-            match self.pursue(&head).await {
-                End::Quorum(lines) => {
+            let end = match self.next_candidate().await {
+                Ok(head) => {
+                    self.candidate.send_replace(Some(Arc::clone(&head)));
+                    self.pursue(head).await
+                }
+                Err(end) => end,
+            };
+            match end {
+                End::Quorum(head, lines) => {
                     if let Err(error) = self.publish(&head, lines).await {
                         tracing::warn!(%error, "a cosigned head was not stored");
                         break State::Stopped;
@@ -217,19 +222,25 @@ impl Coordinator {
         self.show.send_replace(state);
     }
 
-    /// Waits for a head that is newer than the witnessed one; `None` when the log has stopped.
-    async fn next_candidate(&self) -> Option<Arc<Head>> {
+    /// Waits for a head that is newer than the witnessed one. A witness that was not needed for the last quorum may
+    /// show meanwhile that the log is not the latest.
+    async fn next_candidate(&mut self) -> Result<Arc<Head>, End> {
         let witnessed = self.log.witnessed().map_or(0, |head| head.size());
         let mut heads = self.log.watch_head();
         let newer = |head: &Option<Arc<Head>>| head.as_ref().is_some_and(|head| head.size() > witnessed);
-        tokio::select! {
-            biased;
-            head = heads.wait_for(newer) => head.ok().and_then(|head| head.clone()),
-            () = self.log.stopped() => None,
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.inbox.recv() => if let Event::Halt(why) = event { return Err(End::Halt(why)) },
+                head = heads.wait_for(newer) => {
+                    return head.ok().and_then(|head| head.clone()).ok_or(End::Stopped);
+                }
+                () = self.log.stopped() => return Err(End::Stopped),
+            }
         }
     }
 
-    async fn pursue(&mut self, head: &Head) -> End {
+    async fn pursue(&mut self, head: Arc<Head>) -> End {
         let (mut lines, mut names) = (BTreeMap::new(), BTreeSet::new());
         while !self.policy.is_quorum(&names) {
             let event = tokio::select! {
@@ -252,7 +263,7 @@ impl Coordinator {
                 None => return End::Stopped,
             }
         }
-        End::Quorum(lines)
+        End::Quorum(head, lines)
     }
 
     async fn publish(&self, head: &Arc<Head>, lines: BTreeMap<String, NoteSignature>) -> Result<(), String> {

@@ -6,6 +6,7 @@ mod foreign;
 mod governance;
 mod issuance;
 mod lifecycle;
+mod promises;
 mod registration;
 mod roles;
 mod scrapi;

@@ -65,7 +65,7 @@ fn child() {
         let (bytes, grown) = (log.waiting().1, resident().saturating_sub(before));
         eprintln!(
             "offered {} MB: {full} refused, {bytes} bytes waiting, memory grew by {} MB",
-            4000 * APPEND_BYTES >> 20,
+            (4000 * APPEND_BYTES) >> 20,
             grown >> 20
         );
         assert!(bytes <= POOL_BYTES, "{bytes}");
@@ -97,26 +97,7 @@ async fn under_ten_times_the_load_every_client_is_served() {
     grow(&log, 0, 2).await;
     let (stop, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let (log, stop, refused) = (log.clone(), Arc::clone(&stop), Arc::clone(&refused));
-            tokio::spawn(async move {
-                let mut served = 0u64;
-                while !stop.load(Ordering::Relaxed) {
-                    let text = format!("{client} {served}");
-                    match log.append(Append::of(vec![NewEntry::plain(text)])).await {
-                        Ok(_) => served += 1,
-                        Err(AppendError::Full { entries, .. }) => {
-                            assert!(entries <= 8, "the bound is not kept: {entries}");
-                            refused.fetch_add(1, Ordering::Relaxed);
-                        }
-                        Err(error) => panic!("{error}"),
-                    }
-                    // Who was served asks as late as who was refused, or it would have the place it just left.
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                served
-            })
-        })
+        .map(|client| tokio::spawn(ask(log.clone(), client, Arc::clone(&stop), Arc::clone(&refused))))
         .collect();
     // Until there was enough for all, however fast this machine is.
     while log.size() < CLIENTS * 50 {
@@ -135,6 +116,24 @@ async fn under_ten_times_the_load_every_client_is_served() {
     assert!(*least >= 10, "of 50 on average, one client had {least}");
 }
 
+/// One client: how often it was served until it was stopped.
+async fn ask(log: Log, client: u64, stop: Arc<AtomicBool>, refused: Arc<AtomicU64>) -> u64 {
+    let mut served = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match log.append(Append::of(vec![NewEntry::plain(format!("{client} {served}"))])).await {
+            Ok(_) => served += 1,
+            Err(AppendError::Full { entries, .. }) => {
+                assert!(entries <= 8, "the bound is not kept: {entries}");
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => panic!("{error}"),
+        }
+        // Who was served asks as late as who was refused, or it would have the place it just left.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    served
+}
+
 /// Readers that take a snapshot and stand still in the midst of it, and readers that read without end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_do_not_hold_the_sequencer() {
@@ -146,19 +145,7 @@ async fn readers_do_not_hold_the_sequencer() {
     let still: Vec<_> = (0..16)
         .map(|_| {
             let (log, stop, standing) = (log.clone(), Arc::clone(&stop), Arc::clone(&standing));
-            thread::spawn(move || {
-                let mut first = true;
-                let report = fsck::check(&log, |_, _| {
-                    if std::mem::take(&mut first) {
-                        standing.fetch_add(1, Ordering::SeqCst);
-                        while !stop.load(Ordering::SeqCst) {
-                            thread::sleep(Duration::from_millis(2));
-                        }
-                    }
-                });
-                // What was appended meanwhile is not of its snapshot of the size.
-                assert!(report.entries >= 2000);
-            })
+            thread::spawn(move || stand_still(&log, &stop, &standing))
         })
         .collect();
     while standing.load(Ordering::SeqCst) < 16 {
@@ -171,6 +158,21 @@ async fn readers_do_not_hold_the_sequencer() {
     }
     eprintln!("200 appends: {alone:?} alone, {beside:?} beside 16 readers that stand still");
     assert!(beside < alone * 4 + Duration::from_millis(500), "{alone:?} alone, {beside:?} beside readers");
+}
+
+/// Checks the whole log, and stops at the first sign of progress until it is let go.
+fn stand_still(log: &Log, stop: &AtomicBool, standing: &AtomicU64) {
+    let stood = AtomicBool::new(false);
+    let report = fsck::check(log, |_, _| {
+        if stood.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        standing.fetch_add(1, Ordering::SeqCst);
+        while !stop.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    assert!(report.entries >= 2000);
 }
 
 async fn pace(log: &Log, first: u64) -> Duration {

@@ -1,7 +1,7 @@
 //! What anybody outside was told, and the rules that it must never break.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -30,6 +30,8 @@ struct State {
     entries: BTreeMap<u64, String>,
     indexes: BTreeMap<String, u64>,
     once: BTreeMap<[u8; 32], u64>,
+    /// Once keys of appends that were answered with an index.
+    accepted: BTreeSet<[u8; 32]>,
     /// For each register, from where to where an answered append has moved it.
     moves: BTreeMap<(RegisterName, Option<u64>), u64>,
     registers: BTreeMap<RegisterName, u64>,
@@ -47,6 +49,7 @@ impl Told {
             entries: BTreeMap::new(),
             indexes: BTreeMap::new(),
             once: BTreeMap::new(),
+            accepted: BTreeSet::new(),
             moves: BTreeMap::new(),
             registers: BTreeMap::new(),
             witnessed: 0,
@@ -93,8 +96,10 @@ impl Told {
             assert!(before.is_none_or(|before| before == *index), "{text} was answered with two indexes");
         }
         if let Some(key) = once {
+            assert!(state.accepted.insert(key), "a once key was accepted twice");
+            // The refusal of a doubled request can be read before the answer to the first.
             let before = state.once.insert(key, done.indexes()[0]);
-            assert_eq!(before, None, "a once key was accepted twice");
+            assert!(before.is_none_or(|before| before == done.indexes()[0]), "two entries used a once key");
         }
     }
 

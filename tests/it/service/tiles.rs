@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ciborium::Value;
 use serde_json::json;
-use treering_provenance::cose::sig_structure;
-use treering_provenance::strict;
 use treering_tlog::hash::{Hash, leaf_hash, node_hash};
 use treering_tlog::tile::{entries_path, tiles_at};
 use treering_tlog::{bundle, consistency, inclusion, tile};
@@ -30,26 +27,11 @@ pub(super) fn root(leaves: &[Hash]) -> Hash {
 
 /// Small statements of the issuer who may register plain payloads, until the log is large enough.
 async fn fill(stage: &'static Stage) {
-    let signer = stage.signer("foreign");
-    let statement = |number: u64| {
-        let claims = vec![(1.into(), Stage::issuer("foreign").into()), (2.into(), "filler".into())];
-        let protected = Value::Map(vec![
-            (1.into(), (-8).into()),
-            (3.into(), "text/plain".into()),
-            (4.into(), Value::Bytes(signer.kid().to_vec())),
-            (15.into(), Value::Map(claims)),
-        ]);
-        let protected = strict::encode(&protected).unwrap();
-        let payload = number.to_be_bytes().to_vec();
-        let signature = signer.sign(&sig_structure(&protected, &payload)).unwrap();
-        let parts =
-            [Value::Bytes(protected), Value::Map(Vec::new()), Value::Bytes(payload), Value::Bytes(signature)];
-        strict::encode(&Value::Tag(18, Box::new(Value::Array(parts.into())))).unwrap()
-    };
     let missing = FULL.saturating_sub(stage.committed().await);
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..8 {
-        let statements: Vec<_> = (0..missing).filter(|number| number % 8 == task).map(statement).collect();
+        let statements: Vec<_> =
+            (0..missing).filter(|number| number % 8 == task).map(|number| stage.filler(number)).collect();
         tasks.spawn(async move {
             let net = stage.stranger();
             for statement in statements {

@@ -72,7 +72,15 @@ impl Net {
 
     /// Sends a Signed Statement (SCRAPI).
     pub(crate) async fn entries(&self, statement: &[u8]) -> Reply {
-        self.send(Method::POST, "/entries", Some("application/cose"), statement.to_vec()).await
+        self.try_entries(statement).await.unwrap()
+    }
+
+    /// The same, to a service that may be gone.
+    pub(crate) async fn try_entries(
+        &self,
+        statement: &[u8],
+    ) -> Result<Reply, hyper_util::client::legacy::Error> {
+        self.try_send(Method::POST, "/entries", Some("application/cose"), statement.to_vec()).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Those who register, approve, activate and audit.
 
+use ciborium::Value;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 use sha2::{Digest, Sha384};
@@ -9,9 +10,11 @@ use treering_provenance::bytes::Bytes;
 use treering_provenance::content::{
     AnyContent, Approval, Content, Policy, PolicyType, ReferenceValue, ReferenceValues, Refusal, V1,
 };
+use treering_provenance::cose::sig_structure;
 use treering_provenance::grant::AuditorKey;
 use treering_provenance::receipt::Receipt;
 use treering_provenance::statement::{Body, Statement};
+use treering_provenance::strict;
 use treering_tlog::hash::Hash;
 
 use super::stage::TRUST_DOMAIN;
@@ -79,6 +82,28 @@ impl Stage {
 
     pub(crate) async fn register<C: Content>(&self, who: &str, content: &C) -> Registered {
         self.try_register(who, content).await.unwrap()
+    }
+
+    /// A small statement of the issuer who may register plain payloads (needs [`Settings::extra`](super::Settings)).
+    pub(crate) fn filler(&self, number: u64) -> Vec<u8> {
+        self.filler_of(number.to_be_bytes().to_vec())
+    }
+
+    /// The same, with this payload.
+    pub(crate) fn filler_of(&self, payload: Vec<u8>) -> Vec<u8> {
+        let signer = self.signer("foreign");
+        let claims = vec![(1.into(), Self::issuer("foreign").into()), (2.into(), "filler".into())];
+        let protected = Value::Map(vec![
+            (1.into(), (-8).into()),
+            (3.into(), "text/plain".into()),
+            (4.into(), Value::Bytes(signer.kid().to_vec())),
+            (15.into(), Value::Map(claims)),
+        ]);
+        let protected = strict::encode(&protected).unwrap();
+        let signature = signer.sign(&sig_structure(&protected, &payload)).unwrap();
+        let parts =
+            [Value::Bytes(protected), Value::Map(Vec::new()), Value::Bytes(payload), Value::Bytes(signature)];
+        strict::encode(&Value::Tag(18, Box::new(Value::Array(parts.into())))).unwrap()
     }
 
     /// Consent to a policy, for a day from now.

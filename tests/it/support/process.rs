@@ -133,6 +133,15 @@ impl Process {
         self.ready["listening"].as_str().unwrap()
     }
 
+    /// Kills it, as the kernel would that needs memory.
+    pub(crate) fn kill(mut self) {
+        let sent = Command::new("kill").args(["-KILL", &self.id.to_string()]).status().unwrap();
+        assert!(sent.success());
+        let input = self.keeper.stdin.take();
+        self.keeper.wait().unwrap();
+        drop(input);
+    }
+
     /// Stops it as an operator would; its exit code.
     pub(crate) fn stop(mut self) -> i32 {
         let sent = Command::new("kill").args(["-TERM", &self.id.to_string()]).status().unwrap();

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) witness_timeout_s: Option<i64>,
     /// How many octets of cheap refusals a minute are logged, if not as many as usual.
     pub(crate) max_refused_bytes: Option<i64>,
+    /// How many entries may wait for the log, if not as many as usual.
+    pub(crate) pool_entries: Option<i64>,
     /// More issuers, two approvers.
     pub(crate) extra: bool,
     /// More arguments of `treering init`.
@@ -116,6 +118,11 @@ impl Stage {
                 credentials.insert("max_refused_bytes_per_minute".to_owned(), most.into());
             });
         }
+        if let Some(most) = settings.pool_entries {
+            edit(&config, |table| {
+                table["log"].as_table_mut().unwrap().insert("pool_entries".to_owned(), most.into());
+            });
+        }
         let extra = if settings.extra { Some(genesis::again(&dir, &config).await) } else { None };
         let loaded = Config::load(&config).unwrap();
         Self {
@@ -171,6 +178,11 @@ impl Stage {
     pub(crate) fn stop(&self) {
         let process = self.service.lock().unwrap().take().unwrap();
         assert_eq!(process.stop(), 0, "{}", self.service_log());
+    }
+
+    /// Kills the service, whatever it is doing.
+    pub(crate) fn kill(&self) {
+        self.service.lock().unwrap().take().unwrap().kill();
     }
 
     /// What the service wrote to its log.

@@ -19,23 +19,28 @@ use crate::{
 
 /// Tells the re-executed test binary to be the child, and where.
 const DIR: &str = "TREERING_LOG_CRASH_CHILD";
+/// Which of its lives it is: what it appends is different in each. (A process id would come again.)
+const LIFE: &str = "TREERING_LOG_CRASH_LIFE";
 /// At which passing of which point it kills itself: `Sealed 3`.
 const SUICIDE: &str = "TREERING_LOG_CRASH_AT";
 
 /// Starts the child; without a point it lives until it is killed.
 pub(super) fn spawn(dir: &Path, at: Option<(Point, u32)>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["crash::child::child", "--exact", "--nocapture"]).env(DIR, dir);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let life = NEXT.fetch_add(1, Ordering::SeqCst).to_string();
+    command.args(["crash::child::child", "--exact", "--nocapture"]).env(DIR, dir).env(LIFE, life);
     if let Some((point, passing)) = at {
         command.env(SUICIDE, format!("{point:?} {passing}"));
     }
-    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Not a test by itself.
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
+    let life = std::env::var_os(LIFE).unwrap().into_string().unwrap();
     let mut config = config(Path::new(&dir));
     config.testing_only_probe = std::env::var_os(SUICIDE).map(|at| {
         let at = at.into_string().unwrap();
@@ -57,7 +62,8 @@ fn child() {
     runtime.block_on(async {
         let log = Log::open(config, TestSealer::new(1)).unwrap();
         let watching = tokio::spawn(watch(log.clone()));
-        let clients: Vec<_> = (0..6).map(|client| tokio::spawn(run(log.clone(), client))).collect();
+        let clients: Vec<_> =
+            (0..6).map(|client| tokio::spawn(run(log.clone(), life.clone(), client))).collect();
         for client in clients {
             client.await.unwrap();
         }
@@ -78,14 +84,12 @@ async fn watch(log: Log) {
 
 /// One client: single, triple and repeated entries, each append with a once key of its own, a move of the
 /// client's register from where it was, and a row.
-async fn run(log: Log, client: u64) {
+async fn run(log: Log, life: String, client: u64) {
     let register = RegisterName::new(format!("client/{client}")).unwrap();
     let mut at = log.register(&register).unwrap();
     let mut old: Option<(u64, String)> = None;
     for round in 0u64.. {
-        let text = |part: u64| {
-            format!("{} {client} {round} {part} {}", std::process::id(), "x".repeat(50 * client as usize))
-        };
+        let text = |part: u64| format!("{life} {client} {round} {part} {}", "x".repeat(50 * client as usize));
         let mut texts = match (client + round) % 3 {
             0 => vec![text(0)],
             1 => (0..3).map(text).collect(),
@@ -97,7 +101,7 @@ async fn run(log: Log, client: u64) {
             texts.push(old.clone());
         }
         let key = leaf_hash(texts[fresh].as_bytes()).to_bytes();
-        let row_key = format!("{}/{client}/{round}", std::process::id());
+        let row_key = format!("{life}/{client}/{round}");
         let append = Append {
             entries: texts.iter().map(|text| NewEntry::plain(text.as_bytes())).collect(),
             once: vec![key],

@@ -84,6 +84,6 @@ pub(super) fn run(command: &mut Command, dir: &Path, fault: Fault) -> Run {
     }
     assert!(output.status.success(), "{fault:?}: {}\n{said}", String::from_utf8_lossy(&output.stdout));
     let counted = fs::read_to_string(counts.path()).unwrap();
-    let (calls, failed) = counted.trim().split_once(' ').expect("the shim was not loaded");
+    let (calls, failed) = counted.trim().split_once(' ').unwrap_or_else(|| panic!("the shim was not loaded"));
     Run { output: output.stdout, counted: Some((calls.parse().unwrap(), failed.to_owned())) }
 }

@@ -87,7 +87,7 @@ async fn run(log: &Log, session: u64) {
     }
     // The last caller has its answer a moment before the sequencer has ended.
     for _ in 0..500 {
-        if log.is_running() == !stopped {
+        if log.is_running() != stopped {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
