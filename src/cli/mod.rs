@@ -6,6 +6,7 @@
 pub mod appraise;
 
 mod acquire;
+mod conformance;
 mod connect;
 mod demo;
 mod files;
@@ -36,6 +37,7 @@ struct Program {
 enum Command {
     Acquire(acquire::Args),
     Appraise(appraise::Args),
+    Conformance(conformance::Args),
     Demo(demo::Args),
     Grant(grant::Args),
     Init(init::Args),
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
     let outcome = match &program.command {
         Command::Appraise(args) => appraise::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
+        Command::Conformance(args) => wait(conformance::run(args)),
         Command::Demo(args) => wait(demo::run(args)),
         Command::Grant(args) => wait(grant::run(args)),
         Command::Init(args) => wait(init::run(args)),
