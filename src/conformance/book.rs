@@ -123,6 +123,10 @@ impl Book {
         self.note(id, Verdict::NotRun, detail.into());
     }
 
+    pub(super) fn verdict(&self, id: &str) -> Option<Verdict> {
+        self.0.get(id).map(|(verdict, _)| *verdict)
+    }
+
     pub(super) fn judge(&mut self, id: &'static str, finding: Result<String, String>) {
         match finding {
             Ok(detail) => self.pass(id, detail),

@@ -32,7 +32,7 @@ pub enum ConformanceError {
     Setup(String),
     /// The CA or the client certificate cannot be used.
     #[error(transparent)]
-    Tls(#[from] ClientError),
+    Tls(Box<ClientError>),
     /// The service does not answer.
     #[error("the service does not answer: {0}")]
     Unreachable(String),
@@ -95,7 +95,8 @@ impl Caller {
             return Err(wrong("is not an absolute URL"));
         };
         let tls = match (scheme, &target.roots) {
-            ("https", Some(roots)) => tls_config(roots, target.identity.as_ref())?,
+            ("https", Some(roots)) => tls_config(roots, target.identity.as_ref())
+                .map_err(|error| ConformanceError::Tls(Box::new(error)))?,
             ("https", None) => return Err(wrong("is https: name the CAs of its certificate")),
             ("http", _) if target.insecure_http => without_roots()?,
             ("http", _) => return Err(wrong("is not https: plain HTTP must be asked for")),

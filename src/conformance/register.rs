@@ -8,7 +8,7 @@ use treering_tlog::hash::Hash;
 
 use crate::keys;
 
-use super::book::Book;
+use super::book::{Book, Verdict};
 use super::caller::{Answer, COSE, Caller};
 use super::keys::PublishedKey;
 use super::statements::Sample;
@@ -53,7 +53,9 @@ pub(super) async fn check(
     let run = Run { caller, sample, settings, keys };
     if let Err(reason) = run.all(book).await {
         // Only for what nothing has decided yet.
-        REGISTRATION.iter().for_each(|id| book.not_run(id, reason.clone()));
+        for id in REGISTRATION {
+            book.not_run(id, reason.clone());
+        }
     }
 }
 
@@ -227,6 +229,9 @@ impl Run<'_> {
     /// What is in the unprotected header is not part of the entry.
     async fn dressed(&self, book: &mut Book, leaf: &Hash) {
         let id = "register.unprotected";
+        if book.verdict("receipt.signature") != Some(Verdict::Pass) {
+            return book.not_run(id, "the receipt of the plain statement does not verify either");
+        }
         let answer = match self.sample.dressed() {
             Ok(statement) => self.submit(&statement).await,
             Err(reason) => return book.not_run(id, reason),
