@@ -11,7 +11,7 @@
 //! | 4 | [`governance`] |
 //! | 5 | [`issuance`], [`audit`], [`wire`] |
 //! | 6 | [`http`], [`client`] |
-//! | 7 | [`config`] |
+//! | 7 | [`config`], [`conformance`] |
 //! | 8 | [`cli`] |
 
 pub mod attester;
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod governance;
 pub mod http;
 pub mod ident;

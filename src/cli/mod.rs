@@ -7,6 +7,7 @@ pub mod appraise;
 
 mod acquire;
 mod bench;
+mod conformance;
 mod connect;
 mod demo;
 mod files;
@@ -39,6 +40,7 @@ enum Command {
     Acquire(acquire::Args),
     Appraise(appraise::Args),
     Bench(bench::Args),
+    Conformance(conformance::Args),
     Demo(demo::Args),
     Grant(grant::Args),
     Init(init::Args),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Appraise(args) => appraise::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
         Command::Bench(args) => bench::run(args),
+        Command::Conformance(args) => wait(conformance::run(args)),
         Command::Demo(args) => wait(demo::run(args)),
         Command::Grant(args) => wait(grant::run(args)),
         Command::Init(args) => wait(init::run(args)),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, Request, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -148,8 +148,12 @@ async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Ne
     response
 }
 
-async fn no_route() -> Problem {
-    Problem::not_found("no such resource; docs/protocol.md lists them")
+async fn no_route(uri: Uri) -> Response {
+    let detail = "no such resource; docs/protocol.md lists them";
+    if scrapi::is_own(uri.path()) {
+        return ConciseProblem::new(StatusCode::NOT_FOUND, "Not Found", detail).into_response();
+    }
+    Problem::not_found(detail).into_response()
 }
 
 async fn no_method() -> Problem {

@@ -35,7 +35,9 @@ pub(super) fn routes(service: &Service) -> Router<Service> {
 
 /// Whether a path is one of SCRAPI's, whose errors are CBOR.
 pub(super) fn is_own(path: &str) -> bool {
-    path.starts_with("/entries") || path.starts_with("/.well-known/scitt-keys")
+    ["/entries", "/.well-known/scitt-keys"]
+        .iter()
+        .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 async fn no_method() -> ConciseProblem {

@@ -16,7 +16,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["governance"]),
     (5, &["issuance", "audit", "wire"]),
     (6, &["http", "client"]),
-    (7, &["config"]),
+    (7, &["config", "conformance"]),
     (8, &["cli"]),
 ];
 

@@ -4,6 +4,7 @@
 mod appraise;
 mod cddl;
 mod cmd;
+mod conformance;
 mod demo;
 mod layering;
 mod packaging;

@@ -1,12 +1,13 @@
 //! SCRAPI (draft -11) as its clients see it: four resources, receipts that verify, CBOR on every error.
 
 use axum::http::Method;
+use ciborium::Value;
 use data_encoding::BASE64URL_NOPAD;
 use treering_provenance::content::{AnyContent, RegistrationPolicy};
-use treering_provenance::cose::{KeySet, VerifyingKey};
+use treering_provenance::cose::{KeySet, Sign1, VerifyingKey};
 use treering_provenance::receipt::Receipt;
 
-use crate::support::{Net, random, shared};
+use crate::support::{Net, Settings, Stage, edit, random, shared};
 
 async fn key_set(net: &Net) -> KeySet {
     let reply = net.get("/.well-known/scitt-keys").await.is(200);
@@ -81,6 +82,14 @@ async fn every_error_is_concise_cbor() {
     for kid in [absent.as_str(), "AAAA", "%ff", "not.base64"] {
         net.get(&format!("/.well-known/scitt-keys/{kid}")).await.concise(404, "No such key");
     }
+    for path in ["/entries/", "/entries/a/b", "/.well-known/scitt-keys/", "/.well-known/scitt-keys/a/b"] {
+        let status = net.get(path).await.status;
+        assert_eq!(status, 404, "{path}");
+    }
+    net.get("/entries/a/b").await.concise(404, "Not Found");
+    net.get("/.well-known/scitt-keys/a/b").await.concise(404, "Not Found");
+    // What only begins like one of SCRAPI's is ours.
+    net.get("/entriesofmine").await.problem(404, "not-found");
     let entry = format!("/entries/{id}");
     for (method, path) in [
         (Method::GET, "/entries"),
@@ -92,4 +101,51 @@ async fn every_error_is_concise_cbor() {
     ] {
         net.send(method, path, None, "").await.concise(405, "Method Not Allowed");
     }
+}
+
+/// A statement of the issuer whose payloads are plain, as a client that knows nothing of us makes it.
+fn foreign(stage: &Stage, payload: &[u8]) -> Vec<u8> {
+    let signer = stage.signer("foreign");
+    let claims =
+        Value::Map(vec![(1.into(), Stage::issuer("foreign").into()), (2.into(), "urn:example:load".into())]);
+    let protected = Value::Map(vec![
+        (1.into(), (-8).into()),
+        (4.into(), Value::Bytes(signer.kid().to_vec())),
+        (15.into(), claims),
+    ]);
+    Sign1::sign(&*signer, &protected, payload, false).unwrap().to_bytes().unwrap()
+}
+
+#[tokio::test]
+async fn a_full_pool_says_when_to_come_back() {
+    let stage = Stage::make(&Settings { extra: true, ..Settings::default() }).await;
+    edit(&stage.config, |table| {
+        let log = table.entry("log").or_insert_with(|| toml::Table::new().into());
+        log.as_table_mut().unwrap().insert("pool_entries".to_owned(), 1.into());
+    });
+    stage.serve();
+    let mut refused = 0;
+    for round in 0..20_u32 {
+        let mut posts = tokio::task::JoinSet::new();
+        for number in 0..64_u32 {
+            let statement = foreign(&stage, format!("{round} {number}").as_bytes());
+            let net = stage.stranger();
+            posts.spawn(async move { net.entries(&statement).await });
+        }
+        for reply in posts.join_all().await {
+            if reply.status == 503 {
+                reply.concise(503, "Too many entries wait");
+                assert_eq!(reply.header("retry-after"), "1");
+                refused += 1;
+            } else {
+                reply.is(201);
+            }
+        }
+        if refused > 0 {
+            break;
+        }
+    }
+    assert!(refused > 0, "the pool of one entry was never full");
+    // Nothing is broken by it.
+    stage.stranger().entries(&foreign(&stage, b"after")).await.is(201);
 }
