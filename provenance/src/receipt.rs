@@ -8,6 +8,7 @@
 //! Out of scope: other verifiable data structures, and receipts without our label, but for [`Receipt::unbound_root`].
 
 mod error;
+mod seal;
 mod wire;
 
 use ciborium::Value;
@@ -21,7 +22,8 @@ use crate::{
     strict,
 };
 pub use error::ReceiptError;
-use wire::{RawProof, as_u64, decode_proof, encode_proof, parse_head};
+pub use seal::Seal;
+use wire::{RawProof, as_u64, decode_proof, parse_head};
 
 /// The longest path in a tree of 2^64 leaves.
 pub const MAX_PATH_HASHES: usize = 64;
@@ -107,29 +109,12 @@ pub struct Consistency {
 
 /// Puts a receipt of inclusion together from a seal and proofs at its size.
 pub fn assemble(seal: &[u8], proofs: &[Inclusion]) -> Result<Vec<u8>, ReceiptError> {
-    let items = proofs.iter().map(|proof| encode_proof([proof.size, proof.index], &proof.path));
-    assemble_proofs(seal, VDP_INCLUSION, items.collect::<Result<_, _>>()?)
+    Seal::parse(seal)?.inclusion(proofs)
 }
 
 /// Puts a receipt of consistency together from a seal of the newer tree and a proof.
 pub fn assemble_consistency(seal: &[u8], proof: &Consistency) -> Result<Vec<u8>, ReceiptError> {
-    let item = encode_proof([proof.old_size, proof.new_size], &proof.path)?;
-    assemble_proofs(seal, VDP_CONSISTENCY, vec![item])
-}
-
-fn assemble_proofs(seal: &[u8], label: i64, proofs: Vec<Value>) -> Result<Vec<u8>, ReceiptError> {
-    let seal = strict::decode(seal, MAX_SEAL_BYTES)?;
-    let Some([Value::Bytes(protected), Value::Bytes(signature)]) = seal.as_array().map(Vec::as_slice) else {
-        return Err(ReceiptError::Shape("a seal is two byte strings"));
-    };
-    let vdp = Value::Map(vec![(label.into(), Value::Array(proofs))]);
-    let unprotected = Value::Map(vec![(LABEL_VDP.into(), vdp)]);
-    let sign1 = Sign1::from_parts(protected.clone(), unprotected, Value::Null, signature.clone())?;
-    let bytes = sign1.to_bytes()?;
-    // What we hand out must be what a verifier parses, its sizes included.
-    let receipt = Receipt::parse(&bytes)?;
-    receipt.check_sizes()?;
-    Ok(bytes)
+    Seal::parse(seal)?.consistency(proof)
 }
 
 /// The position that a receipt's signature binds.

@@ -187,19 +187,28 @@ impl Statement {
         if sign1.unprotected_int(X5CHAIN).or(sign1.unprotected_int(X5BAG)).is_some() {
             return Err(StatementError::UnprotectedChain);
         }
+        if sign1.unprotected_is_empty() {
+            let header = header::Header::read(&sign1)?;
+            return Ok(Self { sign1, entry: bytes.to_vec(), header });
+        }
         Self::parse(&sign1.without_unprotected().to_bytes()?)
     }
 
     /// Verifies the signature. A statement of ours must also name the key by its thumbprint.
     pub fn verify(self, key: &VerifyingKey) -> Result<Verified, StatementError> {
+        self.check_signature(key)?;
+        Ok(Verified { statement: self })
+    }
+
+    /// As [`verify`](Self::verify), for who goes on with the statement as it is.
+    pub fn check_signature(&self, key: &VerifyingKey) -> Result<(), StatementError> {
         if self.header.label.is_some() && self.kid() != Some(key.thumbprint().as_slice()) {
             return Err(StatementError::WrongKid {
                 got: BASE64URL_NOPAD.encode(self.kid().unwrap_or_default()),
                 want: BASE64URL_NOPAD.encode(key.thumbprint()),
             });
         }
-        self.sign1.verify(key)?;
-        Ok(Verified { statement: self })
+        Ok(self.sign1.verify(key)?)
     }
 
     /// The log entry: the tagged bytes.

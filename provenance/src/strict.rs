@@ -236,8 +236,7 @@ fn put(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), StrictError
     match value {
         Value::Integer(integer) => put_integer(out, i128::from(*integer)),
         Value::Bytes(bytes) => {
-            head(out, 2, bytes.len() as u64);
-            out.extend_from_slice(bytes);
+            put_bytes(out, bytes);
             Ok(())
         }
         Value::Text(text) => {
@@ -294,6 +293,46 @@ fn put_map(out: &mut Vec<u8>, entries: &[(Value, Value)], depth: usize) -> Resul
 }
 
 /// Writes an initial byte and its argument in the shortest form.
+/// Where an item begins, for who writes a fixed shape item by item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    Array(usize),
+    Map(usize),
+    Negative(u64),
+    Null,
+    Tag(u64),
+    Unsigned(u64),
+}
+
+impl Head {
+    /// An integer.
+    pub(crate) const fn of(integer: i64) -> Self {
+        if integer < 0 {
+            Self::Negative(!integer.cast_unsigned())
+        } else {
+            Self::Unsigned(integer.cast_unsigned())
+        }
+    }
+
+    /// Writes it in its shortest form.
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Unsigned(number) => head(out, 0, number),
+            Self::Negative(number) => head(out, 1, number),
+            Self::Array(items) => head(out, 4, items as u64),
+            Self::Map(members) => head(out, 5, members as u64),
+            Self::Tag(tag) => head(out, 6, tag),
+            Self::Null => out.push(0xf6),
+        }
+    }
+}
+
+/// Writes a byte string.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    head(out, 2, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
 fn head(out: &mut Vec<u8>, major: u8, argument: u64) {
     let major = major << 5;
     let bytes = argument.to_be_bytes();

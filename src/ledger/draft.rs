@@ -83,7 +83,7 @@ impl Draft {
 /// A signed statement and its sealed content, ready to be appended.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    pub(super) statement: Statement,
+    statement: Statement,
     content: Option<Vec<u8>>,
     index_keys: Vec<[u8; 32]>,
 }
@@ -104,12 +104,9 @@ impl Prepared {
         self.statement.entry_id_text()
     }
 
-    pub(super) fn into_entry(self) -> NewEntry {
-        NewEntry {
-            bytes: self.statement.entry().to_vec(),
-            content: self.content,
-            index_keys: self.index_keys,
-        }
+    pub(super) fn into_entry(self) -> (NewEntry, Statement) {
+        let Self { statement, content, index_keys } = self;
+        (NewEntry { bytes: statement.entry().to_vec(), content, index_keys }, statement)
     }
 }
 

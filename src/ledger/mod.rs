@@ -27,6 +27,7 @@ use crate::keys::{KeyError, KeyStore, MasterKey, Role};
 use crate::vault::{Vault, VaultError};
 
 pub use draft::{Draft, Prepared, Subject};
+use receipt::Seals;
 pub use receipt::{Newest, Receipt};
 pub use seal::HeadSealer;
 
@@ -153,6 +154,7 @@ pub struct Ledger {
     index_key: aws_lc_rs::hmac::Key,
     handle_key: zeroize::Zeroizing<[u8; 32]>,
     release: ReleaseRule,
+    seals: Seals,
 }
 
 impl Ledger {
@@ -187,6 +189,7 @@ impl Ledger {
             ),
             handle_key: master.derive("handle"),
             release,
+            seals: Seals::default(),
         })
     }
 
@@ -241,9 +244,9 @@ impl Ledger {
         prepared: Vec<Prepared>,
         conditions: Conditions,
     ) -> Result<Logged, LedgerError> {
-        let statements = prepared.iter().map(|one| one.statement.clone()).collect();
+        let (entries, statements) = prepared.into_iter().map(Prepared::into_entry).unzip();
         let append = Append {
-            entries: prepared.into_iter().map(Prepared::into_entry).collect(),
+            entries,
             once: conditions.once,
             expect: conditions.expect,
             set: conditions.set,
@@ -308,7 +311,8 @@ impl Ledger {
     pub fn committed_receipt(&self, index: u64) -> Result<Vec<u8>, LedgerError> {
         let head = self.log.head().ok_or(LedgerError::Stopped)?;
         let path = self.log.inclusion(index, head.size()).map_err(LedgerError::log)?;
-        receipt::cose(&head, Inclusion { size: head.size(), index, path })
+        let inclusion = Inclusion { size: head.size(), index, path };
+        self.seals.of(&head)?.inclusion(&[inclusion]).map_err(LedgerError::log)
     }
 
     /// Where an entry is, by its entry id.

@@ -1,10 +1,10 @@
 //! Proof, as a value, that a statement is logged, and its octets for a credential.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use treering_log::{Head, Log};
 use treering_provenance::proof::{CredentialProof, ParentPath};
-use treering_provenance::receipt::{self, Consistency, Inclusion};
+use treering_provenance::receipt::{self, Consistency, Inclusion, Seal};
 use treering_provenance::statement::Statement;
 use treering_tlog::hash::Hash;
 use treering_tlog::note::Note;
@@ -104,5 +104,22 @@ impl Ledger {
         let path = self.log().consistency(old, head.size()).map_err(LedgerError::log)?;
         let proof = Consistency { old_size: old, new_size: head.size(), path };
         receipt::assemble_consistency(head.receipt(), &proof).map_err(LedgerError::log)
+    }
+}
+
+/// The seal of the newest head, read once: every receipt of it starts from that.
+#[derive(Debug, Default)]
+pub(super) struct Seals(RwLock<Option<(u64, Arc<Seal>)>>);
+
+impl Seals {
+    pub(super) fn of(&self, head: &Head) -> Result<Arc<Seal>, LedgerError> {
+        if let Some((size, seal)) = &*self.0.read().unwrap_or_else(PoisonError::into_inner)
+            && *size == head.size()
+        {
+            return Ok(Arc::clone(seal));
+        }
+        let seal = Arc::new(Seal::parse(head.receipt()).map_err(LedgerError::log)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((head.size(), Arc::clone(&seal)));
+        Ok(seal)
     }
 }

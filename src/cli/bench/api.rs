@@ -9,7 +9,7 @@ use treering_log::{Append, Config, Log, NewEntry};
 
 use crate::clock::{Clock, SystemClock};
 use crate::ident::TrustDomain;
-use crate::keys::{KeyStore, ReceiptKey};
+use crate::keys::KeyStore;
 use crate::ledger::HeadSealer;
 
 use super::append::{Args, Run, WARM_UP, disk, used};
@@ -20,7 +20,7 @@ const ORIGIN: &str = "log.bench.example/treering";
 pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let keys = KeyStore::at(dir.join("keys"));
-    keys.create(ReceiptKey::Ed25519)?;
+    keys.create()?;
     let sealer = Arc::new(HeadSealer::load(&keys, ORIGIN, &TrustDomain::parse("bench.example")?)?);
     let mut config = Config::new(dir.join("data"), Arc::new(|| SystemClock.now()));
     config.create = true;
