@@ -208,9 +208,7 @@ async fn publish(config: &Config, log: &Log) -> Result<Option<Publisher>> {
     let policy = read_witness_policy(path)?;
     let mut cosigners: Vec<Arc<dyn Cosigner>> = Vec::new();
     for witness in &config.witnesses {
-        let tls = witness.url.starts_with("https://").then(web_roots).transpose()?;
-        let client = WitnessClient::new(&witness.url, tls, WITNESS_CALL)?;
-        cosigners.push(Arc::new(RemoteWitness { name: witness.name.clone(), client }));
+        cosigners.push(Arc::new(self::witness(&witness.name, &witness.url)?));
     }
     let publisher = Publisher::spawn(log.clone(), policy, cosigners, Timing::default()).await;
     Ok(Some(publisher.context("ask the witnesses what they have seen of this log")?))
@@ -237,8 +235,14 @@ fn web_roots() -> Result<Arc<rustls::ClientConfig>> {
     Ok(Arc::new(crate::client::tls_config(&pem, None)?))
 }
 
+/// The witness of a name at an address.
+pub(super) fn witness(name: &str, url: &str) -> Result<RemoteWitness> {
+    let tls = url.starts_with("https://").then(web_roots).transpose()?;
+    Ok(RemoteWitness { name: name.to_owned(), client: WitnessClient::new(url, tls, WITNESS_CALL)? })
+}
+
 /// A witness over HTTP, as the log's publisher wants it.
-struct RemoteWitness {
+pub(super) struct RemoteWitness {
     name: String,
     client: WitnessClient,
 }

@@ -14,33 +14,47 @@ use crate::ledger::HeadSealer;
 
 use super::append::{Args, Run, WARM_UP, disk, used};
 use super::meter::{Latencies, Usage, Window};
+use super::witnesses::Witnesses;
 
+/// How long an append may wait for its quorum.
+const WITNESS_TIMEOUT: Duration = Duration::from_secs(30);
 const ORIGIN: &str = "log.bench.example/treering";
 
 pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (log, reopen) = new_log(dir, args.clients * args.entries_per_append * 2)?;
+    let (latencies, window, cpu_s) = runtime.block_on(measure(args, dir, &log))?;
+    runtime.block_on(log.shutdown());
+    drop(log);
+    let rss_peak_bytes = Usage::of(None)?.rss_peak_bytes;
+    let begin = Instant::now();
+    let log = reopen()?;
+    let open_ms = begin.elapsed().as_secs_f64() * 1000.0;
+    log.compact()?;
+    let disk = disk(&log, Some(args.entry_bytes))?;
+    Ok(Run { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes, open_ms, disk })
+}
+
+/// A new log with the real sealer, and how to open it again.
+pub(super) fn new_log(dir: &Path, pool_entries: usize) -> Result<(Log, impl Fn() -> Result<Log> + use<>)> {
     let keys = KeyStore::at(dir.join("keys"));
     keys.create()?;
     let sealer = Arc::new(HeadSealer::load(&keys, ORIGIN, &TrustDomain::parse("bench.example")?)?);
     let mut config = Config::new(dir.join("data"), Arc::new(|| SystemClock.now()));
     config.create = true;
-    config.pool_entries = config.pool_entries.max(args.clients * args.entries_per_append * 2);
+    config.pool_entries = config.pool_entries.max(pool_entries);
     let log = Log::open(config.clone(), Arc::<HeadSealer>::clone(&sealer))?;
-    let (latencies, window, cpu_s) = runtime.block_on(load(args, &log))?;
-    runtime.block_on(log.shutdown());
-    drop(log);
-    let rss_peak_bytes = Usage::of(None)?.rss_peak_bytes;
     config.create = false;
-    let log = Log::open(config, sealer)?;
-    log.compact()?;
-    let disk = disk(&log, Some(args.entry_bytes))?;
-    Ok(Run { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes, disk })
+    let reopen = move || Ok(Log::open(config.clone(), Arc::<HeadSealer>::clone(&sealer))?);
+    Ok((log, reopen))
 }
 
-async fn load(args: &Args, log: &Log) -> Result<(Latencies, Window, f64)> {
-    let first = (0..2).map(|n| NewEntry::plain(entry(args.entry_bytes, usize::MAX, n))).collect();
-    log.append(Append::of(first)).await?;
-    prefill(args, log).await?;
+async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<(Latencies, Window, f64)> {
+    fill(log, args.prefill.max(2), args.entry_bytes).await?;
+    let witnesses = match args.witnesses {
+        0 => None,
+        count => Some(Witnesses::start(dir, args.witness_bin.as_deref(), log, count).await?),
+    };
     let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
     let clients: Vec<_> = (0..args.clients)
         .map(|client| tokio::spawn(client_loop(log.clone(), args.clone(), client, window)))
@@ -51,7 +65,11 @@ async fn load(args: &Args, log: &Log) -> Result<(Latencies, Window, f64)> {
     for client in clients {
         all.add(&client.await??)?;
     }
-    Ok((all, window, used(before, Usage::of(None)?)))
+    let cpu_s = used(before, Usage::of(None)?);
+    if let Some(witnesses) = witnesses {
+        witnesses.stop().await?;
+    }
+    Ok((all, window, cpu_s))
 }
 
 async fn client_loop(log: Log, args: Args, client: usize, window: Window) -> Result<Latencies> {
@@ -65,8 +83,12 @@ async fn client_loop(log: Log, args: Args, client: usize, window: Window) -> Res
         let append = Append::of(entries.collect());
         let begin = Instant::now();
         let appended = log.append(append).await?;
+        let mut size = appended.head().size();
+        if args.witnesses > 0 {
+            size = log.wait_witnessed(size, WITNESS_TIMEOUT).await?.size();
+        }
         for index in appended.indexes() {
-            std::hint::black_box(log.inclusion(*index, appended.head().size())?);
+            std::hint::black_box(log.inclusion(*index, size)?);
         }
         let end = Instant::now();
         if window.counts(begin, end) {
@@ -76,16 +98,16 @@ async fn client_loop(log: Log, args: Args, client: usize, window: Window) -> Res
     Ok(latencies)
 }
 
-/// Grows the log, fast and without being measured.
-async fn prefill(args: &Args, log: &Log) -> Result<()> {
-    let mut n = 0;
+/// Grows a log to so many entries, fast and without being measured.
+pub(super) async fn fill(log: &Log, entries: u64, entry_bytes: usize) -> Result<()> {
+    let mut n = log.size();
     let mut waiting = tokio::task::JoinSet::new();
-    while n < args.prefill {
-        let entries =
-            (0..256).map(|i| NewEntry::plain(entry(args.entry_bytes, usize::MAX - 1, n + i))).collect();
-        n += 256;
+    while n < entries {
+        let next = entries.min(n + 256);
+        let batch = (n..next).map(|n| NewEntry::plain(entry(entry_bytes, usize::MAX, n))).collect();
+        n = next;
         let log = log.clone();
-        waiting.spawn(async move { log.append(Append::of(entries)).await.map(drop) });
+        waiting.spawn(async move { log.append(Append::of(batch)).await.map(drop) });
         if waiting.len() >= 32 {
             waiting.join_next().await.context("an append")???;
         }

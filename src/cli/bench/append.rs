@@ -69,6 +69,8 @@ pub(super) struct Run {
     pub(super) cpu_s: f64,
     /// Of the process that holds the log.
     pub(super) rss_peak_bytes: u64,
+    /// Opening the log again.
+    pub(super) open_ms: f64,
     pub(super) disk: Disk,
 }
 
@@ -90,6 +92,7 @@ struct Figures {
     disk_bytes_per_entry: Disk,
     cpu_us_per_entry: f64,
     rss_peak_bytes: u64,
+    open_ms: f64,
     limits: Limits,
 }
 
@@ -102,6 +105,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     );
     ensure!((1..=256).contains(&args.entries_per_append), "--entries-per-append is not 1 to 256");
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
+    ensure!(args.path == Way::Api || args.witnesses == 0, "--witnesses goes with --path api");
+    ensure!(args.path == Way::Api || args.prefill == 0, "--prefill goes with --path api");
+    ensure!(
+        args.path == Way::Api || args.entries_per_append == 1,
+        "--entries-per-append goes with --path api"
+    );
     let dir = temporary(args.dir.as_deref())?;
     let limits = Limits::measure(dir.path(), args.entry_bytes)?;
     let run = match args.path {
@@ -118,6 +127,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         disk_bytes_per_entry: run.disk,
         cpu_us_per_entry: run.cpu_s * 1e6 / entries.max(1.0),
         rss_peak_bytes: run.rss_peak_bytes,
+        open_ms: run.open_ms,
         limits,
     };
     if args.json {
@@ -156,7 +166,11 @@ fn print(args: &Args, figures: &Figures) {
         "  one entry: {:.1} us of CPU, {:.1} octets of tree on disk over the entry itself, {:.1} with every index",
         figures.cpu_us_per_entry, figures.disk_bytes_per_entry.tree, figures.disk_bytes_per_entry.all
     ));
-    output::line(format!("  memory: {:.0} MiB at most", count(figures.rss_peak_bytes) / f64::from(1 << 20)));
+    output::line(format!(
+        "  memory: {:.0} MiB at most; opening the log again: {:.0} ms",
+        count(figures.rss_peak_bytes) / f64::from(1 << 20),
+        figures.open_ms
+    ));
     output::line(format!(
         "  this machine: fdatasync p50 {:.2} ms, p99 {:.2} ms; leaf hash {:.0}/s, Ed25519 sign {:.0}/s, verify {:.0}/s",
         limits.fdatasync_p50_ms,

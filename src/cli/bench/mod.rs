@@ -5,15 +5,20 @@
 
 mod api;
 mod append;
+mod decisions;
 mod http;
 mod ledger;
 mod limits;
 mod meter;
+mod prove;
 mod scrapi;
+mod witnesses;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+
+use decisions::What;
 
 const APPEND_EXAMPLES: &str = "\
 Examples:
@@ -29,6 +34,28 @@ Examples:
 
 An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint.";
 
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  treering bench issue --clients 16 --seconds 5
+  For a program that keeps the figures:
+    treering bench issue --json
+
+Each client makes a key, asks for a challenge, has a simulated report made and gets a certificate; CPU is that of both
+sides.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  treering bench replay --seconds 5
+  For a program that keeps the figures:
+    treering bench replay --json";
+
+const PROVE_EXAMPLES: &str = "\
+Examples:
+  Paths from the engine, one thread:
+    treering bench prove --path api --entries 1000000
+  Receipts over TLS, the service a process of its own:
+    treering bench prove --path http --clients 64";
+
 /// Measure this machine under load: appends, proofs, issuance, replay
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -41,10 +68,22 @@ enum Command {
     /// Append entries
     #[command(after_help = APPEND_EXAMPLES)]
     Append(append::Args),
+    /// Issue credentials, from challenge to release
+    #[command(after_help = ISSUE_EXAMPLES)]
+    Issue(decisions::Args),
+    /// Prove inclusion
+    #[command(after_help = PROVE_EXAMPLES)]
+    Prove(prove::Args),
+    /// Trace logged decisions and make them again
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(decisions::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Append(args) => append::run(args),
+        Command::Issue(args) => decisions::run(args, What::Issue),
+        Command::Prove(args) => prove::run(args),
+        Command::Replay(args) => decisions::run(args, What::Replay),
     }
 }

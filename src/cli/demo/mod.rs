@@ -8,6 +8,7 @@ mod issue;
 mod materials;
 mod mtls;
 mod register;
+mod scene;
 mod stage;
 mod story;
 mod verify;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 
 use super::output;
 
+pub(super) use scene::Scene;
 use stage::Stage;
 use story::Story;
 

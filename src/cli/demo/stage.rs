@@ -85,6 +85,11 @@ impl Stage {
         })
     }
 
+    /// The service's process.
+    pub(super) fn service(&self) -> &Server {
+        &self.service
+    }
+
     /// What was started, in words.
     pub(super) fn introduction(&self) -> String {
         format!(
