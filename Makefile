@@ -1,6 +1,6 @@
 # `make demo` shows the product work, `make test` checks everything; each does the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test interop fuzz soak deny clean-demo
+.PHONY: help setup demo test interop fuzz soak bench deny clean-demo
 
 # What `make demo` leaves behind, if anything: `make demo KEEP=target/demo`.
 KEEP ?=
@@ -19,6 +19,8 @@ help:
 	@echo 'make setup        install what the build needs, or say what to install (demo and test do this)'
 	@echo 'make fuzz         run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make soak         the tests with many more random cases, and the slow ones'
+	@echo 'make bench        what this machine does under load, beside its limits: a release build, then some minutes'
+	@echo '                  BENCH_ARGS=--large=10000000 for a log of ten million entries'
 	@echo 'make deny         licences, bans and sources of the dependencies'
 	@echo 'make clean-demo   remove target/demo'
 
@@ -41,6 +43,10 @@ fuzz: setup
 
 soak: setup
 	@scripts/quiet.sh "soak" env PROPTEST_CASES=4096 cargo test --workspace --locked --no-fail-fast -- --include-ignored
+
+bench: setup
+	@cargo build --release --locked -p treering -p treering-witness --bins
+	@target/release/treering bench table $(BENCH_ARGS)
 
 deny:
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing: cargo install cargo-deny --locked'; exit 1; }

@@ -6,12 +6,14 @@
 mod api;
 mod append;
 mod decisions;
+mod fsck;
 mod http;
 mod ledger;
 mod limits;
 mod meter;
 mod prove;
 mod scrapi;
+mod table;
 mod witnesses;
 
 use std::process::ExitCode;
@@ -49,6 +51,19 @@ Examples:
   For a program that keeps the figures:
     treering bench replay --json";
 
+const FSCK_EXAMPLES: &str = "\
+Examples:
+  treering bench fsck --entries 1000000
+  For a program that keeps the figures:
+    treering bench fsck --json";
+
+const TABLE_EXAMPLES: &str = "\
+Examples:
+  Everything, some minutes (build with --release before):
+    treering bench table
+  With a log of ten million entries, which takes some minutes more and 5 GB of disk:
+    treering bench table --large 10000000";
+
 const PROVE_EXAMPLES: &str = "\
 Examples:
   Paths from the engine, one thread:
@@ -68,6 +83,9 @@ enum Command {
     /// Append entries
     #[command(after_help = APPEND_EXAMPLES)]
     Append(append::Args),
+    /// Recompute a log
+    #[command(after_help = FSCK_EXAMPLES)]
+    Fsck(fsck::Args),
     /// Issue credentials, from challenge to release
     #[command(after_help = ISSUE_EXAMPLES)]
     Issue(decisions::Args),
@@ -77,13 +95,18 @@ enum Command {
     /// Trace logged decisions and make them again
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(decisions::Args),
+    /// All of it, as one table
+    #[command(after_help = TABLE_EXAMPLES)]
+    Table(table::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Append(args) => append::run(args),
+        Command::Fsck(args) => fsck::run(args),
         Command::Issue(args) => decisions::run(args, What::Issue),
         Command::Prove(args) => prove::run(args),
         Command::Replay(args) => decisions::run(args, What::Replay),
+        Command::Table(args) => table::run(args),
     }
 }

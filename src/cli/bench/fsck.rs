@@ -1,0 +1,87 @@
+//! `treering bench fsck`: a log is filled, closed, and recomputed from its entries.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use treering_log::{Log, fsck};
+
+use super::super::output;
+use super::api;
+use super::append::{count, temporary, used};
+use super::limits::Limits;
+use super::meter::Usage;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// Entries of the log
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    entries: u64,
+    /// Octets of an entry
+    #[arg(long, value_name = "B", default_value_t = 400)]
+    entry_bytes: usize,
+    /// Where to make the temporary folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    throughput_per_s: f64,
+    seconds: f64,
+    cpu_us_per_entry: f64,
+    rss_peak_bytes: u64,
+    limits: Limits,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    ensure!((2..=1_000_000_000).contains(&args.entries), "--entries is {}, want 2 to 10^9", args.entries);
+    ensure!(
+        (32..=65_535).contains(&args.entry_bytes),
+        "--entry-bytes is {}, want 32 to 65535",
+        args.entry_bytes
+    );
+    let dir = temporary(args.dir.as_deref())?;
+    let limits = Limits::measure(dir.path(), args.entry_bytes)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (log, _) = api::new_log(dir.path(), 16_384)?;
+    runtime.block_on(api::fill(&log, args.entries, args.entry_bytes))?;
+    runtime.block_on(log.shutdown());
+    drop(log);
+    let log = Log::open_read_only(dir.path().join("data"))?;
+    let (before, begin) = (Usage::of(None)?, Instant::now());
+    let report = fsck::check(&log, |_, _| ());
+    let seconds = begin.elapsed().as_secs_f64();
+    let after = Usage::of(None)?;
+    ensure!(
+        report.is_clean() && report.entries == args.entries,
+        "the log is not clean: {:?}",
+        report.findings
+    );
+    let entries = count(report.entries);
+    let figures = Figures {
+        throughput_per_s: entries / seconds,
+        seconds,
+        cpu_us_per_entry: used(before, after) * 1e6 / entries,
+        rss_peak_bytes: after.rss_peak_bytes,
+        limits,
+    };
+    if args.json {
+        output::json(&figures)?;
+    } else {
+        output::line(format!(
+            "{:.0} entries/s of {} octets recomputed and compared, every index included: {:.2} us of CPU each, \
+             {:.1} leaf hashes of this machine",
+            figures.throughput_per_s,
+            args.entry_bytes,
+            figures.cpu_us_per_entry,
+            figures.cpu_us_per_entry * figures.limits.sha256_per_s / 1e6
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
