@@ -83,7 +83,9 @@ impl Pool {
             return Err(error.clone());
         }
         let (entries, bytes) = (state.entries + job.entries(), state.bytes + job.bytes());
-        if !state.jobs.is_empty() && (entries > self.max_entries || bytes > self.max_bytes) {
+        // A witnessed head is one note, and its publisher waits for it: refused, it would be the callers who wait.
+        let bounded = !state.jobs.is_empty() && !matches!(job, Job::Witnessed { .. });
+        if bounded && (entries > self.max_entries || bytes > self.max_bytes) {
             return Err(AppendError::Full { entries: state.entries, bytes: state.bytes });
         }
         (state.entries, state.bytes) = (entries, bytes);
@@ -162,6 +164,22 @@ mod tests {
         assert_eq!(pool.drain().unwrap().len(), 2);
         assert_eq!(pool.waiting(), (0, 0));
         pool.push(job(200, 10)).expect("one job fits an empty pool");
+    }
+
+    /// Refused, the head would have to be cosigned again, and whoever waits for it would wait longer the fuller the
+    /// pool is.
+    #[test]
+    fn a_witnessed_head_fits_a_full_pool() {
+        let (note, receipt, root) = (vec![1; 200], Vec::new(), treering_tlog::hash::EMPTY_ROOT);
+        let head = std::sync::Arc::new(crate::head::Head { size: 2, root, sealed_at: 0, note, receipt });
+        let head = WitnessedHead { head, cosigned_note: vec![1; 200], cosignatures: Vec::new() };
+        let (answer, _) = oneshot::channel();
+        let pool = Pool::new(4, 100);
+        pool.push(job(4, 20)).unwrap();
+        pool.push(Job::Witnessed { head: Box::new(head), answer }).unwrap();
+        assert!(matches!(pool.push(job(1, 1)), Err(AppendError::Full { .. })));
+        assert_eq!(pool.drain().unwrap().len(), 2);
+        assert_eq!(pool.waiting(), (0, 0));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
+    time,
 };
 use treering_tlog::{
     hash::Hash,
@@ -154,7 +155,8 @@ impl Publisher {
         }
         let (show, state) = watch::channel(State::Running);
         tracing::info!(origin = log.origin(), key = %log_key, size = log.size(), "publishing to witnesses");
-        tasks.spawn(Coordinator { log, policy, candidate, inbox, show }.run());
+        let pause = timing.pause;
+        tasks.spawn(Coordinator { log, policy, candidate, inbox, show, pause }.run());
         Ok(Self { tasks, state })
     }
 
@@ -182,6 +184,8 @@ struct Coordinator {
     candidate: watch::Sender<Option<Arc<Head>>>,
     inbox: mpsc::Receiver<Event>,
     show: watch::Sender<State>,
+    /// After a cosigned head could not be stored.
+    pause: Duration,
 }
 
 /// How the pursuit of one candidate ended.
@@ -207,7 +211,9 @@ impl Coordinator {
                 End::Quorum(head, lines) => {
                     if let Err(error) = self.publish(&head, lines).await {
                         tracing::warn!(%error, "a cosigned head was not stored");
-                        break State::Stopped;
+                        // If the log has stopped, the next round says so. Else it was a passing failure, such as a
+                        // key that was out of reach for the batch that this came with.
+                        time::sleep(self.pause).await;
                     }
                 }
                 End::Overtaken => {}
@@ -231,11 +237,11 @@ impl Coordinator {
         loop {
             tokio::select! {
                 biased;
+                () = self.log.stopped() => return Err(End::Stopped),
                 Some(event) = self.inbox.recv() => if let Event::Halt(why) = event { return Err(End::Halt(why)) },
                 head = heads.wait_for(newer) => {
                     return head.ok().and_then(|head| head.clone()).ok_or(End::Stopped);
                 }
-                () = self.log.stopped() => return Err(End::Stopped),
             }
         }
     }

@@ -60,7 +60,11 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(count: usize, told: Told, random: &mut Random) -> Self {
-        let wishes = (0..count).map(|number| Wish::new(number, random)).collect();
+        let mut wishes: VecDeque<_> = (0..count).map(|number| Wish::new(number, random)).collect();
+        // Some histories cross the border of a tile and of a bundle.
+        if let Some(first) = wishes.front_mut().filter(|_| random.percent(25)) {
+            first.texts.extend((0..215).map(|part| format!("many {part}")));
+        }
         Self { told, wishes, under_way: Vec::new(), done: vec![false; count] }
     }
 

@@ -45,7 +45,7 @@ use crate::{
     publisher::{Cosigner, Publisher, StartError, State, Timing},
     sequencer::Sequencer,
     store::Store,
-    support::{ORIGIN, TestSealer},
+    support::{Mode, ORIGIN, TestSealer},
 };
 
 const TIMING: Timing = Timing {
@@ -73,6 +73,8 @@ struct World {
     /// The checkpoint file.
     file: Option<File>,
     backup: Option<(Disk, Option<File>)>,
+    /// The key of the log, which can be out of reach.
+    sealer: Arc<TestSealer>,
     witnesses: Vec<Arc<Witness>>,
     policy: Policy,
     clients: Clients,
@@ -114,6 +116,7 @@ impl World {
             disk: Disk::default(),
             file: None,
             backup: None,
+            sealer,
             witnesses,
             policy: Policy::parse(text.as_bytes()).unwrap(),
             clients,
@@ -143,7 +146,7 @@ impl World {
             }
         });
         config.testing_only_probe = Some(probe);
-        let (log, sequencer) = Log::assemble(config, opened, TestSealer::new(1), (None, None));
+        let (log, sequencer) = Log::assemble(config, opened, Arc::clone(&self.sealer) as _, (None, None));
         log.hold();
         let mut running = Running { log, sequencer, start: None, publisher: None, witnessed: 0 };
         running.ask(self);
@@ -208,6 +211,11 @@ impl World {
             }
             91..93 => self.backup = Some((self.disk.copy(), self.file.clone())),
             93..95 => return self.restore(running).await,
+            95..98 => {
+                let mode = [Mode::Fail, Mode::Misstate, Mode::Sign][self.random.below(3) as usize];
+                self.told.trace(format_args!("the sealer: {mode:?}"));
+                self.sealer.set(mode);
+            }
             _ => {}
         }
         running
@@ -302,6 +310,7 @@ impl World {
         self.told.trace("all is well");
         self.disk.heal();
         self.fuse.store(0, Ordering::SeqCst);
+        self.sealer.set(Mode::Sign);
         for witness in &self.witnesses {
             witness.set_way(Way::Good);
         }
