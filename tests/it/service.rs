@@ -12,3 +12,4 @@ mod roles;
 mod scrapi;
 mod start;
 mod tiles;
+mod witnessing;

@@ -202,7 +202,7 @@ pub(crate) fn measure(options: &bench::Options, json: bool) -> Result<()> {
     print(&format!(
         "cosigned        {} in {} s, {:.0} a second, {} refused\n\
          latency         p50 {} ms, p99 {} ms, p99.9 {} ms, max {} ms ({} clients, {} logs)\n\
-         start           {} ms\n\
+         start           {} ms, after kill -9 {} ms\n\
          machine         {} cores, load {} before; fdatasync p50 {} ms, p99 {} ms;\n\
          \x20               one core signs {} and verifies {} a second",
         report.cosigned,
@@ -216,6 +216,7 @@ pub(crate) fn measure(options: &bench::Options, json: bool) -> Result<()> {
         report.clients,
         report.origins,
         report.start_ms,
+        report.restart_ms,
         machine.cores,
         machine.load_before,
         machine.fdatasync_p50_ms,

@@ -227,7 +227,8 @@ impl EvidenceDir {
         if target.exists() || of_log >= MAX_FILES_OF_A_LOG || all >= MAX_FILES {
             return Ok(None);
         }
-        let unfinished = self.path.join("unfinished.tmp");
+        // Of this process and this proof: others may be keeping theirs at the same time.
+        let unfinished = target.with_extension(format!("{}.tmp", std::process::id()));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&evidence.to_bytes())?;

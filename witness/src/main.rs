@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
@@ -213,10 +214,14 @@ fn serve(path: &Path, json: bool) -> Result<()> {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             tracing::info!("stopping");
         };
-        http::serve(listener, witness, config.limits, metrics, stop).await.context("the server failed")
+        http::serve(listener, Arc::clone(&witness), config.limits, metrics, stop)
+            .await
+            .context("the server failed")
     });
-    // Requests that outlived the time to stop have been promised nothing; a write under way is atomic.
-    runtime.shutdown_background();
+    // Requests that outlived the time to stop have been promised nothing. Then the witness ends: what was begun is
+    // committed, and the mark is synced.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(witness);
     served
 }
 

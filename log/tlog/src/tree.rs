@@ -240,7 +240,9 @@ mod tests {
             let (mut whole, mut single) = (Frontier::new(), Frontier::new());
             for chunk in leaves.chunks(1 << level) {
                 assert!(whole.push_complete(level, mth(chunk)));
-                chunk.iter().for_each(|leaf| single.push(*leaf));
+                for leaf in chunk {
+                    single.push(*leaf);
+                }
                 assert_eq!(whole, single);
             }
         }

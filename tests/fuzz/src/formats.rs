@@ -15,7 +15,11 @@ use treering_tlog::{
     proof::TlogProof,
     subtree, tile,
 };
-use treering_witness::state::State;
+use treering_witness::{
+    evidence::{Contradiction, Evidence},
+    journal::{Header, Mark},
+    state::State,
+};
 
 use crate::world::{ORIGIN, World};
 
@@ -150,6 +154,16 @@ pub fn witness_files(data: &[u8]) {
             assert_eq!(state.to_bytes(), data);
         }
     }
+    if let Some(mark) = Mark::parse(data) {
+        assert_eq!(mark.to_text().as_bytes(), data);
+    }
+    if let Some(header) = Header::parse(data, "vkey") {
+        assert_eq!(header.to_text("vkey").as_bytes(), data);
+    }
+    if let Ok(evidence) = Evidence::parse(data) {
+        assert_eq!(evidence.to_bytes(), data);
+        let _ = evidence.verify(ORIGIN, &SIGNED.keys);
+    }
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(config) = treering_witness::config::Config::parse(text) {
         config.logs().unwrap();
@@ -187,6 +201,9 @@ pub fn seeds() -> crate::Seeds {
         ("tlog_proof", proof.to_bytes()),
         ("tlog_proof", proof.with_extra(vec![1, 2, 3]).unwrap().to_bytes()),
         ("witness_files", state.to_bytes()),
+        ("witness_files", Mark { generation: 2, number: 7 }.to_text().into_bytes()),
+        ("witness_files", Header { generation: 2, snapshot: 7 }.to_text("vkey").into_bytes()),
+        ("witness_files", Evidence::new(Contradiction::SameSize, parsed.clone(), parsed.clone()).to_bytes()),
         ("witness_files", include_bytes!("../../../docs/samples/witness.toml").to_vec()),
     ];
     let paths = ["tile/0/000", "tile/1/x001/x234/067.p/8", "tile/entries/x001/067", "tile/entries/000.p/255"];

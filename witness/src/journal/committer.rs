@@ -81,6 +81,10 @@ impl Committer {
                 self.batch(shared, &mut waiting);
             }
         }
+        // Nobody else may write the file of that name before it is done.
+        if let Some(compaction) = self.compaction.take() {
+            drop(compaction.written.recv());
+        }
         // So that the next start knows exactly what was answered for, also after a power failure.
         if shared.is_well() && self.disk.sync(&self.mark).is_err() {
             tracing::warn!("the mark was not synced");
