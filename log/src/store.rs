@@ -222,9 +222,13 @@ impl Batch<'_> {
         self.writes.put(Family::Tiles, &schema::tile_key(level, first), bytes);
     }
 
-    /// A new entry's way back from its leaf hash and its id.
-    pub(crate) fn entry_index(&mut self, leaf: &[u8; 32], id: &[u8; 32], index: u64) {
+    /// A new entry's way back from its leaf hash.
+    pub(crate) fn leaf(&mut self, leaf: &[u8; 32], index: u64) {
         self.writes.put(Family::LeafIndex, schema::slot(leaf), &schema::encode_index(index));
+    }
+
+    /// A new entry's way back from its id.
+    pub(crate) fn entry_id(&mut self, id: &[u8; 32], index: u64) {
         self.writes.put(Family::EntryIdIndex, schema::slot(id), &schema::encode_index(index));
     }
 

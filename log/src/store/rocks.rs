@@ -17,6 +17,8 @@ use crate::schema::Family;
 const MEMTABLE_BYTES: usize = 64 << 20;
 /// The write-ahead logs together; beyond it the oldest memtable is flushed.
 const WAL_BYTES: u64 = 128 << 20;
+/// New tables go to the disk in pieces of this size: written back at once, they would hold up the next commit's sync.
+const BYTES_PER_SYNC: u64 = 1 << 20;
 /// Open table files. Their indexes and filters live in the block cache, so this bounds descriptors, not memory.
 const MAX_OPEN_FILES: i32 = 512;
 /// One per cent of false positives: a lookup of a new leaf then reads no table at all, most of the time.
@@ -156,6 +158,7 @@ fn database_options() -> Options {
     options.set_paranoid_checks(true);
     options.set_db_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_total_wal_size(WAL_BYTES);
+    options.set_bytes_per_sync(BYTES_PER_SYNC);
     options.set_max_open_files(MAX_OPEN_FILES);
     // Errors come back as values. What RocksDB would write to its text log besides is not worth that a library
     // built with assertions (Debian's is) aborts when it cannot write there: on a full disk, for one.
