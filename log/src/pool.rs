@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -17,6 +17,10 @@ use crate::{
 
 /// Most entries in one commit. A batch this size syncs in a few milliseconds; a larger one only adds latency.
 const MAX_BATCH_ENTRIES: usize = 4096;
+/// A batch of fewer entries says that there is no load.
+const MIN_TO_GATHER: usize = 16;
+/// How long the sequencer waits at most for a batch like the last: about what one commit takes.
+const GATHER: Duration = Duration::from_millis(1);
 /// Most bytes in one commit; one append of the largest size always fits.
 const MAX_BATCH_BYTES: usize = crate::append::MAX_APPEND_BYTES;
 
@@ -67,6 +71,8 @@ struct State {
     jobs: VecDeque<Job>,
     entries: usize,
     bytes: usize,
+    /// How many entries the sequencer waits for; fewer do not wake it.
+    wanted: usize,
     closed: Option<AppendError>,
 }
 
@@ -90,9 +96,27 @@ impl Pool {
         }
         (state.entries, state.bytes) = (entries, bytes);
         state.jobs.push_back(job);
+        let enough = state.entries >= state.wanted;
         drop(state);
-        self.work.notify_one();
+        if enough {
+            self.work.notify_one();
+        }
         Ok(())
+    }
+
+    /// Under load, waits a moment for a batch like the last one. A commit costs two signatures and a sync however small it
+    /// is: many clients whose answers came together come back together, and taking only the first of them would make
+    /// the others wait for a whole commit. A client on its own never waits here.
+    pub(crate) fn gather(&self, last: usize) {
+        if last < MIN_TO_GATHER {
+            return;
+        }
+        let mut state = self.lock();
+        state.wanted = last.min(self.max_entries);
+        let waited = self.work.wait_timeout_while(state, GATHER, |state| {
+            state.entries < state.wanted && state.closed.is_none()
+        });
+        waited.unwrap_or_else(PoisonError::into_inner).0.wanted = 0;
     }
 
     /// Waits for work and takes up to one batch of it; `None` when the pool is closed and empty.
@@ -190,6 +214,23 @@ mod tests {
         pool.close(AppendError::Held);
         assert_eq!(pool.push(job(1, 1)), Err(AppendError::Stopped));
         assert!(pool.drain().is_some());
+        assert!(pool.drain().is_none());
+    }
+
+    #[test]
+    fn gathering_ends_with_enough_with_time_and_with_the_pool() {
+        let pool = Pool::new(1000, 1 << 20);
+        pool.push(job(1, 1)).unwrap();
+        pool.gather(MIN_TO_GATHER - 1);
+        pool.gather(1000);
+        assert_eq!(pool.waiting(), (1, 1), "time is over, and nothing is taken");
+        std::thread::scope(|scope| {
+            scope.spawn(|| pool.gather(20));
+            scope.spawn(|| (0..40).for_each(|_| pool.push(job(1, 1)).unwrap()));
+        });
+        assert_eq!(pool.drain().unwrap().len(), 41);
+        pool.close(AppendError::Stopped);
+        pool.gather(1000);
         assert!(pool.drain().is_none());
     }
 

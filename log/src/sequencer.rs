@@ -99,10 +99,13 @@ impl From<StoreError> for Failure {
 impl Sequencer {
     /// Runs until the pool is closed and empty, or a write fails.
     pub(crate) fn run(mut self) {
+        let mut last = 0;
         while let Some(jobs) = self.pool.drain() {
+            last = jobs.len().max(last / 2);
             if !self.step(jobs) {
                 return;
             }
+            self.pool.gather(last);
         }
     }
 
