@@ -218,7 +218,9 @@ impl Check<'_> {
                     frontier.push_complete(TILE_HEIGHT, root);
                     self.rise(0, id.index, root);
                 } else {
-                    leaves.iter().for_each(|leaf| frontier.push(*leaf));
+                    for leaf in &leaves {
+                        frontier.push(*leaf);
+                    }
                 }
             }
             // Neither entries nor hashes: the tree cannot be followed over this gap. Later bundles are still

@@ -131,13 +131,12 @@ impl<'a> Nodes<'a> {
     }
 
     fn tile(&mut self, id: TileId) -> Result<&TileNodes, StoreError> {
-        let place = match self.seen.iter().position(|(seen, _)| *seen == id) {
-            Some(place) => place,
-            None => {
-                let tile = self.find(id)?;
-                self.seen.push((id, tile));
-                self.seen.len() - 1
-            }
+        let place = if let Some(place) = self.seen.iter().position(|(seen, _)| *seen == id) {
+            place
+        } else {
+            let tile = self.find(id)?;
+            self.seen.push((id, tile));
+            self.seen.len() - 1
         };
         let missing =
             StoreError::Inconsistent { what: "a tile", at: id.index * WIDTH, why: "it is not there" };

@@ -11,14 +11,13 @@ pub(crate) mod engine;
 mod rocks;
 
 use std::{
-    ops::ControlFlow,
     path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
 pub(crate) use engine::Pair;
-use engine::{Engine, EngineError, Estimate, WriteSet};
+use engine::{Engine, EngineError, Estimate, Show, WriteSet};
 use rocks::Rocks;
 
 use crate::{
@@ -125,12 +124,7 @@ impl Store {
     }
 
     /// Shows the pairs of a family from a key on, in order, as of now, until told to stop.
-    pub(crate) fn visit(
-        &self,
-        family: Family,
-        key: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), StoreError> {
         Ok(self.engine.visit(family, key, show)?)
     }
 

@@ -198,7 +198,7 @@ impl Rest<'_> {
         self.walk(family, |rest, (key, value)| match index(&key, &value) {
             Ok(index) if index < rest.size => {}
             Ok(index) => {
-                rest.find(None, format!("{} names entry {index}, which is not there", family.name()))
+                rest.find(None, format!("{} names entry {index}, which is not there", family.name()));
             }
             Err(error) => rest.find(None, error.to_string()),
         });

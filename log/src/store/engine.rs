@@ -13,6 +13,9 @@ pub(crate) type Pair = (Box<[u8]>, Box<[u8]>);
 /// Pairs in the order of their keys.
 pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a>;
 
+/// What is shown keys and values, and says whether to go on.
+pub(crate) type Show<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// An ordered store of families of keys.
 ///
 /// 1. A [`commit`](Self::commit) that returns `Ok` is on disk whole, and every later read sees it.
@@ -37,12 +40,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError>;
 
     /// Shows the pairs of a family from a key on, as of now, without copying them, until told to stop.
-    fn visit(
-        &self,
-        family: Family,
-        key: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), EngineError> {
+    fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), EngineError> {
         for pair in self.from(family, key)? {
             let (key, value) = pair?;
             if show(&key, &value).is_break() {

@@ -3,14 +3,14 @@
 //! Only calls that are the same from `rocksdb` 0.20 to 0.25 are used. RocksDB shows a batch to readers only after its
 //! sync has succeeded, which is promise 1 and 2 of [`Engine`].
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Direction, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
 
-use super::engine::{Engine, EngineError, Estimate, Pairs, WriteSet};
+use super::engine::{Engine, EngineError, Estimate, Pairs, Show, WriteSet};
 use crate::schema::Family;
 
 /// All memtables together. Recovery replays at most about this much, whatever the log's size.
@@ -100,12 +100,7 @@ impl Engine for Rocks {
         Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
     }
 
-    fn visit(
-        &self,
-        family: Family,
-        key: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), EngineError> {
+    fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), EngineError> {
         let mut pairs = self.db.raw_iterator_cf(self.handle(family)?);
         pairs.seek(key);
         while let (Some(key), Some(value)) = (pairs.key(), pairs.value()) {
