@@ -21,5 +21,5 @@ pub use grants::{GrantError, GrantTerms, Granted, RegistrantKey, content_key, gr
 pub use in_force::{
     InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values,
 };
-pub use registration::{Registrar, RegistrationError};
+pub use registration::{Registrar, RegistrationError, rules};
 pub use staging::{Staging, StagingError};

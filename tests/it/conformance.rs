@@ -3,6 +3,8 @@
 
 mod stub;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -220,11 +222,12 @@ async fn a_service_that_does_not_answer_ends_the_run_in_time() {
 /// The page of the specifications must not rot: whatever test or file it names is there.
 #[test]
 fn what_the_conformance_page_names_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/conformance.md")).unwrap();
     let tests = all_tests(root);
     let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
-    let is_file = |name: &&&str| name.contains('/') && name.ends_with(".rs");
+    let is_file =
+        |name: &&&str| name.contains('/') && Path::new(name).extension().is_some_and(|kind| kind == "rs");
     let is_test = |name: &&&str| {
         let letters =
             name.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'_');
@@ -242,9 +245,9 @@ fn what_the_conformance_page_names_exists() {
     assert!(tests.contains("every_error_is_concise_cbor") && !tests.contains("all_tests"));
 }
 
-/// The names of all tests of the workspace: functions behind `#[test]`, `#[tokio::test]`, or in `proptest!`.
-fn all_tests(root: &std::path::Path) -> std::collections::BTreeSet<String> {
-    let mut names = std::collections::BTreeSet::new();
+/// The names of all tests of the workspace: functions behind `#[test]` or `#[tokio::test]`, also in `proptest!`.
+fn all_tests(root: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     let mut folders: Vec<_> =
         ["src", "tests", "log", "provenance", "witness"].map(|folder| root.join(folder)).into();
     while let Some(folder) = folders.pop() {
@@ -253,20 +256,23 @@ fn all_tests(root: &std::path::Path) -> std::collections::BTreeSet<String> {
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let mut marked = false;
-                for line in text.lines().map(str::trim) {
-                    if let Some(name) =
-                        line.trim_start_matches("async ").strip_prefix("fn ").filter(|_| marked)
-                    {
-                        names.extend(name.split(['(', '<']).next().map(str::to_owned));
-                    }
-                    marked = line.starts_with("#[test]")
-                        || line.starts_with("#[tokio::test")
-                        || (marked && (line.starts_with("#[") || line.starts_with("//")));
-                }
+                names.extend(tests_of(&std::fs::read_to_string(&path).unwrap()));
             }
         }
+    }
+    names
+}
+
+fn tests_of(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut marked = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.trim_start_matches("async ").strip_prefix("fn ").filter(|_| marked) {
+            names.extend(name.split(['(', '<']).next().map(str::to_owned));
+        }
+        marked = line.starts_with("#[test]")
+            || line.starts_with("#[tokio::test")
+            || (marked && (line.starts_with("#[") || line.starts_with("//")));
     }
     names
 }
