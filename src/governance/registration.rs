@@ -61,6 +61,7 @@ type Found = (AnyContent, Option<Vec<u8>>);
 pub struct Registrar {
     ledger: Arc<Ledger>,
     policy: RegistrationPolicy,
+    keys: rules::IssuerKeys,
     staging: Staging,
 }
 
@@ -74,7 +75,8 @@ impl Registrar {
                 return Err(LedgerError::Content { index: 0, reason });
             }
         };
-        Ok(Self { ledger, policy, staging: Staging::default() })
+        let keys = rules::IssuerKeys::of(&policy);
+        Ok(Self { ledger, policy, keys, staging: Staging::default() })
     }
 
     /// The policy in force.
@@ -98,7 +100,7 @@ impl Registrar {
         if let Some(index) = self.ledger.find(&statement.leaf())? {
             return Ok(Place { index, leaf: statement.leaf(), entry_id: statement.entry_id_text() });
         }
-        let (issuer, kind) = rules::header(&self.policy, &statement, now..=now)?;
+        let (issuer, kind) = rules::header(&self.policy, &self.keys, &statement, now..=now)?;
         let content = self.content(&statement, kind, issuer, now)?;
         let index_keys = match &content {
             Some((content, _)) => self.check_content(content, &statement)?,

@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 
 use treering_provenance::content::{AnyContent, PolicyType, RegisteredIssuer, RegistrationPolicy};
+use treering_provenance::cose::VerifyingKey;
 use treering_provenance::envelope::Plaintext;
 use treering_provenance::statement::{Body, Kind, Statement};
 use treering_tlog::hash::Hash;
@@ -33,13 +34,30 @@ pub fn submission(policy: &RegistrationPolicy, bytes: &[u8]) -> Result<Statement
     Ok(Statement::parse_submission(bytes)?)
 }
 
+/// The keys of a policy's issuers, read once: reading one takes a fifth of the time of a verification.
+#[derive(Debug)]
+pub struct IssuerKeys {
+    /// In the order of the policy's issuers.
+    keys: Vec<Result<Vec<VerifyingKey>, String>>,
+}
+
+impl IssuerKeys {
+    /// Reads the keys of all issuers. One that cannot be read refuses its issuer's statements, and nobody else's.
+    pub fn of(policy: &RegistrationPolicy) -> Self {
+        let keys =
+            policy.issuers.iter().map(|issuer| issuer.verifying_keys().map_err(|error| error.to_string()));
+        Self { keys: keys.collect() }
+    }
+}
+
 /// Steps 2 to 5. The service knows the instant, an auditor what it lies between.
 pub fn header<'a>(
     policy: &'a RegistrationPolicy,
+    keys: &IssuerKeys,
     statement: &Statement,
     when: RangeInclusive<u64>,
 ) -> Result<(&'a RegisteredIssuer, Kind), RegistrationError> {
-    let issuer = issuer(policy, statement)?;
+    let issuer = issuer(policy, keys, statement)?;
     let kind = kind(policy, statement, issuer, &when)?;
     Ok((issuer, kind))
 }
@@ -47,6 +65,7 @@ pub fn header<'a>(
 /// Steps 2 and 3: the issuer, and its signature.
 fn issuer<'a>(
     policy: &'a RegistrationPolicy,
+    keys: &IssuerKeys,
     statement: &Statement,
 ) -> Result<&'a RegisteredIssuer, RegistrationError> {
     let algorithm = statement.algorithm().id();
@@ -54,15 +73,16 @@ fn issuer<'a>(
         return Err(RegistrationError::Algorithm(format!("{algorithm}, want one of {:?}", policy.algs)));
     }
     let name = statement.issuer();
-    let Some(issuer) = policy.issuers.iter().find(|issuer| issuer.iss == name) else {
+    let mut issuers = policy.issuers.iter().zip(&keys.keys);
+    let Some((issuer, keys)) = issuers.find(|(issuer, _)| issuer.iss == name) else {
         return reject(format!("the registration policy does not name the issuer `{name}`"));
     };
-    let keys = issuer.verifying_keys().map_err(|error| RegistrationError::Rejected(error.to_string()))?;
+    let keys = keys.as_ref().map_err(|error| RegistrationError::Rejected(error.clone()))?;
     let Some(key) = keys.iter().find(|key| statement.kid() == Some(key.thumbprint().as_slice())) else {
         return reject("kid is not the thumbprint (RFC 9679) of a key of this issuer");
     };
-    match statement.clone().verify(key) {
-        Ok(_) => Ok(issuer),
+    match statement.check_signature(key) {
+        Ok(()) => Ok(issuer),
         Err(error) => reject(format!("signature: {error}")),
     }
 }
