@@ -233,7 +233,7 @@ impl Log {
 
     /// Whether the log takes appends: not after a shutdown, a failed write, or read-only.
     pub fn is_running(&self) -> bool {
-        !*self.inner.published.stopped.borrow()
+        !*self.inner.published.stopped.borrow() && !self.inner.pool.is_closed()
     }
 
     /// The log's origin.

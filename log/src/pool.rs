@@ -147,6 +147,11 @@ impl Pool {
         self.work.notify_all();
     }
 
+    /// Whether new work is refused for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
     /// Closes the pool and takes everything that waits.
     pub(crate) fn abandon(&self, error: AppendError) -> Vec<Job> {
         self.close(error);

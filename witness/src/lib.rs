@@ -8,7 +8,7 @@
 //! - asking a witness, for logs: [`client`], over [`fetch`];
 //! - proof that a log has forked: [`evidence`]; finding it in what a log serves ([`tiles`], [`mirror`]) and in what other
 //!   witnesses have cosigned ([`compare`]);
-//! - measuring it: [`bench`];
+//! - measuring it: [`mod@bench`];
 //! - what the program needs: [`clock`], [`config`], [`key`], [`signers`].
 //!
 //! # What's out of scope

@@ -131,9 +131,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         limits,
     };
     if args.json {
-        output::json(&figures)?
+        output::json(&figures)?;
     } else {
-        print(args, &figures)
+        print(args, &figures);
     }
     Ok(ExitCode::SUCCESS)
 }

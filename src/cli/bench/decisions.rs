@@ -78,9 +78,9 @@ pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
         limits,
     };
     if args.json {
-        output::json(&figures)?
+        output::json(&figures)?;
     } else {
-        print(what, &figures)
+        print(what, &figures);
     }
     Ok(ExitCode::SUCCESS)
 }

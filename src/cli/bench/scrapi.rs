@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
 /// Registers statements as fast as it goes, unmeasured.
 pub(super) async fn register_all(ledger: &BenchLedger, statements: Vec<Vec<u8>>) -> Result<()> {
     let next = requests(ledger, statements)?;
-    let window = Window::of(Duration::ZERO, Duration::from_secs(3600));
+    let window = Window::of(Duration::ZERO, Duration::from_hours(1));
     load(&ledger.target()?, FILLERS, window, StatusCode::CREATED, next).await.map(drop)
 }
 

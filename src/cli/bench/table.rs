@@ -121,7 +121,9 @@ fn rows(args: &Args) -> Result<Vec<Row>> {
     ];
     if let Some(dir) = &args.dir {
         let dir = text(dir)?;
-        rows.iter_mut().for_each(|row| row.arguments.extend(["--dir".to_owned(), dir.to_owned()]));
+        for row in &mut rows {
+            row.arguments.extend(["--dir".to_owned(), dir.to_owned()]);
+        }
     }
     if let Some(bin) = &args.witness_bin {
         let bin = text(bin)?;

@@ -1,5 +1,6 @@
 //! Witness processes for a benchmark, each syncing its state on the same disk, and the publisher that brings them heads.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,12 +33,12 @@ impl Witnesses {
             let arguments = ["serve", "--config", text(&config)?, "--json"];
             let server = Server::start(&program, &arguments, &dir.join("log")).await?;
             let url = format!("http://{}", server.listening);
-            policy.push_str(&format!("witness {name} {} {url}\n", vkey.trim()));
-            names.push_str(&format!(" {name}"));
+            writeln!(policy, "witness {name} {} {url}", vkey.trim())?;
+            write!(names, " {name}")?;
             cosigners.push(Arc::new(witness(&name, &url)?));
             servers.push(server);
         }
-        policy.push_str(&format!("group quorum-of-bench {}{names}\nquorum quorum-of-bench\n", count / 2 + 1));
+        writeln!(policy, "group quorum-of-bench {}{names}\nquorum quorum-of-bench", count / 2 + 1)?;
         let policy = Policy::parse(policy.as_bytes())?;
         let publisher = Publisher::spawn(log.clone(), policy, cosigners, Timing::default()).await?;
         Ok(Self { servers, publisher })

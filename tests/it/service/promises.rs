@@ -192,7 +192,7 @@ async fn a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave() {
     let mut held = Vec::new();
     let mut register = async |number: u64| {
         // Large ones: RocksDB sets 64 MB aside for its write-ahead log, and they have to be filled first.
-        let entry = stage.filler_of([&[0; 60_000], number.to_be_bytes().as_slice()].concat());
+        let entry = stage.filler_of([vec![0; 60_000], number.to_be_bytes().to_vec()].concat());
         let reply = net.entries(&entry).await;
         let done = reply.status == 201;
         if done {

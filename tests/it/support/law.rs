@@ -49,8 +49,9 @@ fn untag(value: Value) -> Value {
             Value::Map(entries.into_iter().map(|(key, value)| (untag(key), untag(value))).collect())
         }
         Value::Bytes(bytes) => match strict::decode(&bytes, MAX_BYTES) {
-            Ok(tagged @ Value::Tag(tag, _)) if TAGS.contains(&tag) => {
-                Value::Bytes(strict::encode(&untag(tagged)).unwrap())
+            // Messages of COSE are arrays. Random octets can be a tag and something: one nonce in thousands is.
+            Ok(Value::Tag(tag, message)) if TAGS.contains(&tag) && message.is_array() => {
+                Value::Bytes(strict::encode(&untag(Value::Tag(tag, message))).unwrap())
             }
             _ => Value::Bytes(bytes),
         },

@@ -24,10 +24,11 @@ const LIFE: &str = "TREERING_LOG_CRASH_LIFE";
 /// At which passing of which point it kills itself: `Sealed 3`.
 const SUICIDE: &str = "TREERING_LOG_CRASH_AT";
 
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// Starts the child; without a point it lives until it is killed.
 pub(super) fn spawn(dir: &Path, at: Option<(Point, u32)>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let life = NEXT.fetch_add(1, Ordering::SeqCst).to_string();
     command.args(["crash::child::child", "--exact", "--nocapture"]).env(DIR, dir).env(LIFE, life);
     if let Some((point, passing)) = at {
