@@ -221,11 +221,12 @@ async fn a_service_that_does_not_answer_ends_the_run_in_time() {
 
 /// The page of the specifications must not rot: whatever test or file it names is there.
 #[test]
-fn what_the_conformance_page_names_exists() {
+fn what_the_conformance_pages_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = std::fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let pages = ["conformance.md", "conformance-c2sp.md", "conformance-tiles.md", "promises.md"];
+    let text = pages.map(|page| std::fs::read_to_string(root.join("docs").join(page)).unwrap());
     let tests = all_tests(root);
-    let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let quoted: Vec<&str> = text.iter().flat_map(|page| page.split('`').skip(1).step_by(2)).collect();
     let is_file =
         |name: &&&str| name.contains('/') && Path::new(name).extension().is_some_and(|kind| kind == "rs");
     let is_test = |name: &&&str| {
@@ -239,7 +240,7 @@ fn what_the_conformance_page_names_exists() {
             (is_file(name) && !root.join(name).exists()) || (is_test(name) && !tests.contains(**name))
         })
         .collect();
-    assert!(missing.is_empty(), "docs/conformance.md names what is not there: {missing:?}");
+    assert!(missing.is_empty(), "{pages:?} name what is not there: {missing:?}");
     assert!(quoted.iter().filter(is_test).count() >= 50 && quoted.iter().filter(is_file).count() >= 5);
     // The search itself: a function that is no test is none.
     assert!(tests.contains("every_error_is_concise_cbor") && !tests.contains("all_tests"));

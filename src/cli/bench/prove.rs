@@ -59,6 +59,9 @@ struct Figures {
     p50_us: f64,
     p99_us: f64,
     p999_us: f64,
+    /// Of the one thread that asks (path api).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_us_per_proof: Option<f64>,
     limits: Limits,
 }
 
@@ -81,6 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         p50_us: us(0.50),
         p99_us: us(0.99),
         p999_us: us(0.999),
+        cpu_us_per_proof: (args.path == Way::Api).then(|| seconds * 1e6 / count(latencies.count())),
         limits,
     };
     if args.json {

@@ -45,6 +45,8 @@ enum Base {
     Verification,
     /// The CPU of one, by the time of a leaf hash.
     Hash,
+    /// Nothing: the figure is of clients and service together, and mostly of HTTP.
+    Nothing,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -95,10 +97,10 @@ fn rows(args: &Args) -> Result<Vec<Row>> {
         |name: &str, arguments: Vec<String>, rests_on| Row { name: name.to_owned(), arguments, rests_on };
     let mut rows = vec![
         row("one client", append(&["--clients", "1"]), Base::Sync),
-        row("Rust API, 1024 clients", append(&["--clients", "1024"]), Base::Hash),
+        row("Rust API, 512 clients", append(&["--clients", "512"]), Base::Hash),
         row(
             "three adjacent in one append",
-            append(&["--clients", "512", "--entries-per-append", "3"]),
+            append(&["--clients", "256", "--entries-per-append", "3"]),
             Base::Hash,
         ),
         row(
@@ -107,13 +109,13 @@ fn rows(args: &Args) -> Result<Vec<Row>> {
             Base::Verification,
         ),
         row("quorum of 2 of 3 witnesses", append(&["--clients", "64", "--witnesses", "3"]), Base::Sync),
-        row("in a log of 100,000", append(&["--clients", "1024", "--prefill", "100000"]), Base::Hash),
-        row(&format!("in a log of {large}"), append(&["--clients", "1024", "--prefill", &large]), Base::Hash),
+        row("in a log of 100,000", append(&["--clients", "512", "--prefill", "100000"]), Base::Hash),
+        row(&format!("in a log of {large}"), append(&["--clients", "512", "--prefill", &large]), Base::Hash),
         row("inclusion path, Rust API", plain(&["prove", "--entries", "1000000"]), Base::Hash),
         row(
             "receipt over TLS, 64 clients",
             plain(&["prove", "--path", "http", "--clients", "64"]),
-            Base::Hash,
+            Base::Nothing,
         ),
         row("fsck", plain(&["fsck", "--entries", "1000000"]), Base::Hash),
         row("issuance, witnessed", plain(&["issue", "--seconds", &seconds]), Base::Verification),
@@ -173,7 +175,8 @@ fn line(row: &Row, figures: &Value) -> String {
         figures.get(ms).and_then(Value::as_f64).unwrap_or_else(|| number(figures, us) / 1000.0)
     };
     let limit = |name: &str| number(figures.get("limits").unwrap_or(&Value::Null), name);
-    let cpu = ["cpu_us_per_entry", "cpu_us_each", "p50_us"].iter().map(|name| number(figures, name));
+    let measured = ["cpu_us_per_entry", "cpu_us_each", "cpu_us_per_proof"];
+    let cpu = measured.iter().map(|name| number(figures, name));
     let cpu = cpu.into_iter().find(|cpu| !cpu.is_nan()).unwrap_or(f64::NAN);
     let p50 = either("p50_ms", "p50_us");
     let ratio = match row.rests_on {
@@ -181,16 +184,23 @@ fn line(row: &Row, figures: &Value) -> String {
         Base::Verification => {
             format!("CPU is {:.1} verifications (Ed25519)", cpu * limit("ed25519_verify_per_s") / 1e6)
         }
-        Base::Hash => format!("CPU is {:.0} leaf hashes", cpu * limit("sha256_per_s") / 1e6),
+        Base::Hash => format!("CPU is {:.1} leaf hashes", cpu * limit("sha256_per_s") / 1e6),
+        Base::Nothing => String::new(),
     };
-    format!(
-        "{:<34} {:>9.0} {:>9.3} {:>9.3} {:>9.3} {:>9.1} {:>8.0}  {ratio}",
-        row.name,
-        number(figures, "throughput_per_s"),
-        p50,
-        either("p99_ms", "p99_us"),
-        either("p999_ms", "p999_us"),
-        cpu,
-        number(figures, "rss_peak_bytes") / f64::from(1 << 20)
-    )
+    let columns = [
+        (number(figures, "throughput_per_s"), 9, 0),
+        (p50, 9, 3),
+        (either("p99_ms", "p99_us"), 9, 3),
+        (either("p999_ms", "p999_us"), 9, 3),
+        (cpu, 9, 1),
+        (number(figures, "rss_peak_bytes") / f64::from(1 << 20), 8, 0),
+    ];
+    let cells: Vec<String> =
+        columns.into_iter().map(|(value, width, digits)| cell(value, width, digits)).collect();
+    format!("{:<34} {}  {ratio}", row.name, cells.join(" "))
+}
+
+/// A figure in its column; what this measurement does not have is a dash.
+fn cell(value: f64, width: usize, digits: usize) -> String {
+    if value.is_nan() { format!("{:>width$}", "-") } else { format!("{value:>width$.digits$}") }
 }
