@@ -1,5 +1,5 @@
 //! The engine's own steps: `cargo bench -p treering-log`. Whole loads are measured by `treering bench`.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a bench")]
+#![expect(clippy::unwrap_used, reason = "a bench")]
 
 use std::{hint::black_box, sync::Arc};
 

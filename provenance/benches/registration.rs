@@ -1,5 +1,5 @@
 //! What one registration costs, step by step: `cargo bench -p treering-provenance`.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a bench")]
+#![expect(clippy::unwrap_used, reason = "a bench")]
 
 use std::hint::black_box;
 
@@ -45,7 +45,7 @@ fn registration(c: &mut Criterion) {
     let place = [Inclusion { size: SIZE, index: 12_345, path }];
 
     c.bench_function("parse a submission", |b| {
-        b.iter(|| Statement::parse_submission(black_box(&entry)).unwrap())
+        b.iter(|| Statement::parse_submission(black_box(&entry)).unwrap());
     });
     c.bench_function("check its signature", |b| {
         b.iter(|| black_box(&statement).check_signature(signer.key()).unwrap());
