@@ -2,8 +2,8 @@
 //!
 //! In scope: handing jobs to threads. Out of scope: bounding them (the HTTP side admits a fixed number of requests).
 //!
-//! Not tokio's blocking threads: one wake-up there costs about as much as checking a signature, and under load these
-//! threads find the next job without being woken.
+//! Not tokio's blocking threads: there each request wakes a thread, while under load these find the next job without being
+//! woken.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
