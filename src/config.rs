@@ -161,7 +161,7 @@ pub struct Credentials {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
-    /// The root certificate of a simulated platform, PEM. For trials: it makes a trust domain whose name starts with
+    /// The root certificates of simulated platforms, PEM. For trials: it makes a trust domain whose name starts with
     /// `simulated.` mandatory, and every credential that rests on it says so.
     pub simulated_root: Option<PathBuf>,
 }

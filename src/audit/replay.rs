@@ -6,7 +6,7 @@ use treering_provenance::content;
 use crate::binding::{CHALLENGE_LIFETIME_S, Challenge, binding_value};
 use crate::governance::appraisal_references;
 use crate::mapper::{self, Manifest};
-use crate::verifier::{self, AppraisalPolicy, Collateral, Evidence, HardwareRoots};
+use crate::verifier::{self, AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots};
 
 use super::Trace;
 use super::trace::Materials;
@@ -49,7 +49,7 @@ fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
     let policy = AppraisalPolicy::parse(&logged.appraisal_policy).map_err(|error| text(&error))?;
     let (references, leaf) = &logged.references;
     let references = appraisal_references(references, leaf)?;
-    let roots = logged.simulated_root.map_or(HardwareRoots::amd(), HardwareRoots::with_simulated);
+    let roots = HardwareRoots::with_simulated(logged.simulated_roots.iter().copied());
     let collateral = collateral_of(&logged.collateral)?;
     let appraisal =
         verifier::appraise(&evidence, &collateral, &policy, &references, &roots, logged.appraisal.now);
@@ -97,6 +97,13 @@ fn collateral_of(logged: &content::Collateral) -> Result<Collateral, String> {
             .map(|item| item.body.0.clone())
             .collect()
     };
+    let documents = logged.items.iter().filter(|item| {
+        item.media_type != verifier::CERTIFICATE_TYPE && item.media_type != verifier::CRL_TYPE
+    });
+    let documents = documents
+        .map(|item| Document { media_type: item.media_type.clone(), bytes: item.body.0.clone() })
+        .collect();
     Collateral::new(bodies(verifier::CERTIFICATE_TYPE), bodies(verifier::CRL_TYPE))
+        .and_then(|collateral| collateral.with_documents(documents))
         .map_err(|error| error.to_string())
 }

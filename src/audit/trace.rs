@@ -111,7 +111,7 @@ pub(super) struct Materials {
     pub(super) appraisal_policy: Vec<u8>,
     pub(super) manifest: Vec<u8>,
     pub(super) references: (ReferenceValues, Hash),
-    pub(super) simulated_root: Option<[u8; 32]>,
+    pub(super) simulated_roots: Vec<[u8; 32]>,
     pub(super) rp_id: String,
 }
 
@@ -167,9 +167,9 @@ impl<S: Source> Tracer<'_, S> {
         }
 
         let (_, anchors) = self.reader.founding()?;
-        let simulated = anchors.hardware_roots.iter().find(|root| root.simulated);
+        let simulated = anchors.hardware_roots.iter().filter(|root| root.simulated);
         let rp_id = anchors.rp_id.clone();
-        let simulated_root = simulated.map(|root| *root.sha256.as_bytes());
+        let simulated_roots = simulated.map(|root| *root.sha256.as_bytes()).collect();
         Ok(Trace {
             identifier: issuance.identifier.clone(),
             serial: HEXLOWER.encode(&issuance.serial.0),
@@ -186,7 +186,7 @@ impl<S: Source> Tracer<'_, S> {
                 appraisal_policy,
                 manifest,
                 references,
-                simulated_root,
+                simulated_roots,
                 rp_id,
             },
         })

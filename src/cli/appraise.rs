@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::{self, Clock, SystemClock};
 use crate::verifier::{
-    self, Appraisal, AppraisalPolicy, CheckResult, Collateral, Evidence, HardwareRoots, ReferenceValues,
-    Refused,
+    self, Appraisal, AppraisalPolicy, Assurance, CheckResult, Collateral, Evidence, HardwareRoots,
+    ReferenceValues, Refused,
 };
 
 /// Largest file read: reports have 1184 octets, certificates and policies a few KiB, reference values a few MiB.
@@ -113,8 +113,8 @@ fn appraise(args: &Args) -> anyhow::Result<Appraisal> {
         None => ReferenceValues::none(),
     };
     let roots = match &args.simulated_root {
-        Some(path) => simulated_root(path)?,
-        None => HardwareRoots::amd(),
+        Some(path) => simulated_roots(path)?,
+        None => HardwareRoots::vendors(),
     };
     let now = match &args.at {
         Some(text) => clock::parse_rfc3339(text).with_context(|| format!("--at {text}"))?,
@@ -131,12 +131,14 @@ fn read_evidence(path: &Path) -> anyhow::Result<Evidence> {
     Evidence::snp(from_hex.unwrap_or(bytes)).with_context(|| shown(path))
 }
 
-fn simulated_root(path: &Path) -> anyhow::Result<HardwareRoots> {
+fn simulated_roots(path: &Path) -> anyhow::Result<HardwareRoots> {
     let collateral = Collateral::read(&read(path)?).with_context(|| shown(path))?;
-    match collateral.certificates() {
-        [root] => Ok(HardwareRoots::with_simulated(verifier::fingerprint(root))),
-        more => Err(anyhow!("{}: want one certificate, got {}", shown(path), more.len())),
+    if collateral.certificates().is_empty() {
+        return Err(anyhow!("{}: no certificate", shown(path)));
     }
+    Ok(HardwareRoots::with_simulated(
+        collateral.certificates().iter().map(|root| verifier::fingerprint(root)),
+    ))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -165,7 +167,7 @@ fn for_programs(appraisal: &Appraisal) -> anyhow::Result<String> {
     let status = if appraisal.is_evidence() { appraisal.status().name() } else { "cannot-evaluate" };
     out.insert("status".to_owned(), json!(status));
     out.insert("submods".to_owned(), ear.get("submods").cloned().unwrap_or_default());
-    out.insert("checks".to_owned(), serde_json::to_value(appraisal.checks())?);
+    out.insert("checks".to_owned(), serde_json::to_value(appraisal.checks().collect::<Vec<_>>())?);
     if let Some(refusal) = appraisal.refusal() {
         out.insert("refused".to_owned(), json!({"check": refusal.check(), "reason": refusal.to_string()}));
     }
@@ -176,20 +178,27 @@ fn for_programs(appraisal: &Appraisal) -> anyhow::Result<String> {
 /// A table of the checks, what they amount to, the EAR, and on refusal one line of what to do.
 fn for_people(appraisal: &Appraisal) -> String {
     let mut out = String::new();
-    let width = appraisal.checks().iter().map(|check| check.name().len()).max().unwrap_or_default();
-    for check in appraisal.checks() {
-        line(&mut out, format_args!("{:7} {:width$}  {}", verdict(check), check.name(), detail(check)));
+    let width = appraisal.checks().map(|check| check.name().len()).max().unwrap_or_default();
+    for component in appraisal.components() {
+        if appraisal.components().len() > 1 {
+            line(&mut out, format_args!("{}:", component.name()));
+        }
+        table(&mut out, component.checks(), width);
+        out.push('\n');
+        for (name, value) in component.claims().and_then(Value::as_object).into_iter().flatten() {
+            line(&mut out, format_args!("{name:22} {}", shortened(value)));
+        }
+        out.push('\n');
     }
-    out.push('\n');
-    if let Some(facts) = appraisal.facts() {
-        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-        line(&mut out, format_args!("measurement  {}", hex(&facts.measurement)));
-        line(&mut out, format_args!("report data  {}", hex(&facts.report_data)));
-        line(&mut out, format_args!("appraised at {}\n", clock::rfc3339(appraisal.now())));
+    if !appraisal.composite_checks().is_empty() {
+        line(&mut out, format_args!("together:"));
+        table(&mut out, appraisal.composite_checks(), width);
+        out.push('\n');
     }
+    line(&mut out, format_args!("appraised at {}\n", clock::rfc3339(appraisal.now())));
     line(&mut out, format_args!("EAR: {}\n", String::from_utf8_lossy(appraisal.ear())));
     match appraisal.refusal() {
-        None if appraisal.facts().is_some_and(|facts| facts.simulated) => {
+        None if simulated(appraisal) => {
             line(&mut out, format_args!("{}, of a SIMULATED platform.", appraisal.status().name()));
         }
         None => line(&mut out, format_args!("{}.", appraisal.status().name())),
@@ -202,6 +211,26 @@ fn for_people(appraisal: &Appraisal) -> String {
         }
     }
     out
+}
+
+fn table(out: &mut String, checks: &[CheckResult], width: usize) {
+    for check in checks {
+        line(out, format_args!("{:7} {:width$}  {}", verdict(check), check.name(), detail(check)));
+    }
+}
+
+/// A claim on one line: what it is, not all of it. The EAR has all.
+fn shortened(value: &Value) -> String {
+    const MOST: usize = 160;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn simulated(appraisal: &Appraisal) -> bool {
+    appraisal.components().iter().any(|component| component.assurance() == Some(Assurance::Simulated))
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

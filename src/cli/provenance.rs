@@ -1,5 +1,6 @@
 //! `treering provenance`: what CI, vendors and testers say about a workload.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use treering_tlog::hash::Hash;
 use crate::client::{Registered, Registrant};
 use crate::clock::{Clock, SystemClock};
 use crate::keys;
+use crate::verifier::{MEASUREMENT, SUBMOD_SNP};
 
 use super::connect::Connect;
 use super::{files, output};
@@ -120,9 +122,12 @@ enum Command {
         /// The set's name, by which mapping manifests name it
         #[arg(long, value_name = "NAME")]
         workload: String,
-        /// A SEV-SNP launch measurement and its name
+        /// A name and what it measures to: a launch measurement, or several registers as NAME=REGISTER:HEX,REGISTER:HEX
         #[arg(long, value_name = "NAME=HEX", required = true)]
         value: Vec<String>,
+        /// The kind of evidence that carries the values, such as sev-snp or tdx
+        #[arg(long, value_name = "KIND", default_value = SUBMOD_SNP)]
+        tee: String,
         /// The leaf hash of a provenance statement, hex
         #[arg(long, value_name = "HEX")]
         provenance: Vec<String>,
@@ -153,11 +158,11 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
             let client = connect.client()?;
             print(&client.register_content(&signing.registrant(&signer), &content, now).await?, *json)
         }
-        Command::Reference { connect, signing, workload, value, provenance, json } => {
+        Command::Reference { connect, signing, workload, value, tee, provenance, json } => {
             let content = ReferenceValues {
                 v: V1,
                 workload: workload.clone(),
-                values: value.iter().map(|text| reference(text)).collect::<Result<_>>()?,
+                values: value.iter().map(|text| reference(tee, text)).collect::<Result<_>>()?,
                 provenance: provenance.iter().map(|text| leaf(text)).collect::<Result<_>>()?,
             };
             let signer = signing.signer()?;
@@ -177,15 +182,19 @@ pub(super) fn leaf(text: &str) -> Result<Leaf> {
     Ok(Leaf::from(hash))
 }
 
-fn reference(text: &str) -> Result<ReferenceValue> {
-    let Some((name, measurement)) = text.rsplit_once('=') else {
-        bail!("`{text}` is not NAME=HEX");
+/// `NAME=HEX` for the register `measurement`, or `NAME=REGISTER:HEX,REGISTER:HEX`.
+fn reference(tee: &str, text: &str) -> Result<ReferenceValue> {
+    let Some((name, measured)) = text.rsplit_once('=') else {
+        bail!("`{text}` is not NAME=HEX or NAME=REGISTER:HEX,…");
     };
-    Ok(ReferenceValue {
-        tee: "sev-snp".to_owned(),
-        name: name.to_owned(),
-        measurement: Bytes(hex(measurement)?),
-    })
+    let mut registers = BTreeMap::new();
+    for part in measured.split(',') {
+        let (register, octets) = part.split_once(':').unwrap_or((MEASUREMENT, part));
+        if registers.insert(register.to_owned(), Bytes(hex(octets)?)).is_some() {
+            bail!("`{text}` names the register {register} twice");
+        }
+    }
+    Ok(ReferenceValue { tee: tee.to_owned(), name: name.to_owned(), registers })
 }
 
 /// Prints where a statement was registered.

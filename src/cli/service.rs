@@ -27,7 +27,7 @@ use crate::ident::TrustDomain;
 use crate::issuance::{Issuer, Rules};
 use crate::keys::{KeyStore, Role};
 use crate::ledger::{HeadSealer, Ledger, ReleaseRule};
-use crate::verifier::{Generation, HardwareRoots, fingerprint};
+use crate::verifier::{self, Collateral, HardwareRoots, fingerprint};
 
 /// How long one call to a witness may take.
 const WITNESS_CALL: Duration = Duration::from_secs(5);
@@ -64,18 +64,16 @@ pub(super) fn open_ledger(config: &Config, create: bool) -> Result<(Ledger, Head
 
 /// The hardware roots that a configuration trusts.
 pub(super) fn hardware_roots(config: &Config) -> Result<HardwareRoots> {
-    let Some(path) = &config.hardware.simulated_root else { return Ok(HardwareRoots::amd()) };
+    let Some(path) = &config.hardware.simulated_root else { return Ok(HardwareRoots::vendors()) };
     let pem = fs::read(path).with_context(|| format!("read the simulated root {}", path.display()))?;
-    let (_, der) = pem_rfc7468::decode_vec(&pem).with_context(|| format!("{} is not PEM", path.display()))?;
-    Ok(HardwareRoots::with_simulated(fingerprint(&der)))
+    let roots = Collateral::read(&pem).with_context(|| format!("{}", path.display()))?;
+    Ok(HardwareRoots::with_simulated(roots.certificates().iter().map(|der| fingerprint(der))))
 }
 
 /// The roots that evidence may rest on, for the trust anchors.
 fn named_roots(roots: &HardwareRoots) -> Vec<(String, [u8; 32], bool)> {
-    let amd = Generation::ALL.into_iter().map(|generation| {
-        (format!("amd-sev-snp-{}", generation.name()), generation.root_fingerprint(), false)
-    });
-    amd.chain(roots.simulated().map(|root| ("simulated-sev-snp".to_owned(), *root, true))).collect()
+    let vendors = verifier::vendor_roots().map(|(name, pin)| (name, pin, false));
+    vendors.chain(roots.simulated().map(|root| ("simulated".to_owned(), *root, true))).collect()
 }
 
 /// What the founding entries of this configuration's log say.

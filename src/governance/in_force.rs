@@ -8,7 +8,7 @@ use treering_tlog::hash::Hash;
 use crate::ident::WorkloadIdentifier;
 use crate::ledger::{Index, Ledger, LedgerError};
 use crate::mapper::Manifest;
-use crate::verifier::{AppraisalPolicy, MEASUREMENT_BYTES, ReferenceValue, ReferenceValues, SUBMOD_SNP};
+use crate::verifier::{AppraisalPolicy, ReferenceValue, ReferenceValues};
 
 /// Something that is in force.
 #[derive(Debug, Clone)]
@@ -75,22 +75,18 @@ pub fn reference_values(
     }
 }
 
-/// Reference values as the verifier takes them: those of SEV-SNP; values for other TEEs are not its business.
+/// Reference values as the verifier takes them.
 pub fn appraisal_references(
     stated: &content::ReferenceValues,
     leaf: &Hash,
 ) -> Result<ReferenceValues, String> {
-    let snp = stated.values.iter().filter(|value| value.tee == SUBMOD_SNP);
-    let values = snp.map(|value| {
-        let measurement = value.measurement.0.as_slice();
-        let length = measurement.len();
-        let measurement = measurement.try_into().map_err(|_| {
-            format!("the measurement of `{}` has {length} octets, want {MEASUREMENT_BYTES}", value.name)
-        })?;
-        Ok(ReferenceValue { name: value.name.clone(), measurement, source: leaf.to_bytes() })
+    let values = stated.values.iter().map(|value| ReferenceValue {
+        name: value.name.clone(),
+        tee: value.tee.clone(),
+        registers: value.registers.iter().map(|(name, octets)| (name.clone(), octets.0.clone())).collect(),
+        source: leaf.to_bytes(),
     });
-    let values: Result<Vec<_>, String> = values.collect();
-    ReferenceValues::new(values?).map_err(|error| error.to_string())
+    ReferenceValues::new(values.collect()).map_err(|error| error.to_string())
 }
 
 fn policy<T>(

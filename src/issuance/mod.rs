@@ -65,6 +65,7 @@ impl Request {
     fn bytes(&self) -> u64 {
         let items = self.evidence.items().iter().map(|item| item.bytes().len());
         let collateral = self.collateral.certificates().iter().chain(self.collateral.crls()).map(Vec::len);
+        let collateral = collateral.chain(self.collateral.documents().iter().map(|one| one.bytes.len()));
         items
             .chain(collateral)
             .map(|length| u64::try_from(length).unwrap_or(u64::MAX))

@@ -10,12 +10,9 @@ use crate::keys::Role;
 use crate::ledger::{Draft, Index, Ledger, LedgerError, Prepared, Subject};
 use crate::mapper::WorkloadClaims;
 use crate::vault::{Class, Scope};
-use crate::verifier::{self, Appraisal, Collateral};
+use crate::verifier::{self, Appraisal};
 
 use super::{Policies, Refused, Request};
-
-/// The platform of collateral statements.
-const SEV_SNP: &str = "sev-snp";
 
 /// Everything that the statements of one decision share.
 pub(super) struct Record<'a> {
@@ -98,7 +95,7 @@ impl Record<'_> {
 
     /// The appraisal, preceded by its collateral if that is not in the log yet.
     async fn appraisal(&self, appraisal: &Appraisal, subject: Subject) -> Result<Vec<Prepared>, LedgerError> {
-        let (collateral, new) = self.collateral(appraisal.collateral()).await?;
+        let (collateral, new) = self.collateral(appraisal).await?;
         let evidence = self.request.evidence.items().iter().map(|item| EvidenceItem {
             media_type: item.media_type().to_owned(),
             body: Bytes(item.bytes().to_vec()),
@@ -132,12 +129,12 @@ impl Record<'_> {
 
     /// Collateral is logged once: found by its digest, or made now. (Two first uses at one moment log it twice, which
     /// costs an entry and nothing else.)
-    async fn collateral(&self, used: &Collateral) -> Result<(Leaf, Option<Prepared>), LedgerError> {
-        let digest = used.digest();
+    async fn collateral(&self, appraisal: &Appraisal) -> Result<(Leaf, Option<Prepared>), LedgerError> {
+        let digest = *appraisal.collateral_digest();
         if let Some(index) = self.ledger.lookup(Index::Collateral, &digest, 1)?.first() {
             return Ok((self.ledger.read(*index)?.statement.leaf().into(), None));
         }
-        let content = collateral_content(used);
+        let content = collateral_content(appraisal);
         let mut draft = Draft::new(Role::Verifier, &content, Subject::Scope(Scope::Ledger), Class::Evidence)?;
         draft.index_keys = vec![self.ledger.index_key(Index::Collateral, &digest)];
         let prepared = self.ledger.prepare(draft, self.now).await?;
@@ -145,7 +142,8 @@ impl Record<'_> {
     }
 }
 
-fn collateral_content(collateral: &Collateral) -> content::Collateral {
+fn collateral_content(appraisal: &Appraisal) -> content::Collateral {
+    let collateral = appraisal.collateral();
     let item = |media_type: &str, body: &Vec<u8>| CollateralItem {
         media_type: media_type.to_owned(),
         name: String::new(),
@@ -153,7 +151,12 @@ fn collateral_content(collateral: &Collateral) -> content::Collateral {
     };
     let certificates = collateral.certificates().iter().map(|body| item(verifier::CERTIFICATE_TYPE, body));
     let crls = collateral.crls().iter().map(|body| item(verifier::CRL_TYPE, body));
-    content::Collateral { v: V1, platform: SEV_SNP.to_owned(), items: certificates.chain(crls).collect() }
+    let documents = collateral.documents().iter().map(|one| item(&one.media_type, &one.bytes));
+    let items = certificates.chain(crls).chain(documents).collect();
+    let kinds: Vec<&str> = appraisal.components().iter().map(verifier::Component::kind).collect();
+    // Evidence of no known kind rests on no collateral.
+    let platform = if kinds.is_empty() { "none".to_owned() } else { kinds.join("+") };
+    content::Collateral { v: V1, platform, items }
 }
 
 fn last_leaf(prepared: &[Prepared]) -> Result<Hash, LedgerError> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use treering_provenance::content::{Claim, Claims};
 
 use crate::ident::{NameError, WorkloadIdentifier};
+use crate::verifier::Assurance;
 
 use super::ASSURANCE_CLAIM;
 
@@ -33,26 +34,6 @@ pub enum ManifestError {
     /// Well-formed, and yet not allowed.
     #[error("mapping manifest: {0}")]
     Rule(String),
-}
-
-/// Whose root the hardware evidence rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Assurance {
-    /// A hardware vendor's.
-    Hardware,
-    /// A simulated platform's, for trials.
-    Simulated,
-}
-
-impl Assurance {
-    /// The word in claims.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hardware => "hardware",
-            Self::Simulated => "simulated",
-        }
-    }
 }
 
 /// A fact from which a claim may be derived.

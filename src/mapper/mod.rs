@@ -10,9 +10,10 @@ mod manifest;
 use treering_provenance::content::{Claim, Claims};
 
 use crate::ident::WorkloadIdentifier;
-use crate::verifier::{Appraised, SUBMOD_SNP};
+use crate::verifier::Appraised;
 
-pub use manifest::{Assurance, Fact, Manifest, ManifestError, Selector};
+pub use crate::verifier::Assurance;
+pub use manifest::{Fact, Manifest, ManifestError, Selector};
 
 /// The claim that no manifest may set: how far the identity can be trusted.
 pub const ASSURANCE_CLAIM: &str = "assurance";
@@ -20,11 +21,11 @@ pub const ASSURANCE_CLAIM: &str = "assurance";
 /// What a manifest can select on and derive claims from: the technology-bound facts that end here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The kind of TEE, such as `sev-snp`.
+    /// The kind of TEE, such as `sev-snp`; of several components the kinds joined by `+`.
     pub tee: String,
-    /// The product generation, such as `milan`.
-    pub generation: String,
-    /// Whether the hardware root is a vendor's or a simulated one.
+    /// The product generation, such as `milan`, where the evidence says it.
+    pub generation: Option<String>,
+    /// Whose word the evidence rests on: of several components the weakest.
     pub assurance: Assurance,
     /// The reference value that the measurement matched.
     pub reference_value: Option<String>,
@@ -34,9 +35,9 @@ impl Facts {
     /// The facts of an appraisal that affirmed.
     pub fn of(appraised: &Appraised) -> Self {
         Self {
-            tee: SUBMOD_SNP.to_owned(),
-            generation: appraised.generation().name().to_ascii_lowercase(),
-            assurance: if appraised.is_simulated() { Assurance::Simulated } else { Assurance::Hardware },
+            tee: appraised.tee(),
+            generation: appraised.generation().map(str::to_owned),
+            assurance: appraised.assurance(),
             reference_value: appraised.reference().map(|value| value.name.clone()),
         }
     }
@@ -44,7 +45,7 @@ impl Facts {
     fn get(&self, fact: Fact) -> Option<String> {
         match fact {
             Fact::Assurance => Some(self.assurance.as_str().to_owned()),
-            Fact::Generation => Some(self.generation.clone()),
+            Fact::Generation => self.generation.clone(),
             Fact::ReferenceValue => self.reference_value.clone(),
             Fact::Tee => Some(self.tee.clone()),
         }
@@ -172,7 +173,7 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             tee: "sev-snp".to_owned(),
-            generation: "milan".to_owned(),
+            generation: Some("milan".to_owned()),
             assurance: Assurance::Hardware,
             reference_value: Some("payments-api 1.4.2".to_owned()),
         }
@@ -209,7 +210,7 @@ mod tests {
         fn claims_do_not_depend_on_what_is_not_named(generation in "[a-z]{1,8}") {
             let manifest = Manifest::parse(MANIFEST.as_bytes()).unwrap();
             let one = evaluate(&facts(), &manifest).unwrap();
-            let two = evaluate(&Facts { generation, ..facts() }, &manifest).unwrap();
+            let two = evaluate(&Facts { generation: Some(generation), ..facts() }, &manifest).unwrap();
             prop_assert_eq!(one.claims(), two.claims());
         }
     }

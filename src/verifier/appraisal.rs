@@ -4,15 +4,11 @@
 //! [`Appraisal::into_appraised`] of evidence that affirms. Later rooms ask for it by type.
 
 use serde::Serialize;
-use serde::ser::SerializeStruct;
-use subtle::ConstantTimeEq;
 
-use super::checks::Harm;
+use super::checks::CheckResult;
 use super::collateral::Collateral;
-use super::ear::TrustVector;
-use super::reference::ReferenceValue;
-use super::roots::Generation;
-use super::sev_snp::{Facts, SigningKey, Tcb};
+use super::component::Component;
+use super::kinds::Assurance;
 
 /// Overall status of an appraisal (AR4SI tiers, best to worst as EAR orders them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,78 +33,6 @@ impl Status {
             Self::Warning => "warning",
             Self::Contraindicated => "contraindicated",
         }
-    }
-}
-
-/// One check and what it found. In JSON: `{"name", "ok", "detail"}`, and `"waived": reason` where a waiver applies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckResult {
-    name: &'static str,
-    verdict: Verdict,
-    detail: String,
-    waiver: Option<String>,
-    harm: Harm,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Ok,
-    Failed,
-    NotEvaluated,
-}
-
-impl CheckResult {
-    pub(super) fn new(
-        name: &'static str,
-        harm: Harm,
-        verdict: Verdict,
-        detail: String,
-        waiver: Option<String>,
-    ) -> Self {
-        Self { name, verdict, detail, waiver, harm }
-    }
-
-    /// Name of the check.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Whether it holds. A waived check does not hold; it is only let pass.
-    pub fn ok(&self) -> bool {
-        self.verdict == Verdict::Ok
-    }
-
-    /// Whether it failed itself, rather than could not be evaluated because another failed.
-    pub fn failed(&self) -> bool {
-        self.verdict == Verdict::Failed
-    }
-
-    /// What was found, for people.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
-    /// Why the policy lets it fail, if it does.
-    pub fn waiver(&self) -> Option<&str> {
-        self.waiver.as_deref()
-    }
-
-    pub(super) fn harm(&self) -> Harm {
-        self.harm
-    }
-}
-
-impl Serialize for CheckResult {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = 3 + usize::from(self.waiver.is_some());
-        let mut out = serializer.serialize_struct("check", fields)?;
-        out.serialize_field("name", self.name)?;
-        out.serialize_field("ok", &self.ok())?;
-        out.serialize_field("detail", &self.detail)?;
-        if let Some(waiver) = &self.waiver {
-            out.serialize_field("waived", waiver)?;
-        }
-        out.end()
     }
 }
 
@@ -141,12 +65,12 @@ impl Refused {
 /// The outcome of one appraisal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appraisal {
-    pub(super) recognised: bool,
+    /// Why the items are not evidence that any kind takes, if they are not; then there are no components.
+    pub(super) foreign: Option<String>,
     pub(super) status: Status,
-    pub(super) vector: TrustVector,
-    pub(super) checks: Vec<CheckResult>,
-    pub(super) facts: Option<Facts>,
-    pub(super) reference: Option<ReferenceValue>,
+    pub(super) components: Vec<Component>,
+    /// What holds of all components together; empty for one.
+    pub(super) composite: Vec<CheckResult>,
     pub(super) collateral: Collateral,
     pub(super) evidence_digest: [u8; 32],
     pub(super) collateral_digest: [u8; 32],
@@ -157,29 +81,29 @@ pub struct Appraisal {
 }
 
 impl Appraisal {
-    /// Whether the octets are SEV-SNP evidence at all, genuine or not. If not, nothing was evaluated.
+    /// Whether all the octets are evidence of kinds known here, genuine or not. If not, nothing can be relied on.
     pub fn is_evidence(&self) -> bool {
-        self.recognised
+        self.not_evidence().is_none()
     }
 
-    /// The overall status.
+    /// The overall status: the worst of its components.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The trustworthiness vector.
-    pub fn vector(&self) -> &TrustVector {
-        &self.vector
+    /// The components, in the order of the evidence.
+    pub fn components(&self) -> &[Component] {
+        &self.components
     }
 
-    /// Every check, in order.
-    pub fn checks(&self) -> &[CheckResult] {
-        &self.checks
+    /// Every check, in order: those of all components together, then each component's own.
+    pub fn checks(&self) -> impl Iterator<Item = &CheckResult> {
+        self.composite.iter().chain(self.components.iter().flat_map(Component::checks))
     }
 
-    /// What the report says, if it could be read; not to be believed unless the checks hold.
-    pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_ref()
+    /// The checks of all components together; none where there is one component.
+    pub fn composite_checks(&self) -> &[CheckResult] {
+        &self.composite
     }
 
     /// The EAR, JSON: the octets that are logged, and that a replay must make again.
@@ -217,43 +141,55 @@ impl Appraisal {
         self.now
     }
 
-    /// Whether REPORT_DATA is this value, in constant time. A report that could not be read matches nothing.
+    /// Whether every component carries this binding value, each compared in constant time.
     pub fn matches_binding(&self, binding: &[u8; 64]) -> bool {
-        self.facts.as_ref().is_some_and(|facts| bool::from(facts.report_data.ct_eq(binding)))
+        !self.components.is_empty() && self.components.iter().all(|component| component.carries(binding))
     }
 
     /// Whether the evidence is genuine, whatever else is wrong with it: nothing that could make it a forgery failed.
     pub fn is_authentic(&self) -> bool {
-        self.recognised && self.checks.iter().all(|check| check.harm != Harm::NotAuthentic || check.ok())
+        self.is_evidence() && self.components.iter().all(Component::is_authentic)
     }
 
-    /// The check that refuses it: the first that failed and is not waived, or else the first not evaluated.
-    pub fn first_failed(&self) -> Option<&CheckResult> {
-        let bad = |result: &&CheckResult| !result.ok() && result.waiver().is_none();
-        let failed = self.checks.iter().filter(bad).find(|result| result.failed());
-        failed.or_else(|| self.checks.iter().find(bad))
+    /// The check that refuses it, and the component whose it is (none: of all together): the first that failed and is
+    /// not waived, or else the first not evaluated. A component's own comes first, since it says why.
+    pub fn first_failed(&self) -> Option<(Option<&Component>, &CheckResult)> {
+        let own = self
+            .components
+            .iter()
+            .flat_map(|component| component.checks().iter().map(move |check| (Some(component), check)));
+        let all = own.chain(self.composite.iter().map(|check| (None, check)));
+        let mut bad = all.filter(|(_, check)| !check.ok() && check.waiver().is_none());
+        let first = bad.next()?;
+        if first.1.failed() {
+            return Some(first);
+        }
+        Some(bad.find(|(_, check)| check.failed()).unwrap_or(first))
     }
 
     /// The capability, if the evidence affirms, or warns of nothing that the policy does not waive.
     pub fn into_appraised(self) -> Result<Appraised, Refused> {
         self.refusal().map_or(Ok(()), Err)?;
-        let facts =
-            self.facts.clone().ok_or_else(|| Refused::NotEvidence("no report was read".to_owned()))?;
-        let generation = facts.generation.ok_or_else(|| Refused::Check {
-            check: "generation",
-            detail: "the generation is not established".to_owned(),
-        })?;
-        Ok(Appraised { appraisal: self, facts, generation })
+        let assurance = self.components.iter().filter_map(Component::assurance).max();
+        match assurance {
+            Some(assurance) => Ok(Appraised { appraisal: self, assurance }),
+            None => Err(Refused::NotEvidence("nothing was read".to_owned())),
+        }
     }
 
     /// Why it is refused; `None` if it is not.
     pub fn refusal(&self) -> Option<Refused> {
-        if !self.recognised {
-            let detail = self.checks.first().map(|check| check.detail.clone()).unwrap_or_default();
-            return Some(Refused::NotEvidence(detail));
+        if let Some(reason) = self.not_evidence() {
+            return Some(Refused::NotEvidence(reason));
         }
-        if let Some(failed) = self.first_failed() {
-            return Some(Refused::Check { check: failed.name, detail: failed.detail.clone() });
+        if let Some((component, check)) = self.first_failed() {
+            let detail = match component {
+                Some(component) if self.components.len() > 1 => {
+                    format!("{}: {}", component.name(), check.detail())
+                }
+                _ => check.detail().to_owned(),
+            };
+            return Some(Refused::Check { check: check.name(), detail });
         }
         match self.status {
             Status::Affirming | Status::Warning => None,
@@ -264,21 +200,29 @@ impl Appraisal {
             }),
         }
     }
+
+    fn not_evidence(&self) -> Option<String> {
+        if self.foreign.is_some() {
+            return self.foreign.clone();
+        }
+        let unread = self.components.iter().find(|component| !component.is_recognised())?;
+        let detail = unread.checks().first().map(|check| check.detail().to_owned());
+        Some(detail.unwrap_or_else(|| format!("nothing that is {} evidence", unread.kind())))
+    }
 }
 
 /// Evidence that was appraised and may be relied on. Only [`Appraisal::into_appraised`] makes one.
 ///
-/// It says nothing about freshness or about whose key it is: compare [`Self::report_data`] with the binding value,
-/// by [`Self::matches_binding`], before anything else.
+/// It says nothing about freshness or about whose key it is: compare by [`Self::matches_binding`] before anything
+/// else.
 ///
 /// ```compile_fail
-/// let forged = treering::verifier::Appraised { appraisal: todo!(), facts: todo!(), generation: todo!() };
+/// let forged = treering::verifier::Appraised { appraisal: todo!(), assurance: todo!() };
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appraised {
     appraisal: Appraisal,
-    facts: Facts,
-    generation: Generation,
+    assurance: Assurance,
 }
 
 impl Appraised {
@@ -287,54 +231,35 @@ impl Appraised {
         &self.appraisal
     }
 
-    /// What the report says.
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    /// The components, in the order of the evidence.
+    pub fn components(&self) -> &[Component] {
+        &self.appraisal.components
     }
 
-    /// REPORT_DATA.
-    pub fn report_data(&self) -> &[u8; 64] {
-        &self.facts.report_data
-    }
-
-    /// Whether REPORT_DATA is this value, in constant time.
+    /// Whether every component carries this binding value, each compared in constant time.
     pub fn matches_binding(&self, binding: &[u8; 64]) -> bool {
         self.appraisal.matches_binding(binding)
     }
 
-    /// The launch measurement.
-    pub fn measurement(&self) -> &[u8; 48] {
-        &self.facts.measurement
+    /// The kinds of its components, in order, joined by `+`: `sev-snp`, `tdx+nvidia-gpu`.
+    pub fn tee(&self) -> String {
+        let kinds: Vec<&str> = self.components().iter().map(Component::kind).collect();
+        kinds.join("+")
     }
 
-    /// The reference value that has this measurement, if there is one.
-    pub fn reference(&self) -> Option<&ReferenceValue> {
-        self.appraisal.reference.as_ref()
+    /// The product generation of the first component, which the others are attached to.
+    pub fn generation(&self) -> Option<&str> {
+        self.components().first()?.generation()
     }
 
-    /// The generation of the processor.
-    pub fn generation(&self) -> Generation {
-        self.generation
+    /// The reference value that the first component, where the workload runs, was found to be.
+    pub fn reference(&self) -> Option<&super::ReferenceValue> {
+        self.components().first()?.reference()
     }
 
-    /// The chip, where the signature says which one.
-    pub fn chip_id(&self) -> Option<&[u8; 64]> {
-        self.facts.authenticated_chip()
-    }
-
-    /// The TCB version that is endorsed.
-    pub fn tcb(&self) -> &Tcb {
-        &self.facts.reported_tcb
-    }
-
-    /// The kind of key that signed.
-    pub fn signing_key(&self) -> Option<SigningKey> {
-        self.facts.signing_key
-    }
-
-    /// Whether the platform is a simulated one.
-    pub fn is_simulated(&self) -> bool {
-        self.facts.simulated
+    /// The weakest assurance among the components.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
     }
 
     /// The overall status: affirming, or a warning that the policy waives.

@@ -1,45 +1,23 @@
-//! Every check of SEV-SNP evidence, in order: one table, one function each.
+//! Checks: what every kind of evidence is appraised by.
 //!
-//! A check sees the report, the verified chain, the policy, the reference values and the instant, and says what it
-//! found in words. What a failure means for the result stands beside it in the table.
+//! Each kind has one table of them, in order. A check sees that kind's context and says in words what it found; what
+//! a failure means for the result stands beside it in the table. All are made and all are reported, also after one
+//! has failed. The tables, explained: docs/verifier.md; a test holds the document to them.
 
-mod authenticity;
-mod requirements;
+use serde::Serialize;
+use serde::ser::SerializeStruct;
 
-use super::chain::VerifiedVek;
-use super::policy::{AppraisalPolicy, SnpPolicy};
-use super::reference::ReferenceValues;
-use super::roots::Generation;
-use super::sev_snp::{Report, Unreadable};
-
-/// Everything a check may look at.
-pub(super) struct Context<'a> {
-    pub(super) report: Result<&'a Report, &'a Unreadable>,
-    pub(super) vek: &'a VerifiedVek,
-    pub(super) policy: &'a AppraisalPolicy,
-    pub(super) references: &'a ReferenceValues,
-    pub(super) now: u64,
-}
-
-/// What a check found.
-pub(super) enum Found {
-    /// It holds.
-    Ok(String),
-    /// It does not.
-    Failed(String),
-    /// It cannot be judged, because of what an earlier check found.
-    NotEvaluated(&'static str),
-}
-
-type Outcome = Result<String, Found>;
+use super::policy::AppraisalPolicy;
 
 /// What a failure means for the result (AR4SI).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Harm {
     /// Nothing in the evidence can be believed.
     NotAuthentic,
-    /// The platform is genuine, but known to be weak.
+    /// The platform is genuine, and not to be relied on: revoked, denied, rolled back.
     Hardware,
+    /// The platform is genuine, and known to be weak.
+    WeakHardware,
     /// The machine is not one of those named.
     Identity,
     /// It is set up in a way that the policy does not allow.
@@ -50,89 +28,132 @@ pub(super) enum Harm {
     Executables,
 }
 
-/// One check.
-pub(super) struct Check {
+/// What a check is, apart from how it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CheckInfo {
     pub(super) name: &'static str,
     pub(super) harm: Harm,
     pub(super) waivable: bool,
-    run: fn(&Context<'_>) -> Outcome,
 }
 
-impl Check {
-    pub(super) fn find(&self, context: &Context<'_>) -> Found {
-        match (self.run)(context) {
-            Ok(detail) => Found::Ok(detail),
-            Err(found) => found,
-        }
-    }
+/// What a check found.
+pub(super) enum Found {
+    /// It does not hold.
+    Failed(String),
+    /// It cannot be judged, because of what an earlier check found.
+    NotEvaluated(&'static str),
 }
 
-/// All of them. docs/verifier.md explains each; a test holds the two together.
-pub(super) const CHECKS: &[Check] = &[
-    check("format", Harm::NotAuthentic, false, authenticity::format),
-    check("canonical", Harm::NotAuthentic, false, authenticity::canonical),
-    check("signature-algorithm", Harm::NotAuthentic, false, authenticity::signature_algorithm),
-    check("endorsement", Harm::NotAuthentic, false, authenticity::endorsement),
-    check("chain", Harm::NotAuthentic, false, authenticity::chain),
-    check("root", Harm::NotAuthentic, false, authenticity::root),
-    check("validity", Harm::NotAuthentic, false, authenticity::validity),
-    check("revocation", Harm::Hardware, false, authenticity::revocation),
-    check("signing-key", Harm::NotAuthentic, false, authenticity::signing_key),
-    check("signature", Harm::NotAuthentic, false, authenticity::signature),
-    check("generation", Harm::NotAuthentic, false, authenticity::generation),
-    check("tcb-binding", Harm::NotAuthentic, false, authenticity::tcb_binding),
-    check("chip-binding", Harm::NotAuthentic, false, authenticity::chip_binding),
-    check("allowed-key", Harm::Configuration, false, requirements::allowed_key),
-    check("allowed-generation", Harm::Hardware, false, requirements::allowed_generation),
-    check("tcb-order", Harm::Hardware, false, requirements::tcb_order),
-    check("tcb-floor", Harm::Hardware, true, requirements::tcb_floor),
-    check("mitigations", Harm::Hardware, true, requirements::mitigations),
-    check("debug", Harm::Exposed, true, requirements::debug),
-    check("migration", Harm::Exposed, true, requirements::migration),
-    check("vmpl", Harm::Configuration, false, requirements::vmpl),
-    check("guest-policy", Harm::Configuration, true, requirements::guest_policy),
-    check("platform", Harm::Configuration, true, requirements::platform),
-    check("machine", Harm::Identity, false, requirements::machine),
-    check("id-block", Harm::Configuration, false, requirements::id_block),
-    check("reference-value", Harm::Executables, true, requirements::reference_value),
-];
+/// What holds, in words, or why it does not.
+pub(super) type Outcome = Result<String, Found>;
 
-const fn check(name: &'static str, harm: Harm, waivable: bool, run: fn(&Context<'_>) -> Outcome) -> Check {
-    Check { name, harm, waivable, run }
-}
-
-/// The names of the checks that a policy may waive.
-pub(super) fn waivable() -> Vec<&'static str> {
-    CHECKS.iter().filter(|check| check.waivable).map(|check| check.name).collect()
-}
-
-pub(super) fn is_waivable(name: &str) -> bool {
-    waivable().contains(&name)
-}
-
-impl<'a> Context<'a> {
-    fn report(&self) -> Result<&'a Report, Found> {
-        self.report.map_err(|_| Found::NotEvaluated("the report could not be read"))
-    }
-
-    fn snp(&self) -> &'a SnpPolicy {
-        self.policy.snp()
-    }
-
-    fn endorsement(&self) -> Result<&'a super::certificate::Endorsement, Found> {
-        self.vek
-            .endorsement
-            .as_ref()
-            .map_err(|_| Found::NotEvaluated("there is no endorsement to compare with"))
-    }
-
-    /// The generation as far as it is established: by the root the chain ends in.
-    fn rooted_generation(&self) -> Result<Generation, Found> {
-        let root = self.vek.root.as_ref();
-        root.map(|root| root.generation).map_err(|_| Found::NotEvaluated("no pinned root"))
-    }
-}
-
-fn fail<T>(detail: impl Into<String>) -> Result<T, Found> {
+/// A check failed, for this reason.
+pub(super) fn fail<T>(detail: impl Into<String>) -> Result<T, Found> {
     Err(Found::Failed(detail.into()))
+}
+
+/// One check of a kind; `C` is what the checks of that kind look at.
+pub(super) struct Check<C> {
+    pub(super) info: CheckInfo,
+    run: fn(&C) -> Outcome,
+}
+
+impl<C> Check<C> {
+    /// A check that no policy can waive.
+    pub(super) const fn firm(name: &'static str, harm: Harm, run: fn(&C) -> Outcome) -> Self {
+        Self { info: CheckInfo { name, harm, waivable: false }, run }
+    }
+
+    /// A check that a policy may waive.
+    pub(super) const fn waivable(name: &'static str, harm: Harm, run: fn(&C) -> Outcome) -> Self {
+        Self { info: CheckInfo { name, harm, waivable: true }, run }
+    }
+}
+
+/// The descriptions of a table.
+pub(super) fn infos<C>(checks: &[Check<C>]) -> Vec<CheckInfo> {
+    checks.iter().map(|check| check.info).collect()
+}
+
+/// Makes every check of a table, and applies the waivers that the policy has for this kind at this instant.
+pub(super) fn run<C>(
+    kind: &str,
+    checks: &[Check<C>],
+    context: &C,
+    policy: &AppraisalPolicy,
+    now: u64,
+) -> Vec<CheckResult> {
+    let result = |check: &Check<C>| {
+        let (verdict, detail) = match (check.run)(context) {
+            Ok(detail) => (Verdict::Ok, detail),
+            Err(Found::Failed(detail)) => (Verdict::Failed, detail),
+            Err(Found::NotEvaluated(why)) => (Verdict::NotEvaluated, format!("not evaluated: {why}")),
+        };
+        let waiver = policy.waiver(kind, check.info.name, now);
+        let waiver = waiver.filter(|_| check.info.waivable && verdict == Verdict::Failed);
+        let waiver = waiver.map(|waiver| waiver.reason.clone());
+        CheckResult { info: check.info, verdict, detail, waiver }
+    };
+    checks.iter().map(result).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Failed,
+    NotEvaluated,
+}
+
+/// One check and what it found. In JSON: `{"name", "ok", "detail"}`, and `"waived": reason` where a waiver applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    info: CheckInfo,
+    verdict: Verdict,
+    detail: String,
+    waiver: Option<String>,
+}
+
+impl CheckResult {
+    /// Name of the check.
+    pub fn name(&self) -> &'static str {
+        self.info.name
+    }
+
+    /// Whether it holds. A waived check does not hold; it is only let pass.
+    pub fn ok(&self) -> bool {
+        self.verdict == Verdict::Ok
+    }
+
+    /// Whether it failed itself, rather than could not be evaluated because another failed.
+    pub fn failed(&self) -> bool {
+        self.verdict == Verdict::Failed
+    }
+
+    /// What was found, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Why the policy lets it fail, if it does.
+    pub fn waiver(&self) -> Option<&str> {
+        self.waiver.as_deref()
+    }
+
+    pub(super) fn harm(&self) -> Harm {
+        self.info.harm
+    }
+}
+
+impl Serialize for CheckResult {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = 3 + usize::from(self.waiver.is_some());
+        let mut out = serializer.serialize_struct("check", fields)?;
+        out.serialize_field("name", self.info.name)?;
+        out.serialize_field("ok", &self.ok())?;
+        out.serialize_field("detail", &self.detail)?;
+        if let Some(waiver) = &self.waiver {
+            out.serialize_field("waived", waiver)?;
+        }
+        out.end()
+    }
 }

@@ -1,26 +1,37 @@
-//! Collateral: the certificates and CRLs that an appraisal rests on, as one content-addressed snapshot.
+//! Collateral: the certificates, CRLs and vendor documents that an appraisal rests on, as one content-addressed
+//! snapshot.
 //!
 //! The same snapshot and instant give the same verdict for ever, also after the vendor withdraws a certificate.
-//! In scope: limits, reading PEM and DER, canonical octets, filling in AMD's own certificates.
-//! Out of scope: whether any of it is trusted (`chain`).
+//! In scope: limits, reading PEM and DER, canonical octets.
+//! Out of scope: which of it a kind of evidence takes, and whether any of it is trusted (`kinds`).
 
 use sha2::{Digest, Sha256};
 use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
 use super::canonical::canonical;
-use super::certificate::{MAX_CERTIFICATE_BYTES, MAX_CRL_BYTES, Parsed, Role};
-use super::{pem, roots};
+use super::pem;
 
-/// Certificates in one snapshot: a VEK, its issuer and the root, for each of a few platforms.
+/// Octets of one certificate: vendors' have 0.5 to 2 KiB.
+pub const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
+/// Octets of one CRL: vendors' have 0.3 to 4 KiB; a thousand revoked serial numbers fit.
+pub const MAX_CRL_BYTES: usize = 64 * 1024;
+/// Octets of one document: Intel's TCB information has 2 to 20 KiB, an event log up to a hundred.
+pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// Documents in one snapshot.
+pub const MAX_DOCUMENTS: usize = 16;
+
+/// Certificates in one snapshot: a leaf, its issuers and the root, for each of a few platforms.
 pub const MAX_CERTIFICATES: usize = 32;
 /// CRLs in one snapshot.
 pub const MAX_CRLS: usize = 8;
 /// All of them, and room for framing.
-const MAX_CANONICAL_BYTES: usize =
-    MAX_CERTIFICATES * (MAX_CERTIFICATE_BYTES + 16) + MAX_CRLS * (MAX_CRL_BYTES + 16) + 64;
+const MAX_CANONICAL_BYTES: usize = MAX_CERTIFICATES * (MAX_CERTIFICATE_BYTES + 16)
+    + MAX_CRLS * (MAX_CRL_BYTES + 16)
+    + MAX_DOCUMENTS * (MAX_DOCUMENT_BYTES + 256 + 16)
+    + 64;
 /// First element of the canonical octets: names the form and its version.
-const FORM: &str = "treering-collateral-v1";
+const FORM: &str = "treering-collateral-v2";
 
 /// Media type of a certificate (RFC 5280), as collateral travels and is logged.
 pub const CERTIFICATE_TYPE: &str = "application/pkix-cert";
@@ -43,6 +54,12 @@ pub enum CollateralError {
     /// A certificate could not be read.
     #[error("{0}")]
     Certificate(String),
+    /// A document is too large.
+    #[error("a document has at most {MAX_DOCUMENT_BYTES} octets, got {0}")]
+    DocumentTooLarge(usize),
+    /// A media type is too long, empty, or not printable ASCII.
+    #[error("a media type is 1 to 255 printable ASCII characters")]
+    MediaType,
     /// A CRL is too large.
     #[error("a CRL has at most {MAX_CRL_BYTES} octets, got {0}")]
     CrlTooLarge(usize),
@@ -54,11 +71,22 @@ pub enum CollateralError {
     Encoding(String),
 }
 
-/// Certificates and CRLs in DER, sorted, without duplicates.
+/// What a vendor publishes in a form of its own, such as Intel's TCB information: the octets as served, signature
+/// included, since any other arrangement of the same JSON does not verify.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Document {
+    /// What the octets are.
+    pub media_type: String,
+    /// The octets.
+    pub bytes: Vec<u8>,
+}
+
+/// Certificates and CRLs in DER, and documents: sorted, without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Collateral {
     certificates: Vec<Vec<u8>>,
     crls: Vec<Vec<u8>>,
+    documents: Vec<Document>,
 }
 
 impl Collateral {
@@ -68,20 +96,48 @@ impl Collateral {
     }
 
     /// Collateral of certificates and CRLs in DER.
-    pub fn new(mut certificates: Vec<Vec<u8>>, mut crls: Vec<Vec<u8>>) -> Result<Self, CollateralError> {
+    pub fn new(certificates: Vec<Vec<u8>>, crls: Vec<Vec<u8>>) -> Result<Self, CollateralError> {
         limit("certificates", MAX_CERTIFICATES, certificates.len())?;
         limit("CRLs", MAX_CRLS, crls.len())?;
         for certificate in &certificates {
-            Parsed::read(certificate).map_err(CollateralError::Certificate)?;
+            readable(certificate).map_err(CollateralError::Certificate)?;
         }
         if let Some(crl) = crls.iter().find(|crl| crl.len() > MAX_CRL_BYTES) {
             return Err(CollateralError::CrlTooLarge(crl.len()));
         }
+        Ok(Self::of_parts(certificates, crls, Vec::new()))
+    }
+
+    /// The same with these documents too.
+    pub fn with_documents(self, documents: Vec<Document>) -> Result<Self, CollateralError> {
+        let documents = [self.documents, documents].concat();
+        limit("documents", MAX_DOCUMENTS, documents.len())?;
+        for document in &documents {
+            let length = document.bytes.len();
+            if length > MAX_DOCUMENT_BYTES {
+                return Err(CollateralError::DocumentTooLarge(length));
+            }
+            let printable = document.media_type.bytes().all(|octet| (0x20..0x7f).contains(&octet));
+            if document.media_type.is_empty() || document.media_type.len() > 255 || !printable {
+                return Err(CollateralError::MediaType);
+            }
+        }
+        Ok(Self::of_parts(self.certificates, self.crls, documents))
+    }
+
+    /// Of parts that were within the limits before.
+    pub(super) fn of_parts(
+        mut certificates: Vec<Vec<u8>>,
+        mut crls: Vec<Vec<u8>>,
+        mut documents: Vec<Document>,
+    ) -> Self {
         certificates.sort();
         certificates.dedup();
         crls.sort();
         crls.dedup();
-        Ok(Self { certificates, crls })
+        documents.sort();
+        documents.dedup();
+        Self { certificates, crls, documents }
     }
 
     /// Reads a file: a PEM bundle of certificates and CRLs, one certificate in DER, or several one after another.
@@ -114,7 +170,8 @@ impl Collateral {
     /// Both together.
     pub fn merged(self, other: Self) -> Result<Self, CollateralError> {
         let certificates = [self.certificates, other.certificates].concat();
-        Self::new(certificates, [self.crls, other.crls].concat())
+        let merged = Self::new(certificates, [self.crls, other.crls].concat())?;
+        merged.with_documents([self.documents, other.documents].concat())
     }
 
     /// The certificates in DER.
@@ -127,52 +184,41 @@ impl Collateral {
         &self.crls
     }
 
-    /// A PEM bundle of all of it.
+    /// The documents.
+    pub fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.certificates.is_empty() && self.crls.is_empty() && self.documents.is_empty()
+    }
+
+    /// A PEM bundle of the certificates and CRLs.
     pub fn to_pem(&self) -> String {
         let certificates = self.certificates.iter().map(|der| pem::block("CERTIFICATE", der));
         certificates.chain(self.crls.iter().map(|der| pem::block("X509 CRL", der))).collect()
     }
 
-    /// The snapshot that an appraisal really rests on: where the caller gave no intermediate or no root, AMD's own
-    /// are added. What the caller gave is never replaced: a wrong chain is refused, not repaired.
-    #[must_use]
-    pub fn completed(&self) -> Self {
-        let mut parsed = self.parsed();
-        for wanted in [is_intermediate, is_root] {
-            if parsed.iter().any(wanted) {
-                continue;
-            }
-            let built_in = roots::built_in().filter_map(|der| Parsed::read(&der).ok());
-            let missing =
-                built_in.filter(wanted).find(|issuer| parsed.iter().any(|one| one.names_issuer(issuer)));
-            parsed.extend(missing);
-        }
-        let mut certificates: Vec<Vec<u8>> = parsed.iter().map(|one| one.der().to_vec()).collect();
-        certificates.sort();
-        Self { certificates, crls: self.crls.clone() }
-    }
-
-    /// The same CRLs with these certificates only: what a chain was found in need not be kept whole.
-    pub(super) fn only(&self, chain: [&Parsed; 3]) -> Self {
-        let mut certificates = chain.map(|one| one.der().to_vec()).to_vec();
-        certificates.sort();
-        Self { certificates, crls: self.crls.clone() }
-    }
-
-    /// Deterministic CBOR: `["treering-collateral-v1", [certificate...], [CRL...]]`, each list sorted.
+    /// Deterministic CBOR: `["treering-collateral-v2", [certificate...], [CRL...], [[media type, document]...]]`,
+    /// each list sorted.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let list = |list: &[Vec<u8>]| -> Vec<Bytes> { list.iter().cloned().map(Bytes).collect() };
-        canonical(&(FORM, list(&self.certificates), list(&self.crls)))
+        let documents: Vec<(&str, Bytes)> =
+            self.documents.iter().map(|one| (one.media_type.as_str(), Bytes(one.bytes.clone()))).collect();
+        canonical(&(FORM, list(&self.certificates), list(&self.crls), documents))
     }
 
     /// Reads [`Self::canonical_bytes`]; any other encoding of the same content is refused.
     pub fn from_canonical_bytes(bytes: &[u8]) -> Result<Self, CollateralError> {
         let bad = |reason: String| CollateralError::Encoding(reason);
-        let read: Result<(String, Vec<Bytes>, Vec<Bytes>), _> =
-            strict::from_slice(bytes, MAX_CANONICAL_BYTES);
-        let (form, certificates, crls) = read.map_err(|error| bad(error.to_string()))?;
+        type Parts = (String, Vec<Bytes>, Vec<Bytes>, Vec<(String, Bytes)>);
+        let read: Result<Parts, _> = strict::from_slice(bytes, MAX_CANONICAL_BYTES);
+        let (form, certificates, crls, documents) = read.map_err(|error| bad(error.to_string()))?;
         let list = |list: Vec<Bytes>| list.into_iter().map(|one| one.0).collect();
-        let collateral = Self::new(list(certificates), list(crls))?;
+        let documents =
+            documents.into_iter().map(|(media_type, bytes)| Document { media_type, bytes: bytes.0 });
+        let collateral = Self::new(list(certificates), list(crls))?.with_documents(documents.collect())?;
         if form == FORM && collateral.canonical_bytes() == bytes {
             Ok(collateral)
         } else {
@@ -184,19 +230,15 @@ impl Collateral {
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.canonical_bytes()).into()
     }
+}
 
-    /// The certificates, read. The constructor has read each of them before.
-    pub(super) fn parsed(&self) -> Vec<Parsed> {
-        self.certificates.iter().filter_map(|der| Parsed::read(der).ok()).collect()
+/// Whether this is one certificate in DER, whatever it is for.
+fn readable(der: &[u8]) -> Result<(), String> {
+    use x509_cert::der::Decode;
+    if der.len() > MAX_CERTIFICATE_BYTES {
+        return Err(format!("a certificate has at most {MAX_CERTIFICATE_BYTES} octets, got {}", der.len()));
     }
-}
-
-fn is_intermediate(certificate: &Parsed) -> bool {
-    matches!(certificate.role(), Role::Intermediate(_))
-}
-
-fn is_root(certificate: &Parsed) -> bool {
-    matches!(certificate.role(), Role::Root(_))
+    x509_cert::Certificate::from_der(der).map(drop).map_err(|error| format!("not a certificate: {error}"))
 }
 
 fn limit(what: &'static str, max: usize, got: usize) -> Result<(), CollateralError> {
@@ -222,16 +264,16 @@ mod tests {
     use super::*;
 
     fn two() -> Vec<Vec<u8>> {
-        roots::built_in().take(2).collect()
+        super::super::kinds::sev_snp::built_in().take(2).collect()
     }
 
     /// Logged appraisals name their collateral by the hash of these octets.
     #[test]
     fn the_canonical_octets_are_pinned() {
-        let empty = [&[0x83, 0x76][..], b"treering-collateral-v1", &[0x80, 0x80]].concat();
+        let empty = [&[0x84, 0x76][..], b"treering-collateral-v2", &[0x80, 0x80, 0x80]].concat();
         assert_eq!(Collateral::default().canonical_bytes(), empty);
         let hex = data_encoding::HEXLOWER.encode(&Collateral::new(two(), vec![vec![1]]).unwrap().digest());
-        assert_eq!(hex, "b44eb31de97e8a657edbc112d5feaae203cc49701b5db38a5be055e6aebd0959");
+        assert_eq!(hex, "d48f27fdd9844fae9715c537d5e8c9b72bc011f9bfea599dcb1d4106e06b6567");
     }
 
     #[test]
@@ -248,8 +290,8 @@ mod tests {
     #[test]
     fn other_encodings_and_too_much_are_refused() {
         let one = Collateral::from_der(two()).unwrap();
-        let swapped =
-            Collateral { certificates: one.certificates.iter().rev().cloned().collect(), crls: vec![] };
+        let reversed = one.certificates.iter().rev().cloned().collect();
+        let swapped = Collateral { certificates: reversed, ..Collateral::default() };
         Collateral::from_canonical_bytes(&swapped.canonical_bytes()).unwrap_err();
         let longer = [one.canonical_bytes(), vec![0]].concat();
         Collateral::from_canonical_bytes(&longer).unwrap_err();

@@ -3,20 +3,24 @@
 //! Both drafts move: this file is the only one that knows their names and numbers. The octets are deterministic: the
 //! same inputs give the same JSON, which is what a replay compares.
 
-use data_encoding::HEXLOWER;
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use super::appraisal::{CheckResult, Status};
-use super::checks::Harm;
-use super::policy::{Waiver, ni_uri};
-use super::sev_snp::{Facts, Tcb};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::appraisal::{Appraisal, Status};
+use super::checks::{CheckResult, Harm};
+use super::component::Component;
+use super::composite::SUBMOD_COMPOSITE;
+use super::kinds::Finding;
+use super::policy::{AppraisalPolicy, Waiver, ni_uri};
 
 /// The profile that the result claims.
 pub const PROFILE: &str = "tag:ietf.org,2026:rats/ear#04";
 /// Media type of the result, unsigned; the statement it is logged in signs it.
 pub const MEDIA_TYPE: &str = "application/eat-ucs+json";
 /// Name of the submodule of a SEV-SNP platform.
-pub const SUBMOD_SNP: &str = "sev-snp";
+
 /// The developer of this verifier.
 pub const DEVELOPER: &str = env!("CARGO_PKG_REPOSITORY");
 /// Its build.
@@ -43,14 +47,9 @@ pub struct TrustVector {
 
 impl TrustVector {
     /// The vector that the checks' outcomes amount to. Of several failures the worst counts.
-    pub(super) fn of(
-        results: &[CheckResult],
-        facts: Option<&Facts>,
-        reference: bool,
-        machines: bool,
-    ) -> Self {
+    pub(super) fn of(finding: &Finding) -> Self {
         let not_authentic = |result: &CheckResult| !result.ok() && result.harm() == Harm::NotAuthentic;
-        if facts.is_none() || results.iter().any(not_authentic) {
+        if finding.claims.is_none() || finding.checks.iter().any(not_authentic) {
             return Self {
                 instance_identity: CRYPTO_FAILED,
                 configuration: CRYPTO_FAILED,
@@ -59,14 +58,8 @@ impl TrustVector {
                 runtime_opaque: CRYPTO_FAILED,
             };
         }
-        let mut vector = Self {
-            instance_identity: if machines { 2 } else { 0 },
-            configuration: 2,
-            executables: if reference { 3 } else { 0 },
-            hardware: 2,
-            runtime_opaque: 2,
-        };
-        for result in results.iter().filter(|result| !result.ok()) {
+        let mut vector = finding.affirms;
+        for result in finding.checks.iter().filter(|result| !result.ok()) {
             vector.lower(result);
         }
         vector
@@ -77,10 +70,7 @@ impl TrustVector {
         let harmful = if waived { 32 } else { 96 };
         match result.harm() {
             Harm::NotAuthentic => {}
-            // Below the floor is genuine and weak; revoked, denied or rolled back is not to be relied on.
-            Harm::Hardware if matches!(result.name(), "tcb-floor" | "mitigations") => {
-                worsen(&mut self.hardware, 32);
-            }
+            Harm::WeakHardware => worsen(&mut self.hardware, 32),
             Harm::Hardware => worsen(&mut self.hardware, harmful),
             Harm::Identity => worsen(&mut self.instance_identity, 97),
             Harm::Configuration => worsen(&mut self.configuration, harmful),
@@ -121,21 +111,6 @@ pub fn tier(value: i8) -> Status {
     }
 }
 
-/// What an EAR is made from.
-pub(super) struct Inputs<'a> {
-    pub(super) now: u64,
-    pub(super) vector: TrustVector,
-    pub(super) status: Status,
-    pub(super) results: &'a [CheckResult],
-    pub(super) facts: Option<&'a Facts>,
-    pub(super) policy_id: String,
-    pub(super) waivers: Vec<&'a Waiver>,
-    pub(super) evidence: [u8; 32],
-    pub(super) collateral: [u8; 32],
-    pub(super) references: [u8; 32],
-    pub(super) reference: Option<&'a str>,
-}
-
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the draft")]
 struct Ear<'a> {
@@ -143,7 +118,7 @@ struct Ear<'a> {
     iat: u64,
     ear_verifier_id: VerifierId,
     ear_status: Status,
-    submods: Submods<'a>,
+    submods: BTreeMap<&'a str, Submod<'a>>,
 }
 
 #[derive(Serialize)]
@@ -153,78 +128,26 @@ struct VerifierId {
 }
 
 #[derive(Serialize)]
-struct Submods<'a> {
-    #[serde(rename = "sev-snp")]
-    sev_snp: Submod<'a>,
-}
-
-#[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the draft")]
 struct Submod<'a> {
     ear_status: Status,
-    ear_trustworthiness_vector: TrustVector,
-    ear_appraisal_policy_ids: [&'a str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    ear_attester_claims: Option<AttesterClaims>,
+    ear_trustworthiness_vector: Option<TrustVector>,
+    ear_appraisal_policy_ids: [String; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ear_attester_claims: Option<&'a Value>,
     ear_verifier_claims: VerifierClaims<'a>,
 }
 
-/// What the evidence says, under the Attester's authority.
 #[derive(Serialize)]
-struct AttesterClaims {
-    version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signing_key: Option<&'static str>,
-    chip_id: String,
-    measurement: String,
-    report_data: String,
-    host_data: String,
-    id_key_digest: String,
-    author_key_digest: String,
-    report_id: String,
-    vmpl: u32,
-    guest_svn: u32,
-    policy: String,
-    platform_info: String,
-    reported_tcb: Tcb,
-    current_tcb: Tcb,
-    committed_tcb: Tcb,
-    launch_tcb: Tcb,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mitigations: Option<String>,
+#[serde(untagged)]
+enum VerifierClaims<'a> {
+    Component(ComponentClaims<'a>),
+    Composite(CompositeClaims<'a>),
 }
 
-impl From<&Facts> for AttesterClaims {
-    fn from(facts: &Facts) -> Self {
-        Self {
-            version: facts.version,
-            generation: facts.generation.map(super::Generation::name),
-            signing_key: facts.signing_key.map(super::SigningKey::name),
-            chip_id: HEXLOWER.encode(&facts.chip_id),
-            measurement: HEXLOWER.encode(&facts.measurement),
-            report_data: HEXLOWER.encode(&facts.report_data),
-            host_data: HEXLOWER.encode(&facts.host_data),
-            id_key_digest: HEXLOWER.encode(&facts.id_key_digest),
-            author_key_digest: HEXLOWER.encode(&facts.author_key_digest),
-            report_id: HEXLOWER.encode(&facts.report_id),
-            vmpl: facts.vmpl,
-            guest_svn: facts.guest_svn,
-            policy: format!("{:#x}", facts.policy),
-            platform_info: format!("{:#x}", facts.platform_info),
-            reported_tcb: facts.reported_tcb,
-            current_tcb: facts.current_tcb,
-            committed_tcb: facts.committed_tcb,
-            launch_tcb: facts.launch_tcb,
-            mitigations: facts.mitigations.map(|vector| format!("{vector:#x}")),
-        }
-    }
-}
-
-/// What the Verifier says, under its own authority.
 #[derive(Serialize)]
-struct VerifierClaims<'a> {
+struct ComponentClaims<'a> {
     assurance: &'static str,
     evidence: String,
     collateral: String,
@@ -236,45 +159,71 @@ struct VerifierClaims<'a> {
 }
 
 #[derive(Serialize)]
+struct CompositeClaims<'a> {
+    colocation: &'static str,
+    checks: &'a [CheckResult],
+}
+
+#[derive(Serialize)]
 struct WaiverClaim<'a> {
     check: &'a str,
     reason: &'a str,
     until: u64,
 }
 
-/// Writes the result as JSON.
-pub(super) fn write(inputs: &Inputs<'_>) -> Vec<u8> {
-    let assurance = match inputs.facts {
-        Some(_) if inputs.vector.hardware == CRYPTO_FAILED => "none",
-        Some(facts) if facts.simulated => "simulated",
-        Some(_) => "hardware",
-        None => "none",
-    };
+/// The EAR of an appraisal.
+pub(super) fn write(appraisal: &Appraisal, policy: &AppraisalPolicy) -> Vec<u8> {
+    let mut submods: BTreeMap<&str, Submod<'_>> = BTreeMap::new();
+    for component in &appraisal.components {
+        submods.insert(component.name(), submod(appraisal, component, policy));
+    }
+    if !appraisal.composite.is_empty() {
+        submods.insert(SUBMOD_COMPOSITE, composite(appraisal, policy));
+    }
     let ear = Ear {
         eat_profile: PROFILE,
-        iat: inputs.now,
+        iat: appraisal.now,
         ear_verifier_id: VerifierId { developer: DEVELOPER, build: BUILD },
-        ear_status: inputs.status,
-        submods: Submods {
-            sev_snp: Submod {
-                ear_status: inputs.status,
-                ear_trustworthiness_vector: inputs.vector,
-                ear_appraisal_policy_ids: [&inputs.policy_id],
-                ear_attester_claims: inputs.facts.map(AttesterClaims::from),
-                ear_verifier_claims: VerifierClaims {
-                    assurance,
-                    evidence: ni_uri(&inputs.evidence),
-                    collateral: ni_uri(&inputs.collateral),
-                    reference_values: ni_uri(&inputs.references),
-                    reference_value: inputs.reference,
-                    waivers: inputs.waivers.iter().map(|waiver| WaiverClaim::from(*waiver)).collect(),
-                    checks: inputs.results,
-                },
-            },
-        },
+        ear_status: appraisal.status,
+        submods,
     };
     // Nothing in these types can fail to become JSON: no maps with other keys than text, no floats.
     serde_json::to_vec(&ear).unwrap_or_default()
+}
+
+fn submod<'a>(appraisal: &'a Appraisal, component: &'a Component, policy: &'a AppraisalPolicy) -> Submod<'a> {
+    let waived = component.checks().iter().filter(|check| check.waiver().is_some());
+    let waivers = waived.filter_map(|check| policy.waiver(component.kind(), check.name(), appraisal.now));
+    Submod {
+        ear_status: component.status(),
+        ear_trustworthiness_vector: Some(*component.vector()),
+        ear_appraisal_policy_ids: [policy.id()],
+        ear_attester_claims: component.claims(),
+        ear_verifier_claims: VerifierClaims::Component(ComponentClaims {
+            assurance: component.assurance().map_or("none", super::Assurance::as_str),
+            evidence: ni_uri(&appraisal.evidence_digest),
+            collateral: ni_uri(&component.finding().collateral.digest()),
+            reference_values: ni_uri(&appraisal.references_digest),
+            reference_value: component.reference().map(|value| value.name.as_str()),
+            waivers: waivers.map(WaiverClaim::from).collect(),
+            checks: component.checks(),
+        }),
+    }
+}
+
+fn composite<'a>(appraisal: &'a Appraisal, policy: &AppraisalPolicy) -> Submod<'a> {
+    let holds = appraisal.composite.iter().all(CheckResult::ok);
+    Submod {
+        ear_status: if holds { Status::Affirming } else { Status::Contraindicated },
+        ear_trustworthiness_vector: None,
+        ear_appraisal_policy_ids: [policy.id()],
+        ear_attester_claims: None,
+        ear_verifier_claims: VerifierClaims::Composite(CompositeClaims {
+            // No kind known here measures what sits beside it.
+            colocation: "unproven",
+            checks: &appraisal.composite,
+        }),
+    }
 }
 
 impl<'a> From<&'a Waiver> for WaiverClaim<'a> {

@@ -1,7 +1,7 @@
 //! Evidence: what an Attester hands over, as typed octets.
 //!
 //! In scope: the list of items, its limits, its canonical octets and digest. Out of scope: what the octets mean
-//! (`sev_snp`) and how they came here (a CMW, a file).
+//! (`kinds`) and how they came here (a CMW, a file).
 
 use sha2::{Digest, Sha256};
 use treering_provenance::bytes::Bytes;

@@ -2,46 +2,76 @@
 //!
 //! Appraisal is a pure function of evidence, collateral, policy, reference values, pinned roots and an instant: no
 //! I/O, no clock, no randomness. So a decision can be made again, years later, to the same octets.
-//! In scope: SEV-SNP. Out of scope: freshness and whose key it is (`binding`; the caller compares), where evidence
-//! comes from, which policy is in force, and what a result means for a workload (`mapper`).
+//! In scope: the kinds of evidence, one module each in `kinds`, alone or several together.
+//! Out of scope: freshness and whose key it is (`binding`; the caller compares), where evidence and collateral come
+//! from, which policy is in force, and what a result means for a workload (`mapper`).
 //!
 //! The checks, one by one, with their sources: docs/verifier.md.
 
 mod appraisal;
+mod binding;
+mod cache;
 mod canonical;
-mod certificate;
-mod chain;
 mod checks;
 mod collateral;
+mod component;
+mod composite;
 mod ear;
 mod evidence;
+mod kinds;
 mod pem;
 mod policy;
 mod reference;
 mod roots;
-mod sev_snp;
 
-use std::sync::Arc;
-
-pub use appraisal::{Appraisal, Appraised, CheckResult, Refused, Status};
-pub use certificate::{MAX_CERTIFICATE_BYTES, MAX_CRL_BYTES};
-pub use chain::DEFAULT_CACHED_CHAINS;
-pub use collateral::{CERTIFICATE_TYPE, CRL_TYPE, Collateral, CollateralError, MAX_CERTIFICATES, MAX_CRLS};
-pub use ear::{
-    BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, SUBMOD_SNP, TrustVector, tier,
+pub use appraisal::{Appraisal, Appraised, Refused, Status};
+pub use binding::digest_of;
+pub use checks::CheckResult;
+pub use collateral::{
+    CERTIFICATE_TYPE, CRL_TYPE, Collateral, CollateralError, Document, MAX_CERTIFICATE_BYTES,
+    MAX_CERTIFICATES, MAX_CRL_BYTES, MAX_CRLS, MAX_DOCUMENT_BYTES, MAX_DOCUMENTS,
 };
+pub use component::Component;
+pub use composite::SUBMOD_COMPOSITE;
+pub use ear::{BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, TrustVector, tier};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
+pub use kinds::Assurance;
+pub use kinds::sev_snp::{
+    ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
+};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
-    MAX_REFERENCE_VALUES, MEASUREMENT_BYTES, ReferenceError, ReferenceValue, ReferenceValues,
+    MAX_REFERENCE_VALUES, MAX_REGISTERS, MEASUREMENT, ReferenceError, ReferenceValue, ReferenceValues,
+    Registers,
 };
-pub use roots::{Generation, HardwareRoots, fingerprint};
-pub use sev_snp::{ECDSA_P384_SHA384, Facts, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS};
+pub use roots::{HardwareRoots, fingerprint};
 
-use appraisal::Verdict;
-use chain::{ChainCache, VerifiedVek};
-use checks::{CHECKS, Context, Found};
-use sev_snp::{Report, Unreadable};
+use composite::Group;
+use kinds::{Caches, Input, KINDS};
+
+/// Verified chains and collateral kept by default, of each kind: one per chip and TCB version, so a fleet of that many
+/// hosts stays warm. Each takes about 10 KiB.
+pub const DEFAULT_CACHED_CHAINS: usize = 1024;
+
+/// The name of every kind of evidence, and the media type it has.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KINDS.iter().map(|kind| (kind.name(), kind.media_type()))
+}
+
+/// The vendors' roots that are built in: a name such as `amd-sev-snp-Milan`, and the SHA-256 of the certificate.
+pub fn vendor_roots() -> impl Iterator<Item = (String, [u8; 32])> {
+    KINDS.iter().flat_map(|kind| kind.vendor_roots())
+}
+
+/// The kind that octets of unknown type are recognisably of, if any.
+pub fn guess_kind(octets: &[u8]) -> Option<&'static str> {
+    KINDS.iter().find(|kind| kind.recognises(octets)).map(|kind| kind.name())
+}
+
+/// The names of a kind's checks, in order.
+pub fn checks_of(kind: &str) -> Option<Vec<&'static str>> {
+    Some(kinds::by_name(kind)?.checks().iter().map(|info| info.name).collect())
+}
 
 /// Appraises evidence once.
 pub fn appraise(
@@ -52,13 +82,14 @@ pub fn appraise(
     roots: &HardwareRoots,
     now: u64,
 ) -> Appraisal {
-    appraise_under(evidence, &chain::verify(collateral, roots), policy, references, now)
+    Verifier::with_capacity(roots.clone(), 1).appraise(evidence, collateral, policy, references, now)
 }
 
 /// Appraises evidence again and again: keeps the chains it has verified. The results are those of [`appraise`].
 #[derive(Debug)]
 pub struct Verifier {
-    chains: ChainCache,
+    roots: HardwareRoots,
+    caches: Caches,
 }
 
 impl Verifier {
@@ -67,14 +98,14 @@ impl Verifier {
         Self::with_capacity(roots, DEFAULT_CACHED_CHAINS)
     }
 
-    /// A verifier that keeps this many chains.
+    /// A verifier that keeps this many chains of each kind.
     pub fn with_capacity(roots: HardwareRoots, chains: usize) -> Self {
-        Self { chains: ChainCache::new(roots, chains) }
+        Self { roots, caches: Caches::new(chains) }
     }
 
     /// The roots it trusts.
     pub fn roots(&self) -> &HardwareRoots {
-        self.chains.roots()
+        &self.roots
     }
 
     /// Appraises evidence.
@@ -86,91 +117,60 @@ impl Verifier {
         references: &ReferenceValues,
         now: u64,
     ) -> Appraisal {
-        let vek: Arc<VerifiedVek> = self.chains.verify(collateral);
-        appraise_under(evidence, &vek, policy, references, now)
+        let (groups, foreign) = match composite::group(evidence) {
+            Ok(groups) => (groups, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        let component = |group: &Group<'_>| {
+            let finding = group.kind.appraise(&Input {
+                item: group.item,
+                supplements: &group.supplements,
+                collateral,
+                policy,
+                references,
+                roots: &self.roots,
+                caches: &self.caches,
+                now,
+            });
+            Component::new(group.kind.name(), group.name.clone(), finding)
+        };
+        let components: Vec<Component> = groups.iter().map(component).collect();
+        let composite = composite::check(&components, policy, now);
+        let used = used(&components);
+        let mut appraisal = Appraisal {
+            foreign,
+            status: status(&components, &composite),
+            composite,
+            components,
+            evidence_digest: evidence.digest(),
+            collateral_digest: used.digest(),
+            collateral: used,
+            policy_digest: policy.digest(),
+            references_digest: references.digest(),
+            now,
+            ear: Vec::new(),
+        };
+        appraisal.ear = ear::write(&appraisal, policy);
+        appraisal
     }
 }
 
-fn appraise_under(
-    evidence: &Evidence,
-    vek: &VerifiedVek,
-    policy: &AppraisalPolicy,
-    references: &ReferenceValues,
-    now: u64,
-) -> Appraisal {
-    let raw = only_report(evidence);
-    let report = raw.and_then(Report::read);
-    let context = Context { report: report.as_ref(), vek, policy, references, now };
-    let checks: Vec<CheckResult> = CHECKS.iter().map(|check| run(check, &context)).collect();
-
-    let facts = report.as_ref().ok().map(|report| facts(report, vek));
-    let reference = facts.as_ref().and_then(|facts| references.find(&facts.measurement)).cloned();
-    let machines = !policy.snp().machines.is_empty();
-    let vector = TrustVector::of(&checks, facts.as_ref(), reference.is_some(), machines);
-    let mut appraisal = Appraisal {
-        recognised: only_report(evidence).is_ok_and(sev_snp::looks_like_a_report),
-        status: vector.status(),
-        vector,
-        checks,
-        facts,
-        reference,
-        collateral: vek.collateral.clone(),
-        evidence_digest: evidence.digest(),
-        collateral_digest: vek.collateral_digest,
-        policy_digest: policy.digest(),
-        references_digest: references.digest(),
-        now,
-        ear: Vec::new(),
-    };
-    appraisal.ear = write_ear(&appraisal, policy);
-    appraisal
-}
-
-/// The report in the evidence. Composite evidence comes with its own rules; until then it is refused, not guessed at.
-fn only_report(evidence: &Evidence) -> Result<&[u8], Unreadable> {
-    match evidence.items() {
-        [item] if item.media_type() == SNP_REPORT => Ok(item.bytes()),
-        [item] => {
-            Err(Unreadable::Format(format!("evidence of type {}, want {SNP_REPORT}", item.media_type())))
-        }
-        items => Err(Unreadable::Format(format!("want one item of evidence, got {}", items.len()))),
+/// The worst status of a component; what does not hold of them together is contraindicated.
+fn status(components: &[Component], composite: &[CheckResult]) -> Status {
+    if components.is_empty() || !composite.iter().all(CheckResult::ok) {
+        return Status::Contraindicated;
     }
+    components.iter().map(Component::status).max().unwrap_or(Status::Contraindicated)
 }
 
-fn run(check: &checks::Check, context: &Context<'_>) -> CheckResult {
-    let (verdict, detail) = match check.find(context) {
-        Found::Ok(detail) => (Verdict::Ok, detail),
-        Found::Failed(detail) => (Verdict::Failed, detail),
-        Found::NotEvaluated(why) => (Verdict::NotEvaluated, format!("not evaluated: {why}")),
-    };
-    let waiver = context.policy.waiver(check.name, context.now);
-    let waiver = waiver.filter(|_| verdict == Verdict::Failed).map(|waiver| waiver.reason.clone());
-    CheckResult::new(check.name, check.harm, verdict, detail, waiver)
-}
-
-/// What the report says, and what only the chain can add.
-fn facts(report: &Report, vek: &VerifiedVek) -> Facts {
-    let mut facts = report.facts();
-    if let Ok(root) = &vek.root {
-        facts.generation = facts.generation.or(Some(root.generation));
-        facts.simulated = root.simulated;
+/// All the collateral that the components rest on.
+fn used(components: &[Component]) -> Collateral {
+    let each = components.iter().map(|component| &component.finding().collateral);
+    let (mut certificates, mut crls, mut documents) = (Vec::new(), Vec::new(), Vec::new());
+    for collateral in each {
+        certificates.extend_from_slice(collateral.certificates());
+        crls.extend_from_slice(collateral.crls());
+        documents.extend_from_slice(collateral.documents());
     }
-    facts
-}
-
-fn write_ear(appraisal: &Appraisal, policy: &AppraisalPolicy) -> Vec<u8> {
-    let waived = appraisal.checks.iter().filter(|check| check.waiver().is_some());
-    ear::write(&ear::Inputs {
-        now: appraisal.now,
-        vector: appraisal.vector,
-        status: appraisal.status,
-        results: &appraisal.checks,
-        facts: appraisal.facts.as_ref(),
-        policy_id: policy.id(),
-        waivers: waived.filter_map(|check| policy.waiver(check.name(), appraisal.now)).collect(),
-        evidence: appraisal.evidence_digest,
-        collateral: appraisal.collateral_digest,
-        references: appraisal.references_digest,
-        reference: appraisal.reference.as_ref().map(|value| value.name.as_str()),
-    })
+    Collateral::of_parts(certificates, crls, documents)
 }

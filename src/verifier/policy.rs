@@ -5,15 +5,13 @@
 //! SHA-256 of its octets as written.
 //! Out of scope: which policy is in force (that is a question to the log).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::checks;
-use super::roots::Generation;
-use super::sev_snp::{SigningKey, Tcb};
+use super::kinds::{self, KINDS, sev_snp};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -58,8 +56,22 @@ pub enum PolicyError {
 pub struct AppraisalPolicy {
     bytes: Vec<u8>,
     name: String,
-    snp: SnpPolicy,
+    kinds: Sections,
+    composite: CompositePolicy,
     waivers: Vec<Waiver>,
+}
+
+/// The section `[composite]`: how many components of each kind evidence must have. Without it, evidence is of one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CompositePolicy {
+    pub(super) components: BTreeMap<String, usize>,
+}
+
+/// What is required of each kind, as written in the section of its name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sections {
+    pub(super) sev_snp: sev_snp::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -67,107 +79,12 @@ pub struct AppraisalPolicy {
 pub struct Waiver {
     /// The check.
     pub check: String,
+    /// The kind of evidence; without it, every kind that has this check.
+    pub kind: Option<String>,
     /// Why.
     pub reason: String,
     /// Until when, Unix seconds; from then on the check counts again.
     pub until: u64,
-}
-
-/// Requirements on SEV-SNP.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct SnpPolicy {
-    pub(super) require_reference_value: bool,
-    pub(super) require_crl: bool,
-    pub(super) require_tcb_floor: bool,
-    pub(super) signing_keys: BTreeSet<SigningKey>,
-    pub(super) vmpl: BTreeSet<u32>,
-    pub(super) denied_generations: BTreeSet<Generation>,
-    pub(super) tcb_floor: BTreeMap<Generation, Tcb>,
-    /// Bits that must be set in CURRENT_MIT_VECTOR, by generation.
-    pub(super) mitigations: BTreeMap<Generation, u64>,
-    pub(super) guest_policy: GuestPolicyRules,
-    pub(super) platform: PlatformRules,
-    #[serde(rename = "machine")]
-    machine_table: Vec<MachineText>,
-    #[serde(rename = "id_key_digests")]
-    id_key_text: Vec<String>,
-    #[serde(rename = "author_key_digests")]
-    author_key_text: Vec<String>,
-    #[serde(skip)]
-    pub(super) machines: Vec<Machine>,
-    #[serde(skip)]
-    pub(super) id_keys: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) author_keys: Vec<Vec<u8>>,
-}
-
-/// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
-impl Default for SnpPolicy {
-    fn default() -> Self {
-        Self {
-            require_reference_value: true,
-            require_crl: false,
-            require_tcb_floor: true,
-            signing_keys: BTreeSet::from([SigningKey::Vcek]),
-            vmpl: BTreeSet::from([0]),
-            denied_generations: BTreeSet::new(),
-            tcb_floor: BTreeMap::new(),
-            mitigations: BTreeMap::new(),
-            guest_policy: GuestPolicyRules::default(),
-            platform: PlatformRules::default(),
-            machine_table: Vec::new(),
-            id_key_text: Vec::new(),
-            author_key_text: Vec::new(),
-            machines: Vec::new(),
-            id_keys: Vec::new(),
-            author_keys: Vec::new(),
-        }
-    }
-}
-
-/// Rules for POLICY, which the guest's owner chose at launch. DEBUG and MIGRATE_MA have checks of their own.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a bit of the report")]
-pub(super) struct GuestPolicyRules {
-    pub(super) forbid_smt: bool,
-    pub(super) require_single_socket: bool,
-    pub(super) forbid_cxl: bool,
-    pub(super) require_aes_256_xts: bool,
-    pub(super) require_rapl_disabled: bool,
-    pub(super) require_ciphertext_hiding: bool,
-    pub(super) require_page_swap_disabled: bool,
-    /// Least ABI version as [major, minor].
-    pub(super) min_abi: Option<(u8, u8)>,
-}
-
-/// Rules for PLATFORM_INFO, which the host's owner chose.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a bit of the report")]
-pub(super) struct PlatformRules {
-    pub(super) require_alias_check: bool,
-    pub(super) require_ecc: bool,
-    pub(super) require_tsme: bool,
-    pub(super) require_rapl_disabled: bool,
-    pub(super) require_ciphertext_hiding: bool,
-    pub(super) forbid_smt: bool,
-    pub(super) forbid_tio: bool,
-}
-
-/// A machine that may run the workload.
-#[derive(Debug, Clone)]
-pub(super) struct Machine {
-    pub(super) name: String,
-    pub(super) chip_id: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MachineText {
-    name: String,
-    chip_id: String,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +93,9 @@ struct PolicyFile {
     version: u32,
     name: String,
     #[serde(default)]
-    sev_snp: SnpPolicy,
+    sev_snp: sev_snp::Policy,
+    #[serde(default)]
+    composite: CompositePolicy,
     #[serde(default, rename = "waiver")]
     waivers: Vec<WaiverText>,
 }
@@ -185,6 +104,8 @@ struct PolicyFile {
 #[serde(deny_unknown_fields)]
 struct WaiverText {
     check: String,
+    #[serde(default)]
+    kind: Option<String>,
     reason: String,
     until: String,
 }
@@ -201,15 +122,14 @@ impl AppraisalPolicy {
         if file.version != 1 {
             return Err(PolicyError::Version(file.version));
         }
-        let mut snp = file.sev_snp;
-        for machine in std::mem::take(&mut snp.machine_table) {
-            let chip_id = hex("machine", &machine.chip_id, 64)?;
-            snp.machines.push(Machine { name: machine.name, chip_id });
+        let mut kinds = Sections { sev_snp: file.sev_snp };
+        kinds.sev_snp.read()?;
+        if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
+            let reason = format!("there is no evidence of kind {kind:?}");
+            return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });
         }
-        snp.id_keys = hexes("id_key_digests", &snp.id_key_text)?;
-        snp.author_keys = hexes("author_key_digests", &snp.author_key_text)?;
         let waivers = file.waivers.into_iter().map(WaiverText::read).collect::<Result<_, _>>()?;
-        Ok(Self { bytes: bytes.to_vec(), name: file.name, snp, waivers })
+        Ok(Self { bytes: bytes.to_vec(), name: file.name, kinds, composite: file.composite, waivers })
     }
 
     /// The policy of `treering appraise` without one: genuine hardware of any TCB, any measurement.
@@ -222,7 +142,8 @@ impl AppraisalPolicy {
         Self {
             bytes: Vec::new(),
             name: "strictest".to_owned(),
-            snp: SnpPolicy::default(),
+            kinds: Sections::default(),
+            composite: CompositePolicy::default(),
             waivers: Vec::new(),
         }
     }
@@ -252,27 +173,48 @@ impl AppraisalPolicy {
         &self.waivers
     }
 
-    /// Whether a measurement must be among the reference values.
-    pub fn requires_reference_value(&self) -> bool {
-        self.snp.require_reference_value
+    /// What is required of each kind.
+    pub(super) fn kinds(&self) -> &Sections {
+        &self.kinds
     }
 
-    pub(super) fn snp(&self) -> &SnpPolicy {
-        &self.snp
+    /// Which components evidence must have.
+    pub(super) fn composite(&self) -> &CompositePolicy {
+        &self.composite
     }
 
-    pub(super) fn waiver(&self, check: &str, now: u64) -> Option<&Waiver> {
-        self.waivers.iter().find(|waiver| waiver.check == check && now < waiver.until)
+    pub(super) fn waiver(&self, kind: &str, check: &str, now: u64) -> Option<&Waiver> {
+        let names =
+            |waiver: &&Waiver| waiver.check == check && waiver.kind.as_deref().is_none_or(|of| of == kind);
+        self.waivers.iter().filter(names).find(|waiver| now < waiver.until)
     }
+}
+
+/// Whether some kind, or the kind named, has a check of this name that may be waived.
+fn is_waivable(kind: Option<&str>, check: &str) -> bool {
+    let mut kinds = KINDS.iter().filter(|one| kind.is_none_or(|name| one.name() == name));
+    kinds.any(|one| one.checks().iter().any(|info| info.name == check && info.waivable))
+}
+
+/// The names of all checks that may be waived, each once.
+fn waivable() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for info in KINDS.iter().flat_map(|kind| kind.checks()).filter(|info| info.waivable) {
+        if !names.contains(&info.name) {
+            names.push(info.name);
+        }
+    }
+    names
 }
 
 impl WaiverText {
     fn read(self) -> Result<Waiver, PolicyError> {
-        if !checks::is_waivable(&self.check) {
-            return Err(PolicyError::NotWaivable {
-                name: self.check,
-                waivable: checks::waivable().join(", "),
-            });
+        if let Some(kind) = self.kind.as_deref().filter(|kind| kinds::by_name(kind).is_none()) {
+            let reason = format!("there is no evidence of kind {kind:?}");
+            return Err(PolicyError::Value { what: format!("waiver of {}", self.check), reason });
+        }
+        if !is_waivable(self.kind.as_deref(), &self.check) {
+            return Err(PolicyError::NotWaivable { name: self.check, waivable: waivable().join(", ") });
         }
         let what = format!("waiver of {}", self.check);
         if self.reason.trim().is_empty() {
@@ -280,15 +222,17 @@ impl WaiverText {
         }
         let until = clock::parse_rfc3339(&self.until)
             .map_err(|error| PolicyError::Value { what, reason: error.to_string() })?;
-        Ok(Waiver { check: self.check, reason: self.reason, until })
+        Ok(Waiver { check: self.check, kind: self.kind, reason: self.reason, until })
     }
 }
 
-fn hexes(what: &str, texts: &[String]) -> Result<Vec<Vec<u8>>, PolicyError> {
-    texts.iter().map(|text| hex(what, text, 48)).collect()
+/// Octets of a policy in hex, of one length each.
+pub(super) fn hexes(what: &str, texts: &[String], octets: usize) -> Result<Vec<Vec<u8>>, PolicyError> {
+    texts.iter().map(|text| hex(what, text, octets)).collect()
 }
 
-fn hex(what: &str, text: &str, octets: usize) -> Result<Vec<u8>, PolicyError> {
+/// Octets of a policy in hex.
+pub(super) fn hex(what: &str, text: &str, octets: usize) -> Result<Vec<u8>, PolicyError> {
     let error = |reason: String| PolicyError::Value { what: what.to_owned(), reason };
     let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| error("not hex".to_owned()))?;
     if bytes.len() == octets {
@@ -315,16 +259,15 @@ mod tests {
     fn the_baseline_is_what_it_says() {
         let policy = AppraisalPolicy::baseline();
         assert_eq!(policy.name(), "baseline");
-        assert!(!policy.requires_reference_value());
+        assert!(!policy.kinds().sev_snp.require_reference_value);
         assert!(policy.waivers().is_empty());
     }
 
     #[test]
     fn what_is_left_out_is_strict() {
         let policy = parse("version = 1\nname = \"x\"").unwrap();
-        assert!(policy.snp().require_reference_value && policy.snp().require_tcb_floor);
-        assert_eq!(policy.snp().vmpl, BTreeSet::from([0]));
-        assert_eq!(policy.snp().signing_keys, BTreeSet::from([SigningKey::Vcek]));
+        assert!(policy.kinds().sev_snp.require_reference_value && policy.kinds().sev_snp.require_tcb_floor);
+        assert!(policy.kinds().sev_snp.vmpl.iter().eq(&[0]));
     }
 
     #[test]
@@ -363,9 +306,9 @@ mod tests {
     fn a_waiver_ends() {
         let text = "version = 1\nname = \"x\"\n[[waiver]]\ncheck = \"debug\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\"";
         let policy = parse(text).unwrap();
-        assert!(policy.waiver("debug", 1_893_455_999).is_some());
-        assert!(policy.waiver("debug", 1_893_456_000).is_none());
-        assert!(policy.waiver("migration", 0).is_none());
+        assert!(policy.waiver("sev-snp", "debug", 1_893_455_999).is_some());
+        assert!(policy.waiver("sev-snp", "debug", 1_893_456_000).is_none());
+        assert!(policy.waiver("sev-snp", "migration", 0).is_none());
     }
 
     #[test]

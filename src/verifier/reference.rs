@@ -1,24 +1,34 @@
-//! Reference values: the launch measurements that somebody vouches for, each with the statement it comes from.
+//! Reference values: the measurements that somebody vouches for, each with the statement it comes from.
+
+use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use treering_provenance::bytes::Fixed;
+use treering_provenance::bytes::{Bytes, Fixed};
 
 use super::canonical::canonical;
+use super::kinds;
 
-/// Octets of a launch measurement of SEV-SNP (SHA-384).
-pub const MEASUREMENT_BYTES: usize = 48;
+/// The register of a kind that measures one thing only, and the key `measurement` of a file.
+pub const MEASUREMENT: &str = "measurement";
+/// Registers of one value: a TPM has 24, and a workload some of its own.
+pub const MAX_REGISTERS: usize = 32;
 /// Reference values in one appraisal: a fleet's images over a few years.
 pub const MAX_REFERENCE_VALUES: usize = 10_000;
 
-/// One vouched-for measurement.
+/// Measurements by register, such as `measurement`, `mrtd` or `pcr4`.
+pub type Registers = BTreeMap<String, Vec<u8>>;
+
+/// What a vouched-for workload measures to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceValue {
     /// What it is the measurement of.
     pub name: String,
-    /// The launch digest.
-    pub measurement: [u8; MEASUREMENT_BYTES],
+    /// The kind of evidence that carries it, such as `sev-snp`.
+    pub tee: String,
+    /// The registers that must have these values, all of them; others may have any.
+    pub registers: Registers,
     /// The statement that says so: its leaf hash in the log, or the hash of the document.
     pub source: [u8; 32],
 }
@@ -29,25 +39,45 @@ pub enum ReferenceError {
     /// Too many.
     #[error("at most {MAX_REFERENCE_VALUES} reference values, got {0}")]
     Count(usize),
+    /// One that names an unknown kind, or too few, too many or too long registers.
+    #[error("reference value {name:?}: {reason}")]
+    Registers {
+        /// Which one.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// Neither TOML nor JSON of the form.
     #[error("not a file of reference values: {0}")]
     Form(String),
-    /// A measurement or source of the wrong length, or no hex.
+    /// Not hex.
+    #[error("reference value {name:?}: {what} is not hex")]
+    Hex {
+        /// Which one.
+        name: String,
+        /// Which field of it.
+        what: String,
+    },
+    /// A field of the wrong length.
     #[error("reference value {name:?}: {what} is {want} octets in hex")]
     Value {
         /// Which one.
         name: String,
         /// Which field of it.
-        what: &'static str,
+        what: String,
         /// Its length.
         want: usize,
     },
 }
 
 /// The reference values of one appraisal; none is an ordinary case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// They are found by one register each, so that finding does not slow down with their number.
+#[derive(Debug, Clone, Default)]
 pub struct ReferenceValues {
     values: Vec<ReferenceValue>,
+    // Kind, first register and its value, to the positions that have it.
+    index: HashMap<(String, String, Vec<u8>), Vec<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -60,15 +90,20 @@ struct ReferenceFile {
 #[serde(deny_unknown_fields)]
 struct ReferenceText {
     name: String,
-    measurement: String,
+    #[serde(default)]
+    tee: Option<String>,
+    #[serde(default)]
+    measurement: Option<String>,
+    #[serde(default)]
+    registers: BTreeMap<String, String>,
     #[serde(default)]
     source: Option<String>,
 }
 
 impl ReferenceValues {
     /// No reference values: executables stay unclaimed.
-    pub const fn none() -> Self {
-        Self { values: Vec::new() }
+    pub fn none() -> Self {
+        Self::default()
     }
 
     /// A set of them, in the order given.
@@ -76,11 +111,29 @@ impl ReferenceValues {
         if values.len() > MAX_REFERENCE_VALUES {
             return Err(ReferenceError::Count(values.len()));
         }
-        Ok(Self { values })
+        let mut index: HashMap<_, Vec<usize>> = HashMap::new();
+        for (position, value) in values.iter().enumerate() {
+            let bad = |reason: String| ReferenceError::Registers { name: value.name.clone(), reason };
+            let kind = kinds::by_name(&value.tee);
+            let kind = kind.ok_or_else(|| bad(format!("there is no evidence of kind {:?}", value.tee)))?;
+            if value.registers.len() > MAX_REGISTERS {
+                return Err(bad(format!("at most {MAX_REGISTERS} registers, got {}", value.registers.len())));
+            }
+            let odd = value.registers.iter().find(|(name, octets)| !kind.has_register(name, octets.len()));
+            if let Some((name, octets)) = odd {
+                let octets = octets.len();
+                return Err(bad(format!("{} has no register {name:?} of {octets} octets", value.tee)));
+            }
+            let first = value.registers.iter().next();
+            let (name, octets) = first.ok_or_else(|| bad("it names no register".to_owned()))?;
+            index.entry((value.tee.clone(), name.clone(), octets.clone())).or_default().push(position);
+        }
+        Ok(Self { values, index })
     }
 
-    /// Reads a file, TOML (`[[reference]]`) or JSON (`{"reference": [...]}`), with `name`, `measurement` (hex), and
-    /// optionally `source` (hex); without a source it is the hash of the file.
+    /// Reads a file, TOML (`[[reference]]`) or JSON (`{"reference": [...]}`), with `name`, `tee` (without it,
+    /// `sev-snp`), `registers` (hex by name) or `measurement` (hex) for the register of that name, and optionally
+    /// `source` (hex); without a source it is the hash of the file.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReferenceError> {
         let form = |error: String| ReferenceError::Form(error);
         let text = std::str::from_utf8(bytes).map_err(|error| form(error.to_string()))?;
@@ -99,17 +152,34 @@ impl ReferenceValues {
         &self.values
     }
 
-    /// The first one with this measurement.
-    pub fn find(&self, measurement: &[u8; MEASUREMENT_BYTES]) -> Option<&ReferenceValue> {
-        self.values.iter().find(|value| &value.measurement == measurement)
+    /// Whether any is of this kind.
+    pub fn count(&self, tee: &str) -> usize {
+        self.values.iter().filter(|value| value.tee == tee).count()
     }
 
-    /// SHA-256 over deterministic CBOR `[[name, measurement, source]...]`.
+    /// The first one of this kind whose registers all have the values found.
+    pub fn find(&self, tee: &str, found: &Registers) -> Option<&ReferenceValue> {
+        let candidates = found
+            .iter()
+            .filter_map(|(name, octets)| self.index.get(&(tee.to_owned(), name.clone(), octets.clone())));
+        let fits = |position: &&usize| {
+            self.values.get(**position).is_some_and(|value| {
+                value.registers.iter().all(|(name, octets)| found.get(name) == Some(octets))
+            })
+        };
+        let first = candidates.flatten().filter(fits).min()?;
+        self.values.get(*first)
+    }
+
+    /// SHA-256 over deterministic CBOR `[[name, kind, {register: octets}, source]...]`.
     pub fn digest(&self) -> [u8; 32] {
+        let registers = |value: &ReferenceValue| -> BTreeMap<String, Bytes> {
+            value.registers.iter().map(|(name, octets)| (name.clone(), Bytes(octets.clone()))).collect()
+        };
         let values: Vec<_> = self
             .values
             .iter()
-            .map(|value| (&value.name, Fixed(value.measurement), Fixed(value.source)))
+            .map(|value| (&value.name, &value.tee, registers(value), Fixed(value.source)))
             .collect();
         Sha256::digest(canonical(&values)).into()
     }
@@ -117,24 +187,62 @@ impl ReferenceValues {
 
 impl ReferenceText {
     fn read(self, own: [u8; 32]) -> Result<ReferenceValue, ReferenceError> {
-        let measurement = hex(&self.name, "measurement", &self.measurement)?;
+        let name = self.name;
+        let key = MEASUREMENT.to_owned();
+        let mut registers = Registers::new();
+        for (register, text) in self.registers.iter().chain(self.measurement.iter().map(|text| (&key, text)))
+        {
+            registers.insert(register.clone(), hex(&name, register, text)?);
+        }
         let source = match &self.source {
-            Some(source) => hex(&self.name, "source", source)?,
+            Some(source) => {
+                let bytes = hex(&name, "source", source)?;
+                let want =
+                    |_| ReferenceError::Value { name: name.clone(), what: "source".to_owned(), want: 32 };
+                bytes.try_into().map_err(want)?
+            }
             None => own,
         };
-        Ok(ReferenceValue { name: self.name, measurement, source })
+        let tee = self.tee.unwrap_or_else(|| super::SUBMOD_SNP.to_owned());
+        Ok(ReferenceValue { name, tee, registers, source })
     }
 }
 
-fn hex<const N: usize>(name: &str, what: &'static str, text: &str) -> Result<[u8; N], ReferenceError> {
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
-    let fixed = bytes.and_then(|bytes| <[u8; N]>::try_from(bytes).ok());
-    fixed.ok_or_else(|| ReferenceError::Value { name: name.to_owned(), what, want: N })
+fn hex(name: &str, what: &str, text: &str) -> Result<Vec<u8>, ReferenceError> {
+    HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .map_err(|_| ReferenceError::Hex { name: name.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn registers(octet: u8) -> Registers {
+        Registers::from([(MEASUREMENT.to_owned(), vec![octet; 48])])
+    }
+
+    /// What is not named may have any value; the first in the order given is found.
+    #[test]
+    fn a_value_is_found_by_all_its_registers_and_no_others() {
+        let value = |name: &str, octet| ReferenceValue {
+            name: name.to_owned(),
+            tee: "sev-snp".to_owned(),
+            registers: registers(octet),
+            source: [0; 32],
+        };
+        let values = ReferenceValues::new(vec![value("a", 1), value("b", 2), value("c", 2)]).unwrap();
+        let mut found = registers(2);
+        found.insert("a-register-nobody-names".to_owned(), vec![9]);
+        assert_eq!(values.find("sev-snp", &found).unwrap().name, "b");
+        assert_eq!(values.find("sev-snp", &Registers::new()), None);
+        let mut none = value("d", 1);
+        none.registers.clear();
+        ReferenceValues::new(vec![none]).unwrap_err();
+        let mut unknown = value("e", 1);
+        unknown.registers.insert("pcr99".to_owned(), vec![1; 48]);
+        ReferenceValues::new(vec![unknown]).unwrap_err();
+    }
 
     #[test]
     fn both_forms_are_read() {
@@ -146,9 +254,10 @@ mod tests {
             "00".repeat(32)
         );
         let one = ReferenceValues::parse(toml.as_bytes()).unwrap();
-        assert_eq!(one, ReferenceValues::parse(json.as_bytes()).unwrap());
-        assert_eq!(one.find(&[0xab; 48]).unwrap().name, "a");
-        assert_eq!(one.find(&[0xac; 48]), None);
+        assert_eq!(one.values(), ReferenceValues::parse(json.as_bytes()).unwrap().values());
+        assert_eq!(one.find("sev-snp", &registers(0xab)).unwrap().name, "a");
+        assert_eq!(one.find("sev-snp", &registers(0xac)), None);
+        assert_eq!(one.find("other", &registers(0xab)), None);
         assert_ne!(one.digest(), ReferenceValues::none().digest());
     }
 
@@ -162,9 +271,14 @@ mod tests {
     /// Logged appraisals name their reference values by this hash.
     #[test]
     fn the_digest_is_pinned() {
-        let value = ReferenceValue { name: "a".to_owned(), measurement: [1; 48], source: [2; 32] };
+        let value = ReferenceValue {
+            name: "a".to_owned(),
+            tee: "sev-snp".to_owned(),
+            registers: registers(1),
+            source: [2; 32],
+        };
         let hex = data_encoding::HEXLOWER.encode(&ReferenceValues::new(vec![value]).unwrap().digest());
-        assert_eq!(hex, "4790cd920db7bd416b43d02b4b27a8b541118c59da0a56c73079661dbd2d2f97");
+        assert_eq!(hex, "ab81959128e4dc0c180dcd9ef360b695157d9c36b73470707b0e65c9db17c310");
     }
 
     #[test]

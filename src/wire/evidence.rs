@@ -9,7 +9,8 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use crate::verifier::{
-    CERTIFICATE_TYPE, CRL_TYPE, Collateral, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_ITEM_BYTES, MAX_ITEMS,
+    CERTIFICATE_TYPE, CRL_TYPE, Collateral, Document, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_DOCUMENTS,
+    MAX_ITEM_BYTES, MAX_ITEMS,
 };
 
 /// The type of our collections.
@@ -19,7 +20,7 @@ const TYPE_KEY: &str = "__cmwc_t";
 const ENDORSEMENTS: u64 = 2;
 const EVIDENCE: u64 = 4;
 /// The most records: all that evidence and collateral may have.
-const MAX_RECORDS: usize = MAX_ITEMS + MAX_CERTIFICATES + MAX_CRLS;
+const MAX_RECORDS: usize = MAX_ITEMS + MAX_CERTIFICATES + MAX_CRLS + MAX_DOCUMENTS;
 
 /// Reads a collection; the error says what is wrong with it.
 pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidence, Collateral), String> {
@@ -29,7 +30,8 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
     if collection.len() > MAX_RECORDS + 1 {
         return Err(format!("evidence: {} records, want at most {MAX_RECORDS}", collection.len() - 1));
     }
-    let (mut items, mut certificates, mut crls) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut items, mut certificates, mut crls, mut documents) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (label, record) in collection.iter().filter(|(label, _)| *label != TYPE_KEY) {
         let (media_type, bytes, ind) = parse_record(record).ok_or_else(|| {
             format!("evidence: `{label}` is not a CMW record [media type, base64url, ind] of at most {MAX_ITEM_BYTES} octets")
@@ -38,6 +40,7 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
             (EVIDENCE, _) => items.push((media_type.to_owned(), bytes)),
             (ENDORSEMENTS, CERTIFICATE_TYPE) => certificates.push(bytes),
             (ENDORSEMENTS, CRL_TYPE) => crls.push(bytes),
+            (ENDORSEMENTS, _) => documents.push(Document { media_type: media_type.to_owned(), bytes }),
             _ => {
                 return Err(format!(
                     "evidence: `{label}` has ind {ind} and type `{media_type}`, which is not taken"
@@ -46,7 +49,9 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
         }
     }
     let evidence = Evidence::new(items).map_err(|error| error.to_string())?;
-    let collateral = Collateral::new(certificates, crls).map_err(|error| error.to_string())?;
+    let collateral = Collateral::new(certificates, crls)
+        .and_then(|collateral| collateral.with_documents(documents))
+        .map_err(|error| error.to_string())?;
     Ok((evidence, collateral))
 }
 
@@ -72,6 +77,9 @@ pub fn collection(evidence: &Evidence, collateral: &Collateral) -> BTreeMap<Stri
     }
     for (number, crl) in collateral.crls().iter().enumerate() {
         out.insert(format!("crl-{number}"), record(CRL_TYPE, crl, ENDORSEMENTS));
+    }
+    for (number, document) in collateral.documents().iter().enumerate() {
+        out.insert(format!("document-{number}"), record(&document.media_type, &document.bytes, ENDORSEMENTS));
     }
     out
 }

@@ -1,7 +1,6 @@
 //! The integration tests, one binary.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "test code")]
 
-mod appraise;
 mod cddl;
 mod cmd;
 mod conformance;
@@ -12,3 +11,4 @@ mod service;
 mod support;
 mod tacra;
 mod vault;
+mod verifier;

@@ -4,7 +4,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::Value;
 use treering::binding::binding_value;
 
-use crate::appraise::vectors;
+use crate::verifier::vectors;
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("`{name}` is no text"))

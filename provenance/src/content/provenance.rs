@@ -1,5 +1,7 @@
 //! Contents that say what a workload or platform ought to be: reference values, provenance, collateral.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ContentError, V1, want};
@@ -27,13 +29,25 @@ pub struct ReferenceValue {
     pub tee: String,
     /// What is measured.
     pub name: String,
-    /// The measurement.
-    pub measurement: Bytes,
+    /// The measurements by register, such as `measurement` or `mrtd`: all of these must be found.
+    pub registers: BTreeMap<String, Bytes>,
+}
+
+impl ReferenceValue {
+    /// A value of one register.
+    pub fn single(tee: &str, name: &str, register: &str, octets: Vec<u8>) -> Self {
+        let registers = BTreeMap::from([(register.to_owned(), Bytes(octets))]);
+        Self { tee: tee.to_owned(), name: name.to_owned(), registers }
+    }
 }
 
 impl ReferenceValues {
     pub(super) fn validate(&self) -> Result<(), ContentError> {
-        want(!self.workload.is_empty(), || "reference values name a workload".to_owned())
+        want(!self.workload.is_empty(), || "reference values name a workload".to_owned())?;
+        let empty = self.values.iter().find(|value| value.registers.is_empty());
+        want(empty.is_none(), || {
+            format!("`{}` names no register", empty.map(|value| value.name.as_str()).unwrap_or_default())
+        })
     }
 }
 

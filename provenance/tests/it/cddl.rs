@@ -155,11 +155,7 @@ fn provenance() -> Vec<(&'static str, Vec<u8>)> {
     let values = ReferenceValues {
         v: V1,
         workload: WORKLOAD.to_owned(),
-        values: vec![ReferenceValue {
-            tee: "sev-snp".to_owned(),
-            name: "launch".to_owned(),
-            measurement: Bytes(vec![7; 48]),
-        }],
+        values: vec![ReferenceValue::single("sev-snp", "launch", "measurement", vec![7; 48])],
         provenance: vec![leaf(5), leaf(6)],
     };
     let sbom = WorkloadProvenance {

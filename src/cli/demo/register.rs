@@ -11,6 +11,7 @@ use treering_tlog::hash::Hash;
 use crate::client::{Registered, Registrant};
 use crate::clock::{Clock, SystemClock};
 use crate::keys;
+use crate::verifier::{MEASUREMENT, SUBMOD_SNP};
 use crate::wire::{GrantRequest, GrantResponse};
 
 use super::super::init::issuer_uri;
@@ -43,11 +44,12 @@ pub(super) async fn run(story: &mut Story, stage: &Stage) -> Result<()> {
     let references = ReferenceValues {
         v: V1,
         workload: materials::WORKLOAD.to_owned(),
-        values: vec![ReferenceValue {
-            tee: "sev-snp".to_owned(),
-            name: materials::RELEASE.to_owned(),
-            measurement: Bytes(materials::measurement(&image)),
-        }],
+        values: vec![ReferenceValue::single(
+            SUBMOD_SNP,
+            materials::RELEASE,
+            MEASUREMENT,
+            materials::measurement(&image),
+        )],
         provenance: vec![build.leaf.into(), sbom.leaf.into()],
     };
     let references = register(stage, "ci", &references).await?;

@@ -39,14 +39,18 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         Arc::new(Platform::generate(processor, processor.ordinary_tcb(), recorded::INSTANT).unwrap());
     let launch = Launch::of_image(b"image");
     let guest = platform.guest(launch).unwrap();
-    let reference =
-        ReferenceValue { name: "image 1".to_owned(), measurement: launch.measurement, source: [0; 32] };
+    let reference = ReferenceValue {
+        name: "image 1".to_owned(),
+        tee: verifier::SUBMOD_SNP.to_owned(),
+        registers: [(verifier::MEASUREMENT.to_owned(), launch.measurement.to_vec())].into(),
+        source: [0; 32],
+    };
     Known {
         hardware: recorded.evidence[0].bytes.clone(),
         hardware_collateral: Collateral::from_der(recorded.endorsements).unwrap(),
         simulated: guest.report_bytes(&[7; 64]).unwrap(),
         simulated_collateral: Collateral::from_der(platform.certificates().to_vec()).unwrap(),
-        verifier: Verifier::new(HardwareRoots::with_simulated(platform.root_fingerprint())),
+        verifier: Verifier::new(HardwareRoots::with_simulated([platform.root_fingerprint()])),
         references: ReferenceValues::new(vec![reference]).unwrap(),
         platform,
     }

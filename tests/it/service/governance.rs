@@ -167,15 +167,11 @@ async fn reference_values_name_what_is_there_and_fit_the_hardware() {
     let values = |octets: usize, provenance: Vec<Hash>| ReferenceValues {
         v: V1,
         workload: "misfits".to_owned(),
-        values: vec![ReferenceValue {
-            tee: "sev-snp".to_owned(),
-            name: "short".to_owned(),
-            measurement: Bytes(vec![1; octets]),
-        }],
+        values: vec![ReferenceValue::single("sev-snp", "short", "measurement", vec![1; octets])],
         provenance: provenance.into_iter().map(Into::into).collect(),
     };
     let reason = rejected(stage, "ci", &values(47, Vec::new())).await;
-    assert_eq!(reason, "the measurement of `short` has 47 octets, want 48");
+    assert_eq!(reason, "reference value \"short\": sev-snp has no register \"measurement\" of 47 octets");
     let reason = rejected(stage, "ci", &values(48, vec![Hash::from_bytes(random())])).await;
     assert!(reason.ends_with("is not in the log"), "{reason}");
     let policy = stage.register("author", &variant("not-provenance", 1)).await.leaf;

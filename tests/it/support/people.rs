@@ -179,11 +179,12 @@ impl Stage {
         let values = ReferenceValues {
             v: V1,
             workload: "payments".to_owned(),
-            values: vec![ReferenceValue {
-                tee: "sev-snp".to_owned(),
-                name: "payments 1".to_owned(),
-                measurement: Bytes(Sha384::digest(image()).to_vec()),
-            }],
+            values: vec![ReferenceValue::single(
+                "sev-snp",
+                "payments 1",
+                "measurement",
+                Sha384::digest(image()).to_vec(),
+            )],
             provenance: Vec::new(),
         };
         let values = self.register("ci", &values).await;

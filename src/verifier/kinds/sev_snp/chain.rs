@@ -3,18 +3,13 @@
 //! What is decided here depends on the collateral and the pinned roots alone, not on the report or the time: so it
 //! can be kept (`ChainCache`), and a second appraisal under the same key costs one P-384 signature.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 
 use super::certificate::{Crl, Endorsement, Parsed, Role};
-use super::collateral::Collateral;
-use super::roots::{Generation, HardwareRoots, PinnedRoot};
-
-/// Verified chains kept by default: one per chip and TCB version, so a fleet of that many hosts stays warm.
-/// Each takes about 10 KiB.
-pub const DEFAULT_CACHED_CHAINS: usize = 1024;
+use super::generation::{Generation, PinnedRoot, pinned};
+use super::snapshot::{completed, only};
+use crate::verifier::collateral::Collateral;
+use crate::verifier::roots::HardwareRoots;
 
 /// A pinned root under which a chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +36,10 @@ pub(super) struct Revocation {
 
 /// What the collateral is worth. Only [`verify`] makes one.
 #[derive(Debug)]
-pub(super) struct VerifiedVek {
+pub(in crate::verifier) struct VerifiedVek {
     /// The snapshot it rests on: the chain found and the CRLs, or all that was given where there is no chain.
     pub(super) collateral: Collateral,
     /// Its digest.
-    pub(super) collateral_digest: [u8; 32],
     /// The VCEK or VLEK certificate, read.
     pub(super) endorsement: Result<Endorsement, String>,
     /// Whether signatures lead from it up to a self-signed root.
@@ -60,14 +54,20 @@ pub(super) struct VerifiedVek {
     pub(super) key: Option<ParsedPublicKey>,
 }
 
+impl VerifiedVek {
+    /// Whether it is worth keeping: a caller must not push good chains out with bad ones, nor fill memory with a CRL
+    /// of its own making.
+    pub(super) fn holds(&self) -> bool {
+        self.key.is_some() && self.crls.iter().all(Result::is_ok)
+    }
+}
+
 /// Verifies a snapshot against the pinned roots: four RSA signatures at most for each chain tried, and the CRLs'.
 pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
-    let collateral = given.completed();
-    let parsed = collateral.parsed();
-    let collateral_digest = collateral.digest();
+    let parsed = completed(given);
+    let whole: Vec<&Parsed> = parsed.iter().collect();
     let mut verified = VerifiedVek {
-        collateral,
-        collateral_digest,
+        collateral: only(&whole, given.crls().to_vec()),
         endorsement: Err("no VCEK or VLEK certificate was given".to_owned()),
         chain: Err("no VCEK or VLEK certificate was given".to_owned()),
         root: Err("no chain leads to a root".to_owned()),
@@ -94,16 +94,15 @@ pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
             verified.chain =
                 Ok(format!("{} < {} < {}", leaf.common_name(), issuer.common_name(), root.common_name()));
             verified.windows.extend([window(issuer), window(root)]);
-            verified.root = pinned(root, issuer, roots);
-            verified.collateral = verified.collateral.only([leaf, issuer, root]);
-            verified.collateral_digest = verified.collateral.digest();
-            let crls = verified.collateral.crls();
+            verified.root = trusted(root, issuer, roots);
+            // Those of other vendors, for the other components of composite evidence, are not this kind's.
+            let crls: Vec<&Vec<u8>> = given.crls().iter().filter(|crl| root.may_have_issued(crl)).collect();
             verified.crls = crls.iter().map(|crl| revocation(crl, leaf, issuer, root)).collect();
+            verified.collateral = only(&[leaf, issuer, root], crls.into_iter().cloned().collect());
         }
         Err(error) => {
             verified.chain = Err(error);
-            verified.crls =
-                vec![Err("no chain to check it against".to_owned()); verified.collateral.crls().len()];
+            verified.crls = vec![Err("no chain to check it against".to_owned()); given.crls().len()];
         }
     }
     if let (Ok(endorsement), true) = (&verified.endorsement, verified.root.is_ok()) {
@@ -138,7 +137,7 @@ fn links<'a>(leaf: &Parsed, parsed: &'a [Parsed]) -> Result<(&'a Parsed, &'a Par
     let mut error = format!(
         "no certificate of the issuer of {} is among those given; want AMD's {} of that generation",
         leaf.common_name(),
-        if kind == super::SigningKey::Vlek { "ASVK" } else { "ASK" },
+        if kind == super::report::SigningKey::Vlek { "ASVK" } else { "ASK" },
     );
     for issuer in issuers.filter(|issuer| leaf.names_issuer(issuer)) {
         match leaf.verify(issuer).and_then(|()| root_of(issuer, parsed)) {
@@ -160,12 +159,12 @@ fn root_of<'a>(issuer: &Parsed, parsed: &'a [Parsed]) -> Result<&'a Parsed, Stri
     Err(error)
 }
 
-fn pinned(root: &Parsed, issuer: &Parsed, roots: &HardwareRoots) -> Result<Root, String> {
+fn trusted(root: &Parsed, issuer: &Parsed, roots: &HardwareRoots) -> Result<Root, String> {
     let fingerprint = root.fingerprint();
     let (Role::Root(named), Role::Intermediate(issuing)) = (root.role(), issuer.role()) else {
         return Err(format!("{} is not the name of a root", root.common_name()));
     };
-    let simulated = match roots.pinned(&fingerprint) {
+    let simulated = match pinned(roots, &fingerprint) {
         Some(PinnedRoot::Amd(generation)) if generation == named => false,
         Some(PinnedRoot::Simulated) => true,
         Some(PinnedRoot::Amd(_)) | None => {
@@ -194,53 +193,4 @@ fn revocation(der: &[u8], leaf: &Parsed, issuer: &Parsed, root: &Parsed) -> Resu
         format!("{} (serial number {serial}), issuer of {}", one.common_name(), leaf.common_name())
     });
     Ok(Revocation { crl, revoked })
-}
-
-/// Keeps what was verified, by the digest of the collateral given; the oldest leaves first. It belongs to one set of
-/// pinned roots.
-#[derive(Debug)]
-pub(super) struct ChainCache {
-    roots: HardwareRoots,
-    capacity: usize,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    chains: HashMap<[u8; 32], Arc<VerifiedVek>>,
-    order: VecDeque<[u8; 32]>,
-}
-
-impl ChainCache {
-    pub(super) fn new(roots: HardwareRoots, capacity: usize) -> Self {
-        Self { roots, capacity: capacity.max(1), kept: Mutex::default() }
-    }
-
-    pub(super) fn roots(&self) -> &HardwareRoots {
-        &self.roots
-    }
-
-    pub(super) fn verify(&self, collateral: &Collateral) -> Arc<VerifiedVek> {
-        let key = collateral.digest();
-        // A panic elsewhere leaves the map whole: each change to it is one call.
-        if let Some(kept) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).chains.get(&key) {
-            return Arc::clone(kept);
-        }
-        let verified = Arc::new(verify(collateral, &self.roots));
-        if verified.key.is_none() || verified.crls.iter().any(Result::is_err) {
-            // What does not verify is not kept: a caller must not push good chains out with bad ones, nor fill
-            // memory with a CRL of its own making.
-            return verified;
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.chains.insert(key, Arc::clone(&verified)).is_none() {
-            kept.order.push_back(key);
-        }
-        while kept.order.len() > self.capacity {
-            if let Some(oldest) = kept.order.pop_front() {
-                kept.chains.remove(&oldest);
-            }
-        }
-        verified
-    }
 }

@@ -8,7 +8,7 @@ use sev::firmware::guest::AttestationReport;
 use sev::firmware::host::TcbVersion;
 use sev::parser::ByteParser;
 
-use super::roots::Generation;
+use super::generation::Generation;
 
 /// Octets of a report, in every version so far.
 pub const REPORT_BYTES: usize = 1184;
@@ -234,83 +234,10 @@ impl Report {
         self.fields.reported_tcb.into()
     }
 
-    pub(super) fn facts(&self) -> Facts {
-        let fields = &self.fields;
-        Facts {
-            version: fields.version,
-            generation: self.generation().and_then(Result::ok),
-            report_data: fields.report_data,
-            measurement: fields.measurement,
-            host_data: fields.host_data,
-            id_key_digest: fields.id_key_digest,
-            author_key_digest: fields.author_key_digest,
-            report_id: fields.report_id,
-            chip_id: fields.chip_id,
-            vmpl: fields.vmpl,
-            guest_svn: fields.guest_svn,
-            policy: self.policy(),
-            platform_info: u64::from(fields.plat_info),
-            signing_key: self.signing_key().ok(),
-            reported_tcb: fields.reported_tcb.into(),
-            current_tcb: fields.current_tcb.into(),
-            committed_tcb: fields.committed_tcb.into(),
-            launch_tcb: fields.launch_tcb.into(),
-            mitigations: fields.current_mit_vector,
-            simulated: false,
-        }
-    }
-}
-
-/// What a report says. Whether it is true, the checks of the appraisal say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// Version of the report.
-    pub version: u32,
-    /// Generation of the processor: by CPUID, in version 2 by the certificates.
-    pub generation: Option<Generation>,
-    /// REPORT_DATA: what the guest put in, the binding value.
-    pub report_data: [u8; 64],
-    /// MEASUREMENT: the launch digest.
-    pub measurement: [u8; 48],
-    /// HOST_DATA: what the hypervisor put in.
-    pub host_data: [u8; 32],
-    /// ID_KEY_DIGEST.
-    pub id_key_digest: [u8; 48],
-    /// AUTHOR_KEY_DIGEST.
-    pub author_key_digest: [u8; 48],
-    /// REPORT_ID: one per life of a guest.
-    pub report_id: [u8; 32],
-    /// CHIP_ID; zero where it is masked.
-    pub chip_id: [u8; 64],
-    /// Privilege level of the requester.
-    pub vmpl: u32,
-    /// GUEST_SVN.
-    pub guest_svn: u32,
-    /// POLICY of the guest.
-    pub policy: u64,
-    /// PLATFORM_INFO.
-    pub platform_info: u64,
-    /// Which key signed; `None` if the report names none that exists.
-    pub signing_key: Option<SigningKey>,
-    /// REPORTED_TCB: what the signing key is derived from.
-    pub reported_tcb: Tcb,
-    /// CURRENT_TCB.
-    pub current_tcb: Tcb,
-    /// COMMITTED_TCB: the host cannot go below it.
-    pub committed_tcb: Tcb,
-    /// LAUNCH_TCB.
-    pub launch_tcb: Tcb,
-    /// CURRENT_MIT_VECTOR (version 5).
-    pub mitigations: Option<u64>,
-    /// Whether the root is that of a simulated platform.
-    pub simulated: bool,
-}
-
-impl Facts {
     /// The chip, where the signature says which one: not under a VLEK, and not where the host masks it.
-    pub fn authenticated_chip(&self) -> Option<&[u8; 64]> {
-        let named = self.signing_key == Some(SigningKey::Vcek) && !all_zero(&self.chip_id);
-        named.then_some(&self.chip_id)
+    pub(super) fn authenticated_chip(&self) -> Option<&[u8; 64]> {
+        let named = self.signing_key() == Ok(SigningKey::Vcek) && !all_zero(&self.fields.chip_id);
+        named.then_some(&self.fields.chip_id)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Is it genuine? What fails here cannot be waived, and leaves nothing in the evidence to be believed.
 
-use super::super::roots::Generation;
-use super::super::sev_snp::{ECDSA_P384_SHA384, SigningKey, Unreadable, all_zero};
-use super::{Context, Found, Outcome, fail};
+use super::Context;
+use super::generation::Generation;
+use super::report::{ECDSA_P384_SHA384, SigningKey, Unreadable, all_zero};
 use crate::clock::rfc3339;
+use crate::verifier::checks::{Found, Outcome, fail};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.report {
@@ -91,7 +92,7 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     }
     match oldest {
         Some(from) => Ok(format!("not revoked by the CRL of {}", rfc3339(from))),
-        None if context.snp().require_crl => fail("no CRL given, and the policy requires one"),
+        None if context.policy.require_crl => fail("no CRL given, and the policy requires one"),
         None => Ok("no CRL given: not checked".to_owned()),
     }
 }

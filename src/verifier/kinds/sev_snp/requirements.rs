@@ -1,11 +1,12 @@
 //! Is it what the policy asks for? The evidence is genuine by now; its owner and its host may still have chosen badly.
 
-use super::super::sev_snp::Tcb;
-use super::{Context, Outcome, fail};
+use super::Context;
+use super::report::Tcb;
+use crate::verifier::checks::{Outcome, fail};
 
 pub(super) fn allowed_key(context: &Context<'_>) -> Outcome {
     let kind = context.endorsement()?.kind;
-    if context.snp().signing_keys.contains(&kind) {
+    if context.policy.signing_keys.contains(&kind) {
         Ok(format!("the policy allows a {}", kind.name()))
     } else {
         fail(format!("the policy does not allow a {}", kind.name()))
@@ -14,7 +15,7 @@ pub(super) fn allowed_key(context: &Context<'_>) -> Outcome {
 
 pub(super) fn allowed_generation(context: &Context<'_>) -> Outcome {
     let generation = context.rooted_generation()?;
-    if context.snp().denied_generations.contains(&generation) {
+    if context.policy.denied_generations.contains(&generation) {
         fail(format!("the policy denies {generation}"))
     } else {
         Ok(format!("the policy does not deny {generation}"))
@@ -37,8 +38,8 @@ pub(super) fn tcb_order(context: &Context<'_>) -> Outcome {
 
 pub(super) fn tcb_floor(context: &Context<'_>) -> Outcome {
     let generation = context.rooted_generation()?;
-    let Some(floor) = context.snp().tcb_floor.get(&generation) else {
-        return if context.snp().require_tcb_floor {
+    let Some(floor) = context.policy.tcb_floor.get(&generation) else {
+        return if context.policy.require_tcb_floor {
             fail(format!("the policy has no floor for {generation}, and requires one"))
         } else {
             Ok("the policy sets none".to_owned())
@@ -57,7 +58,7 @@ pub(super) fn tcb_floor(context: &Context<'_>) -> Outcome {
 
 pub(super) fn mitigations(context: &Context<'_>) -> Outcome {
     let generation = context.rooted_generation()?;
-    let Some(wanted) = context.snp().mitigations.get(&generation) else {
+    let Some(wanted) = context.policy.mitigations.get(&generation) else {
         return Ok("the policy requires none".to_owned());
     };
     let fields = context.report()?.fields();
@@ -91,7 +92,7 @@ pub(super) fn migration(context: &Context<'_>) -> Outcome {
 
 pub(super) fn vmpl(context: &Context<'_>) -> Outcome {
     let level = context.report()?.fields().vmpl;
-    let allowed = &context.snp().vmpl;
+    let allowed = &context.policy.vmpl;
     if allowed.contains(&level) {
         Ok(format!("requested at VMPL {level}"))
     } else {
@@ -100,7 +101,7 @@ pub(super) fn vmpl(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn guest_policy(context: &Context<'_>) -> Outcome {
-    let (report, rules) = (context.report()?, &context.snp().guest_policy);
+    let (report, rules) = (context.report()?, &context.policy.guest_policy);
     let policy = &report.fields().policy;
     let broken = [
         (rules.forbid_smt && policy.smt_allowed(), "SMT is allowed"),
@@ -120,7 +121,7 @@ pub(super) fn guest_policy(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn platform(context: &Context<'_>) -> Outcome {
-    let (report, rules) = (context.report()?, &context.snp().platform);
+    let (report, rules) = (context.report()?, &context.policy.platform);
     let info = &report.fields().plat_info;
     let broken = named(&[
         (rules.require_alias_check && !info.alias_check_complete(), "no check for memory aliases (BadRAM)"),
@@ -147,12 +148,11 @@ fn u64_byte(value: u64) -> u8 {
 }
 
 pub(super) fn machine(context: &Context<'_>) -> Outcome {
-    let machines = &context.snp().machines;
+    let machines = &context.policy.machines;
     if machines.is_empty() {
         return Ok("the policy names none".to_owned());
     }
-    let chip = context.report()?.facts();
-    let Some(chip) = chip.authenticated_chip() else {
+    let Some(chip) = context.report()?.authenticated_chip() else {
         return fail("the policy names machines, and this report names no chip");
     };
     match machines.iter().find(|machine| machine.chip_id == chip) {
@@ -162,31 +162,32 @@ pub(super) fn machine(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn id_block(context: &Context<'_>) -> Outcome {
-    let (fields, snp) = (context.report()?.fields(), context.snp());
-    if !snp.id_keys.is_empty() && !snp.id_keys.iter().any(|key| key.as_slice() == fields.id_key_digest) {
+    let (fields, policy) = (context.report()?.fields(), context.policy);
+    if !policy.id_keys.is_empty() && !policy.id_keys.iter().any(|key| key.as_slice() == fields.id_key_digest)
+    {
         return fail("the ID key is none of those the policy names");
     }
     // Without AUTHOR_KEY_EN the field says nothing, whatever it holds.
     let author = fields.key_info.author_key_en().then_some(&fields.author_key_digest);
-    let known = |digest: &[u8; 48]| snp.author_keys.iter().any(|key| key.as_slice() == digest);
-    if !snp.author_keys.is_empty() && !author.is_some_and(known) {
+    let known = |digest: &[u8; 48]| policy.author_keys.iter().any(|key| key.as_slice() == digest);
+    if !policy.author_keys.is_empty() && !author.is_some_and(known) {
         return fail("the author key is none of those the policy names");
     }
-    match (snp.id_keys.is_empty(), snp.author_keys.is_empty()) {
+    match (policy.id_keys.is_empty(), policy.author_keys.is_empty()) {
         (true, true) => Ok("the policy names no keys".to_owned()),
         _ => Ok("signed as the policy wants it".to_owned()),
     }
 }
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
-    let measurement = &context.report()?.fields().measurement;
-    if let Some(value) = context.references.find(measurement) {
+    let report = context.report()?;
+    if let Some(value) = context.references.find(super::NAME, &super::registers(report)) {
         return Ok(format!("the measurement is that of {}", value.name));
     }
-    let known = context.references.values().len();
-    if known == 0 && !context.snp().require_reference_value {
+    let known = context.references.count(super::NAME);
+    if known == 0 && !context.policy.require_reference_value {
         return Ok("no reference values given: the measurement is not judged".to_owned());
     }
-    let hex = data_encoding::HEXLOWER.encode(measurement);
+    let hex = data_encoding::HEXLOWER.encode(&report.fields().measurement);
     fail(format!("measurement {hex} is none of the {known} reference values"))
 }

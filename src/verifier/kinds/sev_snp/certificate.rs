@@ -11,13 +11,9 @@ use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 use x509_cert::{Certificate, spki};
 
-use super::roots::{Generation, fingerprint};
-use super::sev_snp::{SigningKey, Tcb};
-
-/// Octets of one certificate: AMD's have 1.3 to 1.7 KiB.
-pub const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
-/// Octets of one CRL: AMD's have about 1 KiB; a thousand revoked serial numbers fit.
-pub const MAX_CRL_BYTES: usize = 64 * 1024;
+use super::generation::Generation;
+use super::report::{SigningKey, Tcb};
+use crate::verifier::roots::fingerprint;
 
 const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 const EC_PUBLIC_KEY: &str = "1.2.840.10045.2.1";
@@ -48,14 +44,8 @@ pub(super) struct Parsed {
 }
 
 impl Parsed {
-    /// Reads one certificate in DER; nothing may follow it.
+    /// Reads one certificate in DER, within the limits of collateral; nothing may follow it.
     pub(super) fn read(der: &[u8]) -> Result<Self, String> {
-        if der.len() > MAX_CERTIFICATE_BYTES {
-            return Err(format!(
-                "a certificate has at most {MAX_CERTIFICATE_BYTES} octets, got {}",
-                der.len()
-            ));
-        }
         let certificate =
             Certificate::from_der(der).map_err(|error| format!("not a certificate: {error}"))?;
         let tbs = to_be_signed(der).map_err(|error| format!("not a certificate: {error}"))?.to_vec();
@@ -127,6 +117,15 @@ impl Parsed {
         issuer
             .verify_pss(&outer.oid.to_string(), &self.tbs, signature.as_bytes())
             .map_err(|error| format!("{}: {error} (issuer {})", self.common_name, issuer.common_name))
+    }
+
+    /// Whether a CRL names this certificate as its issuer, or cannot be read at all: then it is for
+    /// [`Self::verify_crl`] to complain.
+    pub(super) fn may_have_issued(&self, crl: &[u8]) -> bool {
+        let list: Result<CertificateList, _> = CertificateList::from_der(crl);
+        list.map_or(true, |list| {
+            same_name(&list.tbs_cert_list.issuer, self.certificate.tbs_certificate().subject())
+        })
     }
 
     /// Reads a CRL and verifies that this certificate signed it.

@@ -1,0 +1,43 @@
+//! Where evidence carries the binding value: one place per kind and no other.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// How the 64 octets of the binding value are carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Carriage {
+    /// As they are, in a field of 64 octets.
+    Whole([u8; 64]),
+    /// As SHA-256(tag || value), in a field of 32 octets. The tag keeps one kind's digest from being another's.
+    Digest { tag: &'static str, digest: [u8; 32] },
+}
+
+impl Carriage {
+    /// Whether this is what would be carried for the value, compared in constant time.
+    pub(super) fn carries(&self, value: &[u8; 64]) -> bool {
+        match self {
+            Self::Whole(carried) => carried.ct_eq(value).into(),
+            Self::Digest { tag, digest } => digest.ct_eq(&digest_of(tag, value)).into(),
+        }
+    }
+}
+
+/// SHA-256(tag || value): what goes into a field of 32 octets.
+pub fn digest_of(tag: &str, value: &[u8; 64]) -> [u8; 32] {
+    Sha256::new().chain_update(tag.as_bytes()).chain_update(value).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_carriage_carries_one_value() {
+        let whole = Carriage::Whole([1; 64]);
+        assert!(whole.carries(&[1; 64]) && !whole.carries(&[2; 64]));
+        let digest = Carriage::Digest { tag: "one", digest: digest_of("one", &[1; 64]) };
+        assert!(digest.carries(&[1; 64]) && !digest.carries(&[2; 64]));
+        let other = Carriage::Digest { tag: "two", digest: digest_of("one", &[1; 64]) };
+        assert!(!other.carries(&[1; 64]), "a digest under another tag");
+    }
+}

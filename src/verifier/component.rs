@@ -1,0 +1,103 @@
+//! One component of evidence, appraised: the checks of its kind, and what they amount to.
+
+use serde_json::Value;
+
+use super::appraisal::Status;
+use super::checks::{CheckResult, Harm};
+use super::ear::TrustVector;
+use super::kinds::{Assurance, Finding};
+use super::reference::ReferenceValue;
+
+/// One component, such as the CPU or one of the GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    kind: &'static str,
+    name: String,
+    finding: Finding,
+    vector: TrustVector,
+    status: Status,
+}
+
+impl Component {
+    pub(super) fn new(kind: &'static str, name: String, finding: Finding) -> Self {
+        let vector = TrustVector::of(&finding);
+        Self { kind, name, status: vector.status(), vector, finding }
+    }
+
+    /// Its kind, such as `sev-snp`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Its name in this appraisal: the kind, and a number from the second of a kind on.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its checks, in order.
+    pub fn checks(&self) -> &[CheckResult] {
+        &self.finding.checks
+    }
+
+    /// The trustworthiness vector.
+    pub fn vector(&self) -> &TrustVector {
+        &self.vector
+    }
+
+    /// The worst tier in the vector.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What the evidence says, if it could be read, an object; not to be believed unless the checks hold.
+    pub fn claims(&self) -> Option<&Value> {
+        self.finding.claims.as_ref()
+    }
+
+    /// One of the claims, as text.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.claims()?.get(name)?.as_str()
+    }
+
+    /// Whose word it rests on; only where it is authentic.
+    pub fn assurance(&self) -> Option<Assurance> {
+        self.is_authentic().then_some(self.finding.assurance)
+    }
+
+    /// The product generation, in lower case.
+    pub fn generation(&self) -> Option<&str> {
+        self.finding.generation.as_deref()
+    }
+
+    /// What names the machine, where the evidence authenticates it.
+    pub fn machine(&self) -> Option<&[u8]> {
+        self.finding.machine.as_deref()
+    }
+
+    /// The reference value that what runs was found to be.
+    pub fn reference(&self) -> Option<&ReferenceValue> {
+        self.finding.reference.as_ref()
+    }
+
+    /// Whether the evidence carries this binding value, compared in constant time. What could not be read carries
+    /// nothing.
+    pub fn carries(&self, binding: &[u8; 64]) -> bool {
+        self.finding.carriage.as_ref().is_some_and(|carriage| carriage.carries(binding))
+    }
+
+    /// Whether the octets are of this kind at all.
+    pub(super) fn is_recognised(&self) -> bool {
+        self.finding.recognised
+    }
+
+    /// Whether it is genuine, whatever else is wrong with it.
+    pub(super) fn is_authentic(&self) -> bool {
+        self.finding.recognised
+            && self.finding.claims.is_some()
+            && self.finding.checks.iter().all(|check| check.harm() != Harm::NotAuthentic || check.ok())
+    }
+
+    pub(super) fn finding(&self) -> &Finding {
+        &self.finding
+    }
+}

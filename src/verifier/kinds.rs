@@ -1,0 +1,134 @@
+//! The kinds of evidence, one module each, behind one trait.
+//!
+//! A kind reads one item of evidence (and the items that only come along with it, such as an event log), makes its
+//! checks, and says what the octets claim. What the checks amount to is decided for all kinds alike (`component`).
+//! A new kind is a module here, a line in [`KINDS`], a section of the policy and a table in docs/verifier.md.
+
+pub(super) mod sev_snp;
+
+use serde_json::Value;
+
+use super::binding::Carriage;
+use super::cache::Cache;
+use super::checks::{CheckInfo, CheckResult};
+use super::collateral::Collateral;
+use super::ear::TrustVector;
+use super::evidence::EvidenceItem;
+use super::policy::AppraisalPolicy;
+use super::reference::{ReferenceValue, ReferenceValues};
+use super::roots::HardwareRoots;
+
+/// Every kind, in the order in which octets of an unknown type are offered to them.
+pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp];
+
+/// One kind of evidence.
+pub(super) trait Kind: Sync {
+    /// Its name: of the submodule in the EAR, of the `tee` of reference values and manifests, of `--kind`.
+    fn name(&self) -> &'static str;
+
+    /// The type of the item that is this kind's evidence.
+    fn media_type(&self) -> &'static str;
+
+    /// The types of items that belong to the one before them, such as its event log.
+    fn supplements(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Its checks, in order.
+    fn checks(&self) -> Vec<CheckInfo>;
+
+    /// The vendor's roots that are pinned for it, by name.
+    fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
+        Vec::new()
+    }
+
+    /// Whether reference values of this kind may name this register with a value of this many octets.
+    fn has_register(&self, name: &str, octets: usize) -> bool;
+
+    /// Whether octets are recognisably of this kind, genuine or not. One changed bit never makes them unrecognisable.
+    fn recognises(&self, octets: &[u8]) -> bool;
+
+    /// Appraises: a pure function of what is in the input.
+    fn appraise(&self, input: &Input<'_>) -> Finding;
+}
+
+/// The kind of this name.
+pub(super) fn by_name(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// The kind whose evidence has this type.
+pub(super) fn by_media_type(media_type: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.media_type() == media_type)
+}
+
+/// Everything that an appraisal of one component may look at.
+pub(super) struct Input<'a> {
+    pub(super) item: &'a EvidenceItem,
+    pub(super) supplements: &'a [&'a EvidenceItem],
+    pub(super) collateral: &'a Collateral,
+    pub(super) policy: &'a AppraisalPolicy,
+    pub(super) references: &'a ReferenceValues,
+    pub(super) roots: &'a HardwareRoots,
+    pub(super) caches: &'a Caches,
+    pub(super) now: u64,
+}
+
+/// What a kind keeps between appraisals. It changes no result.
+#[derive(Debug)]
+pub(super) struct Caches {
+    pub(super) sev_snp: Cache<sev_snp::VerifiedVek>,
+}
+
+impl Caches {
+    /// Each kind keeps this many.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { sev_snp: Cache::new(capacity) }
+    }
+}
+
+/// What a kind found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// Whether the octets are of this kind at all; if not, nothing was evaluated.
+    pub(super) recognised: bool,
+    pub(super) checks: Vec<CheckResult>,
+    /// What is affirmed if every check holds.
+    pub(super) affirms: TrustVector,
+    /// What the evidence says, if it could be read; an object.
+    pub(super) claims: Option<Value>,
+    /// Where the binding value is carried, if the evidence could be read.
+    pub(super) carriage: Option<Carriage>,
+    pub(super) assurance: Assurance,
+    /// The product generation, in lower case, where one is established.
+    pub(super) generation: Option<String>,
+    /// What names the machine, where it is authenticated.
+    pub(super) machine: Option<Vec<u8>>,
+    /// The reference value that what runs was found to be.
+    pub(super) reference: Option<ReferenceValue>,
+    /// The part of the collateral that it rests on: log this, and it can be replayed for ever.
+    pub(super) collateral: Collateral,
+}
+
+/// Whose word evidence rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Assurance {
+    /// A hardware vendor's root.
+    Hardware,
+    /// A simulated platform's, for trials.
+    Simulated,
+    /// Software's: no TEE is involved.
+    Software,
+}
+
+impl Assurance {
+    /// The word in claims.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hardware => "hardware",
+            Self::Simulated => "simulated",
+            Self::Software => "software",
+        }
+    }
+}

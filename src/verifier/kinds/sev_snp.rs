@@ -1,0 +1,172 @@
+//! AMD SEV-SNP: attestation reports of versions 2 to 5, of Milan, Genoa and Turin, signed by a VCEK or a VLEK.
+//!
+//! In scope: the report, AMD's certificates, the checks. Out of scope: reports inside a vTPM's (a kind of its own).
+//! References: *ABI* is AMD 56860 (SEV-SNP firmware ABI), *VCEK* is AMD 57230.
+
+mod authenticity;
+mod certificate;
+mod chain;
+mod claims;
+mod generation;
+mod policy;
+mod report;
+mod requirements;
+mod snapshot;
+
+#[cfg(test)]
+pub(in crate::verifier) use generation::built_in;
+
+pub(in crate::verifier) use chain::VerifiedVek;
+pub use generation::Generation;
+pub(in crate::verifier) use policy::Policy;
+pub use report::{ECDSA_P384_SHA384, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS};
+
+use super::{Assurance, Finding, Input, Kind};
+use crate::verifier::binding::Carriage;
+use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::SNP_REPORT;
+use crate::verifier::reference::{MEASUREMENT, ReferenceValues, Registers};
+
+use certificate::Endorsement;
+use report::{Report, Unreadable};
+
+/// The name of this kind.
+pub const NAME: &str = "sev-snp";
+
+/// This kind.
+pub(in crate::verifier) struct SevSnp;
+
+/// Everything a check may look at.
+struct Context<'a> {
+    report: Result<&'a Report, &'a Unreadable>,
+    vek: &'a VerifiedVek,
+    policy: &'a Policy,
+    references: &'a ReferenceValues,
+    now: u64,
+}
+
+/// All of them, in order.
+fn table<'a>() -> [Check<Context<'a>>; 26] {
+    [
+        Check::firm("format", Harm::NotAuthentic, authenticity::format),
+        Check::firm("canonical", Harm::NotAuthentic, authenticity::canonical),
+        Check::firm("signature-algorithm", Harm::NotAuthentic, authenticity::signature_algorithm),
+        Check::firm("endorsement", Harm::NotAuthentic, authenticity::endorsement),
+        Check::firm("chain", Harm::NotAuthentic, authenticity::chain),
+        Check::firm("root", Harm::NotAuthentic, authenticity::root),
+        Check::firm("validity", Harm::NotAuthentic, authenticity::validity),
+        Check::firm("revocation", Harm::Hardware, authenticity::revocation),
+        Check::firm("signing-key", Harm::NotAuthentic, authenticity::signing_key),
+        Check::firm("signature", Harm::NotAuthentic, authenticity::signature),
+        Check::firm("generation", Harm::NotAuthentic, authenticity::generation),
+        Check::firm("tcb-binding", Harm::NotAuthentic, authenticity::tcb_binding),
+        Check::firm("chip-binding", Harm::NotAuthentic, authenticity::chip_binding),
+        Check::firm("allowed-key", Harm::Configuration, requirements::allowed_key),
+        Check::firm("allowed-generation", Harm::Hardware, requirements::allowed_generation),
+        Check::firm("tcb-order", Harm::Hardware, requirements::tcb_order),
+        Check::waivable("tcb-floor", Harm::WeakHardware, requirements::tcb_floor),
+        Check::waivable("mitigations", Harm::WeakHardware, requirements::mitigations),
+        Check::waivable("debug", Harm::Exposed, requirements::debug),
+        Check::waivable("migration", Harm::Exposed, requirements::migration),
+        Check::firm("vmpl", Harm::Configuration, requirements::vmpl),
+        Check::waivable("guest-policy", Harm::Configuration, requirements::guest_policy),
+        Check::waivable("platform", Harm::Configuration, requirements::platform),
+        Check::firm("machine", Harm::Identity, requirements::machine),
+        Check::firm("id-block", Harm::Configuration, requirements::id_block),
+        Check::waivable("reference-value", Harm::Executables, requirements::reference_value),
+    ]
+}
+
+impl Kind for SevSnp {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn media_type(&self) -> &'static str {
+        SNP_REPORT
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        checks::infos(&table())
+    }
+
+    fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
+        let named =
+            |generation: Generation| (format!("amd-{NAME}-{generation}"), generation.root_fingerprint());
+        Generation::ALL.into_iter().map(named).collect()
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        name == MEASUREMENT && octets == 48
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        report::looks_like_a_report(octets)
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        let vek = input.caches.sev_snp.get_or_make(
+            input.collateral.digest(),
+            || chain::verify(input.collateral, input.roots),
+            VerifiedVek::holds,
+        );
+        let report = Report::read(input.item.bytes());
+        let policy = &input.policy.kinds().sev_snp;
+        let context = Context {
+            report: report.as_ref(),
+            vek: &vek,
+            policy,
+            references: input.references,
+            now: input.now,
+        };
+        let report = report.as_ref().ok();
+        let root = vek.root.as_ref().ok();
+        let generation = report.and_then(|report| report.generation().and_then(Result::ok));
+        let generation = generation.or(root.map(|root| root.generation));
+        let reference = report.and_then(|report| input.references.find(NAME, &registers(report)));
+        Finding {
+            recognised: self.recognises(input.item.bytes()),
+            checks: checks::run(NAME, &table(), &context, input.policy, input.now),
+            affirms: TrustVector {
+                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                configuration: 2,
+                executables: if reference.is_some() { 3 } else { 0 },
+                hardware: 2,
+                runtime_opaque: 2,
+            },
+            claims: report.map(|report| claims::of(report, generation)),
+            carriage: report.map(|report| Carriage::Whole(report.fields().report_data)),
+            assurance: match root {
+                Some(root) if root.simulated => Assurance::Simulated,
+                _ => Assurance::Hardware,
+            },
+            generation: generation.map(|generation| generation.name().to_ascii_lowercase()),
+            machine: report.and_then(Report::authenticated_chip).map(|chip| chip.to_vec()),
+            reference: reference.cloned(),
+            collateral: vek.collateral.clone(),
+        }
+    }
+}
+
+/// What the report measures.
+fn registers(report: &Report) -> Registers {
+    Registers::from([(MEASUREMENT.to_owned(), report.fields().measurement.to_vec())])
+}
+
+impl<'a> Context<'a> {
+    fn report(&self) -> Result<&'a Report, Found> {
+        self.report.map_err(|_| Found::NotEvaluated("the report could not be read"))
+    }
+
+    fn endorsement(&self) -> Result<&'a Endorsement, Found> {
+        let endorsement = self.vek.endorsement.as_ref();
+        endorsement.map_err(|_| Found::NotEvaluated("there is no endorsement to compare with"))
+    }
+
+    /// The generation as far as it is established: by the root the chain ends in.
+    fn rooted_generation(&self) -> Result<Generation, Found> {
+        let root = self.vek.root.as_ref();
+        root.map(|root| root.generation).map_err(|_| Found::NotEvaluated("no pinned root"))
+    }
+}
