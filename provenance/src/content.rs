@@ -17,8 +17,8 @@ pub use decision::{
     Abandoned, Appraisal, Binding, EvidenceItem, Grant, Issuance, Mapping, Refusal, VerifierId,
 };
 pub use governance::{
-    Activation, Approval, HardwareRoot, Policy, PolicyType, RegisteredIssuer, RegistrationPolicy, Role,
-    TrustAnchors,
+    Activation, Approval, HardwareRoot, IssuerAnchor, Policy, PolicyType, RegisteredIssuer,
+    RegistrationPolicy, Role, TrustAnchors,
 };
 pub use provenance::{
     Collateral, CollateralItem, ProvenanceType, ReferenceValue, ReferenceValues, WorkloadProvenance,

@@ -2,11 +2,12 @@
 //!
 //! In scope: [`Sign1`], parsed strictly and kept with its protected bytes as received; public keys and thumbprints
 //! ([`VerifyingKey`], RFC 9679); signing keys ([`Signer`]). Ed25519 is verified strictly, ECDSA only with low S, so
-//! that one statement cannot have two signatures that differ by arithmetic alone.
+//! that one statement cannot have two signatures that differ by arithmetic alone; [`Sign1::with_other_s`] is the other.
 //! Out of scope: what a header must say (`statement`, `receipt`), encryption (`envelope`, `grant`).
 
 mod key;
 mod signer;
+mod twin;
 
 use ciborium::Value;
 use coset::{AsCborValue, CoseSign1, Label, RegisteredLabelWithPrivate, iana};
@@ -43,7 +44,8 @@ pub enum CoseError {
     Critical,
     /// No `alg`, or one we do not accept.
     #[error(
-        "signature algorithm {0} is not accepted; ES256 (-7), EdDSA (-8), ESP256 (-9) and Ed25519 (-19) are"
+        "signature algorithm {0} is not accepted; ES256 (-7), ES384 (-35), EdDSA (-8), ESP256 (-9), ESP384 (-51) and \
+         Ed25519 (-19) are"
     )]
     Algorithm(String),
     /// The key is of another type than the algorithm.
@@ -64,7 +66,10 @@ pub enum CoseError {
     #[error("signature does not verify")]
     Signature,
     /// The signature verifies, but its S is in the upper half: a second spelling of another signature.
-    #[error("signature is not in its low-S form")]
+    #[error(
+        "S is in the upper half of the curve's order (high S), which is a second spelling of another signature: send \
+         r || (order - S) instead"
+    )]
     HighS,
     /// The signing operation failed.
     #[error("signing failed")]
@@ -85,11 +90,16 @@ pub enum Algorithm {
     Esp256,
     /// Ed25519, fully specified (RFC 9864).
     Ed25519,
+    /// ECDSA on P-384 with SHA-384, as most write it.
+    Es384,
+    /// ECDSA on P-384 with SHA-384, fully specified (RFC 9864).
+    Esp384,
 }
 
 impl Algorithm {
     /// Every accepted algorithm.
-    pub const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Esp256, Self::Ed25519];
+    pub const ALL: [Self; 6] =
+        [Self::Es256, Self::EdDsa, Self::Esp256, Self::Ed25519, Self::Es384, Self::Esp384];
 
     /// The COSE algorithm identifier.
     pub const fn id(self) -> i64 {
@@ -98,6 +108,8 @@ impl Algorithm {
             Self::EdDsa => -8,
             Self::Esp256 => -9,
             Self::Ed25519 => -19,
+            Self::Es384 => -35,
+            Self::Esp384 => -51,
         }
     }
 
@@ -181,6 +193,16 @@ impl Sign1 {
     pub fn without_unprotected(mut self) -> Self {
         self.inner.unprotected = coset::Header::default();
         self
+    }
+
+    /// The same message with the other spelling of its ECDSA signature, n - S for S; `None` for EdDSA.
+    pub fn with_other_s(&self) -> Option<Self> {
+        if matches!(self.algorithm, Algorithm::EdDsa | Algorithm::Ed25519) {
+            return None;
+        }
+        let mut other = self.clone();
+        other.inner.signature = twin::twin(&self.inner.signature)?;
+        Some(other)
     }
 
     /// Whether nothing is in the unprotected header.

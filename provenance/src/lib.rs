@@ -1,8 +1,8 @@
 //! SCITT statements, COSE receipts, credential proofs and their offline verification.
 //!
 //! # In scope
-//! Strict deterministic CBOR ([`strict`]), COSE_Sign1 with Ed25519 and ECDSA P-256 ([`cose`]), signed statements
-//! ([`statement`]) and their typed contents ([`content`]), encrypted content with a key commitment ([`envelope`]),
+//! Strict deterministic CBOR ([`strict`]), COSE_Sign1 with Ed25519 and ECDSA ([`cose`]), signed statements
+//! ([`statement`]), whose they are ([`issuer`]) and their typed contents ([`content`]), encrypted content with a key commitment ([`envelope`]),
 //! grants of keys to auditors ([`grant`]), receipts bound to origin and size ([`receipt`]), the proof inside a
 //! credential ([`proof`], [`x509`]), the trust file of a relying party ([`trust`]) and its verdict ([`verify`]).
 //!
@@ -15,6 +15,7 @@ pub mod content;
 pub mod cose;
 pub mod envelope;
 pub mod grant;
+pub mod issuer;
 mod mac;
 pub mod proof;
 pub mod receipt;

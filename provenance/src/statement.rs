@@ -8,6 +8,7 @@
 mod header;
 mod kind;
 
+use ciborium::Value;
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest as _, Sha256};
 use treering_tlog::{
@@ -55,7 +56,9 @@ pub enum StatementError {
     #[error("the unprotected header is not empty")]
     Unprotected,
     /// Certificates in the unprotected header: whoever stores the entry could exchange them.
-    #[error("x5chain is accepted only in the protected header")]
+    #[error(
+        "x5chain is accepted only in the protected header: sign it there, since the log keeps no unprotected header"
+    )]
     UnprotectedChain,
     /// The payload is detached.
     #[error("the payload is detached")]
@@ -182,9 +185,8 @@ impl Statement {
     /// section 6.3). It must hold no certificates, which would be lost.
     pub fn parse_submission(bytes: &[u8]) -> Result<Self, StatementError> {
         const X5BAG: i64 = 32;
-        const X5CHAIN: i64 = 33;
         let sign1 = Sign1::parse(bytes, MAX_STATEMENT_BYTES)?;
-        if sign1.unprotected_int(X5CHAIN).or(sign1.unprotected_int(X5BAG)).is_some() {
+        if sign1.unprotected_int(header::LABEL_X5CHAIN).or(sign1.unprotected_int(X5BAG)).is_some() {
             return Err(StatementError::UnprotectedChain);
         }
         if sign1.unprotected_is_empty() {
@@ -279,6 +281,22 @@ impl Statement {
     /// The key identifier: for statements of ours the RFC 9679 thumbprint.
     pub fn kid(&self) -> Option<&[u8]> {
         self.sign1.kid()
+    }
+
+    /// The issuer's certificates (RFC 9360), signed like everything here and not judged.
+    pub(crate) fn x5chain(&self) -> Option<&Value> {
+        self.sign1.protected_int(header::LABEL_X5CHAIN)
+    }
+
+    /// The hash of the issuer's certificate.
+    pub(crate) fn x5t(&self) -> Option<&Value> {
+        self.sign1.protected_int(header::LABEL_X5T)
+    }
+
+    /// The leaf hash of the same statement with the other spelling of its ECDSA signature, which verifies as well.
+    pub fn twin(&self) -> Result<Option<Hash>, StatementError> {
+        let twin = self.sign1.with_other_s().map(|twin| twin.to_bytes()).transpose()?;
+        Ok(twin.map(|entry| leaf_hash(&entry)))
     }
 
     /// The signature algorithm.

@@ -1,16 +1,18 @@
 //! X.509 with a credential proof, cut from raw DER.
 //!
 //! In scope: putting the proof extension into a TBSCertificate and taking it out again byte for byte ([`insert_proof`],
-//! [`strip`]), taking a certificate apart and putting one together, the commitment `cred`, and the profile of a
-//! workload's certificate ([`Profile`]). Nothing is ever re-encoded from a decoded form: what a parser drops or
+//! [`strip`]), taking a certificate apart and putting one together, the commitment `cred`, the profile of a
+//! workload's certificate ([`Profile`]), and paths of signatures to an anchor ([`verify_path`]). Nothing is ever re-encoded from a decoded form: what a parser drops or
 //! normalises would be outside the commitment.
-//! Out of scope: chains and verdicts (`verify`), making certificates.
+//! Out of scope: verdicts (`verify`), whose certificates are wanted (`issuer`), making certificates.
 
 mod der;
+mod path;
 mod profile;
 
 use sha2::{Digest as _, Sha256};
 
+pub use path::{MAX_INTERMEDIATES, Path, PathError, verify_path};
 pub use profile::{MAX_CLAIMS_BYTES, Profile, ProfileError};
 
 use crate::bytes::Digest;

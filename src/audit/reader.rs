@@ -2,13 +2,15 @@
 //! checkpoint, its signature by a key that is known to be its issuer's, its content by the commitment in it.
 
 use treering_provenance::content::{AnyContent, RegistrationPolicy, TrustAnchors};
-use treering_provenance::cose::VerifyingKey;
+use treering_provenance::issuer::{IssuerError, KnownIssuer};
 use treering_provenance::statement::{Body, Kind, Statement};
 use treering_provenance::trust::Trust;
 use treering_tlog::checkpoint::Checkpoint;
 use treering_tlog::hash::Hash;
 use treering_tlog::inclusion;
 use treering_tlog::note::Note;
+
+use crate::governance::rules;
 
 use super::{Keyring, Source, TraceError};
 
@@ -35,7 +37,7 @@ pub(super) struct Reader<'a, S> {
 struct ThirdParty {
     iss: String,
     kinds: Vec<Kind>,
-    keys: Vec<VerifyingKey>,
+    known: KnownIssuer,
 }
 
 impl<'a, S: Source> Reader<'a, S> {
@@ -77,12 +79,7 @@ impl<'a, S: Source> Reader<'a, S> {
         if statement.leaf() != *leaf {
             return Err(wrong("the entry there has another leaf hash".to_owned()));
         }
-        let key = self.key_of(&statement);
-        let key = key.ok_or_else(|| {
-            let kind = statement.kind().map_or("unknown", Kind::as_str);
-            wrong(format!("signed by a key that may not sign kind {kind} as `{}`", statement.issuer()))
-        })?;
-        let statement = statement.clone().verify(key).map_err(|error| wrong(error.to_string()))?.into_inner();
+        self.check_signer(&statement).map_err(wrong)?;
         if statement.audience() != Some(self.trust.origin()) {
             return Err(wrong("meant for another log".to_owned()));
         }
@@ -124,16 +121,28 @@ impl<'a, S: Source> Reader<'a, S> {
         Ok(statement)
     }
 
-    /// The key that may sign this statement: of one of our roles by the trust file, of a third party by the
-    /// registration policy; for this kind in either case.
-    fn key_of(&self, statement: &Statement) -> Option<&VerifyingKey> {
-        let (kind, kid) = (statement.kind()?, statement.kid()?);
-        if let Some(key) = self.trust.issuer_key(statement.issuer(), kind, kid) {
-            return Some(key);
+    /// Checks that it was signed by who may: one of our roles by the trust file, a third party by the registration
+    /// policy; for this kind in either case.
+    fn check_signer(&self, statement: &Statement) -> Result<(), String> {
+        let iss = statement.issuer();
+        let refused = || {
+            let kind = statement.kind().map_or("unknown", Kind::as_str);
+            format!("signed by a key that may not sign kind {kind} as `{iss}`")
+        };
+        let kind = statement.kind().ok_or_else(refused)?;
+        if let Some(key) = statement.kid().and_then(|kid| self.trust.issuer_key(iss, kind, kid)) {
+            return statement.check_signature(key).map_err(|error| error.to_string());
         }
-        let known = self.third_parties.iter().filter(|party| party.iss == statement.issuer());
-        let mut keys = known.filter(|party| party.kinds.contains(&kind)).flat_map(|party| &party.keys);
-        keys.find(|key| key.thumbprint() == kid)
+        let mut parties = self.third_parties.iter();
+        let party =
+            parties.find(|party| party.iss == iss && party.kinds.contains(&kind)).ok_or_else(refused)?;
+        // It was registered about when it was signed, or not at all.
+        let signed = statement.issued_at().unwrap_or_default();
+        let when = signed.saturating_sub(rules::MAX_SKEW_S)..=signed.saturating_add(rules::MAX_SKEW_S);
+        party.known.check(statement, when).map(drop).map_err(|error| match error {
+            IssuerError::UnknownKey => refused(),
+            other => other.to_string(),
+        })
     }
 
     async fn learn(&mut self) -> Result<(), TraceError> {
@@ -146,12 +155,12 @@ impl<'a, S: Source> Reader<'a, S> {
             other => return Err(unexpected(1, &other)),
         };
         for issuer in &policy.issuers {
-            let keys = issuer.verifying_keys();
-            let keys = keys.map_err(|error| TraceError::Entry { index: 0, reason: error.to_string() })?;
+            let known = issuer.known();
+            let known = known.map_err(|error| TraceError::Entry { index: 0, reason: error.to_string() })?;
             self.third_parties.push(ThirdParty {
                 iss: issuer.iss.clone(),
                 kinds: issuer.kinds.clone(),
-                keys,
+                known,
             });
         }
         self.founding = Some((policy, anchors));

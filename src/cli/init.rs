@@ -73,8 +73,8 @@ pub(super) struct Args {
     /// How many approvers must consent to a policy
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(super) threshold: u64,
-    /// A third party whose statements are registered: a TOML file with iss, key, kinds and public, as an [[issuer]] of
-    /// the configuration has them
+    /// A third party whose statements are registered: a TOML file with what an [[issuer]] of the configuration has:
+    /// iss, kinds, public, high_s, and key or [[anchor]] tables
     #[arg(long, value_name = "FILE")]
     pub(super) issuer: Vec<PathBuf>,
     /// What signs receipts

@@ -5,7 +5,8 @@
 //! asked about, and the append. In this order, and the first that fails refuses:
 //! 1. size, then strict deterministic COSE_Sign1, tag 18                          "Malformed request"
 //! 2. a payload, and an algorithm that the policy names                           "Payload Missing", "Bad Signature Algorithm"
-//! 3. an issuer that the policy names, one of its keys by kid, the signature      "Rejected"
+//! 3. an issuer that the policy names, one of its keys by kid, or certificates (`x5chain`) that lead to an anchor of
+//!    its own; the signature, with low S unless the policy takes both of this issuer          "Rejected"
 //! 4. `aud` is this log, `iat` is about now                                       "Rejected"
 //! 5. a kind that this issuer may register                                        "Rejected"
 //! 6. confidential: the content was uploaded, opens, and is what the statement commits to; public: the policy allows
@@ -101,6 +102,9 @@ impl Registrar {
             return Ok(Place { index, leaf: statement.leaf(), entry_id: statement.entry_id_text() });
         }
         let (issuer, kind) = rules::header(&self.policy, &self.keys, &statement, now..=now)?;
+        if let Some(twin) = rules::other_spelling(issuer, &statement)? {
+            rules::check_spelling(self.ledger.find(&twin)?)?;
+        }
         let content = self.content(&statement, kind, issuer, now)?;
         let index_keys = match &content {
             Some((content, _)) => self.check_content(content, &statement)?,

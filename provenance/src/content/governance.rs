@@ -8,6 +8,7 @@ use super::{ContentError, V1, period, want};
 use crate::{
     bytes::{Bytes, Digest, Leaf},
     cose::VerifyingKey,
+    issuer::{Anchor, KnownIssuer, is_uri},
     statement::Kind,
 };
 
@@ -43,6 +44,22 @@ pub struct RegisteredIssuer {
     pub keys: Vec<Bytes>,
     /// Whether its payloads may be plain.
     pub public: bool,
+    /// CAs that certify its keys. Absent where there is none: written before there were any, a policy reads the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<IssuerAnchor>,
+    /// Whether its ECDSA signatures may be in their high-S spelling. Absent where they may not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub high_s: bool,
+}
+
+/// A trust anchor of a [`RegisteredIssuer`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerAnchor {
+    /// The CA's certificate, DER.
+    pub certificate: Bytes,
+    /// What the issuer's certificates have as a subject alternative name: a URI or a DNS name.
+    pub name: String,
 }
 
 impl RegisteredIssuer {
@@ -53,6 +70,16 @@ impl RegisteredIssuer {
             key.map_err(|error| ContentError::Invalid(format!("key of {}: {error}", self.iss)))
         };
         self.keys.iter().map(key).collect()
+    }
+
+    /// By what its statements are known, decoded.
+    pub fn known(&self) -> Result<KnownIssuer, ContentError> {
+        let anchor = |anchor: &IssuerAnchor| {
+            Anchor::new(&anchor.certificate.0, &anchor.name)
+                .map_err(|error| ContentError::Invalid(format!("{}: {error}", self.iss)))
+        };
+        let anchors = self.anchors.iter().map(anchor).collect::<Result<_, _>>()?;
+        Ok(KnownIssuer { keys: self.verifying_keys()?, anchors, high_s: self.high_s })
     }
 }
 
@@ -71,13 +98,24 @@ impl RegistrationPolicy {
             )
         })?;
         // One issuer with two names would be two of k approvers.
-        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        let (mut names, mut keys, mut anchors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for issuer in &self.issuers {
-            want(names.insert(issuer.iss.as_str()), || format!("issuer {} occurs twice", issuer.iss))?;
-            for key in issuer.verifying_keys()? {
-                let new = keys.insert(*key.thumbprint());
-                want(new, || format!("a key of {} occurs twice", issuer.iss))?;
+            let iss = issuer.iss.as_str();
+            want(names.insert(iss), || format!("issuer {iss} occurs twice"))?;
+            for key in issuer.known()?.keys {
+                want(keys.insert(*key.thumbprint()), || format!("a key of {iss} occurs twice"))?;
             }
+            want(issuer.anchors.iter().all(|anchor| anchors.insert(anchor)), || {
+                format!("a trust anchor of {iss} occurs twice with the same name")
+            })?;
+            want(issuer.anchors.is_empty() || is_uri(iss), || {
+                format!("issuer {iss} has a trust anchor and must be a URI (RFC 9943 section 6)")
+            })?;
+            // One certificate may have the names of two, and one CA certifies as many as it likes.
+            want(
+                issuer.anchors.is_empty() || !self.approvers.iter().any(|approver| approver == iss),
+                || format!("approver {iss} must be known by a key of its own, not by certificates"),
+            )?;
         }
         Ok(())
     }

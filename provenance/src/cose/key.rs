@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, EcdsaVerificationAlgorithm, ParsedPublicKey,
+    UnparsedPublicKey,
+};
 use ciborium::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Algorithm, CoseError};
+use super::{Algorithm, CoseError, twin::has_low_s};
 use crate::strict;
 
-/// The longest COSE_Key: a P-256 key with a kid of 64 bytes, `alg` and `key_ops` stays below it.
+/// The longest COSE_Key: a P-384 key with a kid of 64 bytes, `alg` and `key_ops` stays below it.
 const MAX_KEY_BYTES: usize = 256;
 /// The longest key set: 64 keys.
 const MAX_KEY_SET_BYTES: usize = 64 * MAX_KEY_BYTES;
@@ -24,6 +27,7 @@ const PRIVATE: i64 = -4;
 const KTY_OKP: i64 = 1;
 const KTY_EC2: i64 = 2;
 const CRV_P256: i64 = 1;
+const CRV_P384: i64 = 2;
 const CRV_ED25519: i64 = 6;
 
 /// DER before the 32 key bytes of an Ed25519 SubjectPublicKeyInfo (RFC 8410).
@@ -33,13 +37,13 @@ const SPKI_P256: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-/// Half the order of P-256: the greatest S that is "low".
-const P256_HALF_ORDER: [u8; 32] = [
-    0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde,
-    0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
+/// DER before the 97 point bytes of a P-384 SubjectPublicKeyInfo (RFC 5480).
+const SPKI_P384: [u8; 23] = [
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+    0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
 
-/// A public key that verifies signatures: Ed25519 or P-256.
+/// A public key that verifies signatures: Ed25519, P-256 or P-384.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
     material: Material,
@@ -51,6 +55,8 @@ enum Material {
     Ed25519(Box<ed25519_dalek::VerifyingKey>),
     /// The uncompressed point, 0x04 || x || y.
     P256([u8; 65]),
+    /// The uncompressed point, 0x04 || x || y.
+    P384([u8; 97]),
 }
 
 impl VerifyingKey {
@@ -77,14 +83,29 @@ impl VerifyingKey {
         Self::new(Material::P256(point))
     }
 
-    /// A key from a DER SubjectPublicKeyInfo: Ed25519, or P-256 with an uncompressed point.
+    /// A P-384 key from its uncompressed point.
+    pub fn from_p384(point: &[u8]) -> Result<Self, CoseError> {
+        let refused = CoseError::Key("want an uncompressed point of P-384");
+        let point: [u8; 97] = point.try_into().map_err(|_| refused.clone())?;
+        if point[0] != 0x04 || ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).is_err() {
+            return Err(refused);
+        }
+        Self::new(Material::P384(point))
+    }
+
+    /// A key from a DER SubjectPublicKeyInfo: Ed25519, or P-256 or P-384 with an uncompressed point.
     pub fn from_spki(der: &[u8]) -> Result<Self, CoseError> {
         if let Some(key) = der.strip_prefix(&SPKI_ED25519) {
             let key: &[u8; 32] = key.try_into().map_err(|_| CoseError::Key("Ed25519 key has 32 bytes"))?;
             return Self::from_ed25519(key);
         }
-        let point = der.strip_prefix(&SPKI_P256);
-        Self::from_p256(point.ok_or(CoseError::Key("SubjectPublicKeyInfo is neither Ed25519 nor P-256"))?)
+        if let Some(point) = der.strip_prefix(&SPKI_P256) {
+            return Self::from_p256(point);
+        }
+        let point = der.strip_prefix(&SPKI_P384);
+        Self::from_p384(
+            point.ok_or(CoseError::Key("SubjectPublicKeyInfo is neither Ed25519, P-256 nor P-384"))?,
+        )
     }
 
     /// A key from a COSE_Key in deterministic CBOR. A key with a private part is refused.
@@ -111,7 +132,13 @@ impl VerifyingKey {
             (Some(KTY_EC2), Some(CRV_P256), Some(x), Some(y)) if x.len() == 32 && y.len() == 32 => {
                 Self::from_p256(&[&[0x04], x, y].concat())?
             }
-            _ => return Err(CoseError::Key("COSE_Key is neither Ed25519 nor P-256 with full coordinates")),
+            (Some(KTY_EC2), Some(CRV_P384), Some(x), Some(y)) if x.len() == 48 && y.len() == 48 => {
+                Self::from_p384(&[&[0x04], x, y].concat())?
+            }
+            _ => {
+                let wanted = "COSE_Key is neither Ed25519 nor P-256 or P-384 with full coordinates";
+                return Err(CoseError::Key(wanted));
+            }
         };
         match number(ALG) {
             Some(alg) if field(ALG).is_some() => key.accepts(Algorithm::from_id(alg)?)?,
@@ -148,16 +175,8 @@ impl VerifyingKey {
                 (CRV.into(), CRV_ED25519.into()),
                 (X.into(), bytes(key.as_bytes())),
             ],
-            Material::P256(point) => {
-                let (_, coordinates) = point.split_at(1);
-                let (x, y) = coordinates.split_at(32);
-                vec![
-                    (KTY.into(), KTY_EC2.into()),
-                    (CRV.into(), CRV_P256.into()),
-                    (X.into(), bytes(x)),
-                    (Y.into(), bytes(y)),
-                ]
-            }
+            Material::P256(point) => ec2(CRV_P256, point),
+            Material::P384(point) => ec2(CRV_P384, point),
         }
     }
 
@@ -166,6 +185,7 @@ impl VerifyingKey {
         match &self.material {
             Material::Ed25519(key) => [SPKI_ED25519.as_slice(), key.as_bytes()].concat(),
             Material::P256(point) => [SPKI_P256.as_slice(), point].concat(),
+            Material::P384(point) => [SPKI_P384.as_slice(), point].concat(),
         }
     }
 
@@ -179,6 +199,7 @@ impl VerifyingKey {
         match self.material {
             Material::Ed25519(_) => Algorithm::EdDsa,
             Material::P256(_) => Algorithm::Es256,
+            Material::P384(_) => Algorithm::Es384,
         }
     }
 
@@ -191,23 +212,41 @@ impl VerifyingKey {
                     ed25519_dalek::Signature::from_slice(signature).map_err(|_| CoseError::Signature)?;
                 key.verify_strict(message, &signature).map_err(|_| CoseError::Signature)
             }
-            Material::P256(point) => {
-                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-                key.verify(message, signature).map_err(|_| CoseError::Signature)?;
-                let low = signature.get(32..).is_some_and(|s| s <= P256_HALF_ORDER.as_slice());
-                if low { Ok(()) } else { Err(CoseError::HighS) }
-            }
+            Material::P256(point) => verify_ecdsa(&ECDSA_P256_SHA256_FIXED, point, message, signature),
+            Material::P384(point) => verify_ecdsa(&ECDSA_P384_SHA384_FIXED, point, message, signature),
         }
     }
 
     fn accepts(&self, algorithm: Algorithm) -> Result<(), CoseError> {
         match (&self.material, algorithm) {
             (Material::Ed25519(_), Algorithm::EdDsa | Algorithm::Ed25519)
-            | (Material::P256(_), Algorithm::Es256 | Algorithm::Esp256) => Ok(()),
+            | (Material::P256(_), Algorithm::Es256 | Algorithm::Esp256)
+            | (Material::P384(_), Algorithm::Es384 | Algorithm::Esp384) => Ok(()),
             (Material::Ed25519(_), _) => Err(CoseError::KeyMismatch { alg: algorithm.id(), key: "Ed25519" }),
             (Material::P256(_), _) => Err(CoseError::KeyMismatch { alg: algorithm.id(), key: "P-256" }),
+            (Material::P384(_), _) => Err(CoseError::KeyMismatch { alg: algorithm.id(), key: "P-384" }),
         }
     }
+}
+
+/// The members of a COSE_Key with two coordinates, from an uncompressed point.
+fn ec2(curve: i64, point: &[u8]) -> Vec<(Value, Value)> {
+    let coordinates = point.get(1..).unwrap_or_default();
+    let (x, y) = coordinates.split_at(coordinates.len() / 2);
+    let bytes = |bytes: &[u8]| Value::Bytes(bytes.to_vec());
+    vec![(KTY.into(), KTY_EC2.into()), (CRV.into(), curve.into()), (X.into(), bytes(x)), (Y.into(), bytes(y))]
+}
+
+/// r || s with low S.
+fn verify_ecdsa(
+    algorithm: &'static EcdsaVerificationAlgorithm,
+    point: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), CoseError> {
+    let key = UnparsedPublicKey::new(algorithm, point);
+    key.verify(message, signature).map_err(|_| CoseError::Signature)?;
+    if has_low_s(signature) { Ok(()) } else { Err(CoseError::HighS) }
 }
 
 impl fmt::Debug for VerifyingKey {

@@ -8,20 +8,17 @@ use aws_lc_rs::{
 };
 use ed25519_dalek::Signer as _;
 
-use super::{Algorithm, CoseError, VerifyingKey};
-
-/// The order of P-256, to bring S into its lower half.
-const P256_ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
-    0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-];
+use super::{
+    Algorithm, CoseError, VerifyingKey,
+    twin::{has_low_s, twin},
+};
 
 /// A key that signs COSE messages: in memory here, in an HSM elsewhere.
 pub trait Signer: Send + Sync {
     /// The public half.
     fn key(&self) -> &VerifyingKey;
 
-    /// The signature in COSE form (64 bytes for every algorithm here; ECDSA with low S).
+    /// The signature in COSE form (ECDSA as r || s with low S).
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CoseError>;
 
     /// The algorithm to name in the header.
@@ -89,9 +86,8 @@ impl Signer for Es256Signer {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CoseError> {
         let signature = self.secret.sign(&SystemRandom::new(), message).map_err(|_| CoseError::Signing)?;
-        let mut signature = signature.as_ref().to_vec();
-        lower_s(&mut signature)?;
-        Ok(signature)
+        let signature = signature.as_ref();
+        if has_low_s(signature) { Ok(signature.to_vec()) } else { twin(signature).ok_or(CoseError::Signing) }
     }
 }
 
@@ -99,23 +95,4 @@ impl fmt::Debug for Es256Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Es256Signer({:?})", self.public)
     }
-}
-
-/// Replaces S by n - S where S is in the upper half: both verify, only the lower is accepted.
-fn lower_s(signature: &mut [u8]) -> Result<(), CoseError> {
-    let s = signature.get_mut(32..).filter(|s| s.len() == 32).ok_or(CoseError::Signing)?;
-    let mut negated = [0u8; 32];
-    let mut borrow = 0i16;
-    for ((out, order), digit) in negated.iter_mut().zip(P256_ORDER).zip(s.iter()).rev() {
-        let mut difference = i16::from(order) - i16::from(*digit) - borrow;
-        borrow = i16::from(difference < 0);
-        if difference < 0 {
-            difference += 256;
-        }
-        *out = u8::try_from(difference).map_err(|_| CoseError::Signing)?;
-    }
-    if negated.as_slice() < &*s {
-        s.copy_from_slice(&negated);
-    }
-    Ok(())
 }

@@ -11,11 +11,15 @@ use crate::{
     bytes::{Digest, Fixed, Leaf},
     content::REGISTRATION_POLICY_TYPE,
     cose::{CLAIM_AUD, CLAIM_IAT, CLAIM_ISS, CLAIM_SUB, LABEL_CWT_CLAIMS, LABEL_TREERING, Sign1, Signer},
+    issuer,
 };
 
 const LABEL_ALG: i64 = 1;
 const LABEL_CONTENT_TYPE: i64 = 3;
 const LABEL_KID: i64 = 4;
+/// RFC 9360: certificates, and the hash of the first.
+pub(super) const LABEL_X5CHAIN: i64 = 33;
+pub(super) const LABEL_X5T: i64 = 34;
 /// RFC 9995: the payload is a hash, by this algorithm...
 const LABEL_HASH_ALG: i64 = 258;
 /// ...of something of this type.
@@ -91,8 +95,11 @@ impl Header {
             let wanted = Value::from(label);
             claims.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value)
         };
-        if sign1.kid().is_none() {
-            return Err(problem("4 (kid)", "is missing"));
+        if sign1.kid().is_none() && sign1.protected_int(LABEL_X5CHAIN).is_none() {
+            return Err(problem(
+                "4 (kid)",
+                "is missing, and so is 33 (x5chain): a signature needs one of them",
+            ));
         }
         let header = Self {
             issuer: text_claim(claim(CLAIM_ISS), "iss", MAX_ISSUER_BYTES)?,
@@ -115,7 +122,7 @@ impl Header {
     /// With our label nothing else may be in the header: what we sign and verify we understand whole.
     fn check_closed(&self, sign1: &Sign1, claims: usize) -> Result<(), StatementError> {
         let known = |label: &Label| match label {
-            Label::Int(LABEL_CWT_CLAIMS) => true,
+            Label::Int(LABEL_CWT_CLAIMS | LABEL_X5CHAIN) => true,
             Label::Int(LABEL_HASH_ALG | LABEL_PREIMAGE_TYPE) => self.hashed.is_some(),
             Label::Int(_) => false,
             Label::Text(text) => text == LABEL_TREERING,
@@ -125,6 +132,9 @@ impl Header {
         }
         if self.audience.is_none() || self.issued_at.is_none() || claims != 4 {
             return Err(problem("15 (CWT claims)", "want exactly iss, sub, aud and iat"));
+        }
+        if let Some(Err(error)) = sign1.protected_int(LABEL_X5CHAIN).map(issuer::certificates) {
+            return Err(problem("33 (x5chain)", error.to_string()));
         }
         if sign1.kid().map(<[u8]>::len) != Some(32) {
             return Err(problem("4 (kid)", "want the 32-byte thumbprint of the key"));

@@ -2,10 +2,15 @@
 
 use x509_cert::{
     Certificate,
-    der::{Decode as _, oid::AssociatedOid as _},
+    der::{
+        Decode as _,
+        oid::{AssociatedOid as _, ObjectIdentifier},
+    },
     ext::{
         Extension,
-        pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
+        pkix::{
+            BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName, name::GeneralName,
+        },
     },
 };
 
@@ -17,6 +22,14 @@ use crate::{
 
 /// The longest claims extension.
 pub const MAX_CLAIMS_BYTES: usize = 8 << 10;
+
+/// Extended key usages of a key that signs statements: none is registered for that, and these come nearest. A TLS
+/// server's key alone is not for it: no key has two purposes.
+const STATEMENT_USAGES: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("2.5.29.37.0"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3"),
+];
 
 /// Why a certificate is outside the profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,11 +107,37 @@ impl Profile {
         }
     }
 
+    /// Whether it is for this name: a URI (which has a colon) or a DNS name as subject alternative name, octet for
+    /// octet, and no wildcard.
+    pub fn is_for(&self, name: &str) -> Result<bool, ProfileError> {
+        let names = self.extension::<SubjectAltName>()?;
+        let names = names.as_ref().map(|names| names.0.as_slice()).unwrap_or_default();
+        Ok(names.iter().any(|found| match found {
+            GeneralName::UniformResourceIdentifier(uri) => name.contains(':') && uri.as_str() == name,
+            GeneralName::DnsName(dns) => !name.contains(':') && dns.as_str() == name,
+            _ => false,
+        }))
+    }
+
+    /// Checks that it may sign statements: an end entity's, whose extended key usages, if it has any, have one that
+    /// is not for TLS servers, mail or time stamps alone (RFC 5280 section 4.2.1.12).
+    pub fn check_signs_statements(&self) -> Result<(), ProfileError> {
+        self.check_workload()?;
+        match self.extension::<ExtendedKeyUsage>()? {
+            Some(usages) if !usages.0.iter().any(|usage| STATEMENT_USAGES.contains(usage)) => {
+                Err(ProfileError::Usage(
+                    "want no extended key usage, or codeSigning, clientAuth or any among them",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that it is a workload's certificate and not a CA's, with no critical extension that we do not read.
     pub fn check_workload(&self) -> Result<(), ProfileError> {
         self.check_critical()?;
         if self.extension::<BasicConstraints>()?.is_some_and(|constraints| constraints.ca) {
-            return Err(ProfileError::Usage("want a workload's certificate, got a CA's"));
+            return Err(ProfileError::Usage("want an end entity's certificate, got a CA's"));
         }
         let usage = self.extension::<KeyUsage>()?;
         let usage = usage.ok_or(ProfileError::Usage("want a key usage extension"))?;
@@ -113,6 +152,10 @@ impl Profile {
     /// Checks that it is a CA's certificate with at most `below` CAs between it and the workload's.
     pub fn check_ca(&self, below: u8) -> Result<(), ProfileError> {
         self.check_critical()?;
+        // Nothing here evaluates them; where they are critical, as RFC 5280 wants, they were refused just now.
+        if self.extensions().iter().any(|extension| extension.extn_id == NameConstraints::OID) {
+            return Err(ProfileError::Usage("name constraints are not evaluated, want an issuer without"));
+        }
         match self.extension::<BasicConstraints>()? {
             Some(constraints) if constraints.ca => {
                 if constraints.path_len_constraint.is_some_and(|limit| limit < below) {

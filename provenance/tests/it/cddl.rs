@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use cddl_cat::{cbor::validate_cbor, context::BasicContext, flatten::flatten_from_str};
 use ciborium::Value;
+use rcgen::PublicKeyData as _;
 use treering_provenance::{
     bytes::{Bytes, Fixed},
     content::{
         Abandoned, Activation, AnyContent, Appraisal, Approval, Binding, Claim, Claims, Collateral,
-        CollateralItem, Content, EvidenceItem, Grant, HardwareRoot, Issuance, Mapping, Policy, PolicyType,
-        ProvenanceType, ReferenceValue, ReferenceValues, RegisteredIssuer, RegistrationPolicy, Role,
-        TrustAnchors, V1, VerifierId, WorkloadProvenance, claims_to_cbor,
+        CollateralItem, Content, EvidenceItem, Grant, HardwareRoot, Issuance, IssuerAnchor, Mapping, Policy,
+        PolicyType, ProvenanceType, ReferenceValue, ReferenceValues, RegisteredIssuer, RegistrationPolicy,
+        Role, TrustAnchors, V1, VerifierId, WorkloadProvenance, claims_to_cbor,
     },
-    cose::{KeySet, Signer as _},
+    cose::{KeySet, Signer as _, VerifyingKey},
     receipt,
     statement::{Draft, Form, Kind, Payload},
     strict,
@@ -25,6 +26,7 @@ use crate::{
     envelope::{refusal, sealed},
     fixture::{AUTHORITY, LOG_ROLE, NOW, ORIGIN, TestLog, WORKLOAD, World, confidential, cose_key, signer},
     grant::message,
+    issuer::Authority,
 };
 
 const LAW: &str = include_str!("../../../schemas/statements.cddl");
@@ -97,8 +99,20 @@ fn encoded<C: Content + PartialEq + std::fmt::Debug>(content: &C) -> Vec<u8> {
     bytes
 }
 
-fn governance() -> Vec<(&'static str, Vec<u8>)> {
-    let policy = RegistrationPolicy {
+fn registered_by_certificate() -> RegisteredIssuer {
+    let certificate = Bytes(Authority::root().der);
+    RegisteredIssuer {
+        iss: "https://scanner.example".to_owned(),
+        kinds: vec![Kind::WorkloadProvenance],
+        keys: Vec::new(),
+        public: true,
+        anchors: vec![IssuerAnchor { certificate, name: "scanner.example".to_owned() }],
+        high_s: true,
+    }
+}
+
+fn registration_policy() -> RegistrationPolicy {
+    RegistrationPolicy {
         v: V1,
         origin: ORIGIN.to_owned(),
         issuers: vec![RegisteredIssuer {
@@ -106,12 +120,18 @@ fn governance() -> Vec<(&'static str, Vec<u8>)> {
             kinds: vec![Kind::Issuance, Kind::Refusal],
             keys: vec![cose_key(&signer(1))],
             public: false,
+            anchors: Vec::new(),
+            high_s: false,
         }],
         algs: vec![-7, -8],
         max_statement_bytes: 65_535,
         approvals_threshold: 1,
         approvers: vec!["spiffe://test.example/approver".to_owned()],
-    };
+    }
+}
+
+fn governance() -> Vec<(&'static str, Vec<u8>)> {
+    let policy = registration_policy();
     let anchors = TrustAnchors {
         v: V1,
         origin: ORIGIN.to_owned(),
@@ -273,6 +293,55 @@ fn every_content_is_lawful_and_every_type_has_one() {
 }
 
 #[test]
+fn issuers_known_by_certificates_have_one_spelling_in_the_policy() {
+    let law = Law::read();
+    let mut policy = registration_policy();
+    policy.issuers.push(registered_by_certificate());
+    let bytes = encoded(&policy);
+    law.accepts("registration-policy-content", &bytes);
+    // What is absent by default is refused with its default: else one policy had two encodings.
+    for (member, spelled) in [("anchors", Value::Array(Vec::new())), ("high_s", Value::Bool(false))] {
+        let mut value = strict::decode(&bytes, 1 << 20).unwrap();
+        let members = value.as_map_mut().unwrap();
+        let issuers = members.iter_mut().find(|(key, _)| key.as_text() == Some("issuers")).unwrap();
+        let first = issuers.1.as_array_mut().unwrap()[0].as_map_mut().unwrap();
+        first.push((member.into(), spelled));
+        let bytes = strict::encode(&value).unwrap();
+        assert!(law.judge("registration-policy-content", &bytes).is_err(), "{member}");
+        assert!(RegistrationPolicy::from_cbor(&bytes).is_err(), "{member}");
+    }
+}
+
+#[test]
+fn a_policy_that_contradicts_itself_about_certificates_is_refused() {
+    let refused = |change: &dyn Fn(&mut RegistrationPolicy), says: &str| {
+        let mut policy = registration_policy();
+        policy.issuers.push(registered_by_certificate());
+        policy.check().unwrap();
+        change(&mut policy);
+        let error = policy.check().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    let iss = registered_by_certificate().iss;
+    // One CA is as many names as it likes: it must not be two of k approvers, nor one issuer with two names.
+    refused(&|policy| policy.approvers.push(iss.clone()), "must be known by a key of its own");
+    refused(
+        &|policy| {
+            let mut twice = policy.issuers[1].clone();
+            twice.iss = "https://other.example".to_owned();
+            policy.issuers.push(twice);
+        },
+        "occurs twice with the same name",
+    );
+    refused(&|policy| policy.issuers[1].iss = "scanner".to_owned(), "must be a URI");
+    refused(
+        &|policy| policy.issuers[1].anchors[0].name = "*.example".to_owned(),
+        "neither a URI nor a DNS name",
+    );
+    refused(&|policy| policy.issuers[1].anchors[0].certificate = Bytes(vec![0x30, 0]), "trust anchor");
+}
+
+#[test]
 fn every_kind_of_statement_is_lawful() {
     let law = Law::read();
     for kind in Kind::ALL {
@@ -319,6 +388,17 @@ fn what_the_code_refuses_the_law_refuses() {
         edit(label.1.as_map_mut().unwrap());
     };
     assert!(!judge(&|header| header.push((5.into(), Value::Bytes(vec![1; 12])))));
+    let octets = |count| vec![Value::Bytes(vec![0x30, 0]); count];
+    for (chain, good) in [
+        (Value::Bytes(vec![0x30, 0]), true),
+        (Value::Array(octets(2)), true),
+        (Value::Array(octets(5)), true),
+        (Value::Array(octets(6)), false),
+        (Value::Array(octets(1)), false),
+        (Value::from(1), false),
+    ] {
+        assert_eq!(judge(&|header| header.push((33.into(), chain.clone()))), good, "{chain:?}");
+    }
     assert!(!judge(&|header| header.retain(|(key, _)| *key != Value::from(259))));
     assert!(!judge(&|header| label(header, &|label| label.retain(|(key, _)| key.as_text() != Some("cred")))));
     assert!(!judge(
@@ -349,6 +429,9 @@ fn receipts_proofs_envelopes_grants_and_keys_are_lawful() {
     let p256 = world.receipt_key.key().clone();
     law.accepts("key-set", &KeySet(vec![signer(1).key().clone(), p256.clone()]).to_bytes().unwrap());
     law.accepts("cose-key", &p256.to_cose_key().unwrap());
+    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let p384 = VerifyingKey::from_spki(&p384.subject_public_key_info()).unwrap();
+    law.accepts("cose-key", &p384.to_cose_key().unwrap());
     let wrapped = treering_provenance::grant::WrappedKek { kek_id: Fixed([1; 16]), wrapped: Fixed([2; 40]) };
     law.accepts("wrapped-kek", &strict::to_vec(&wrapped).unwrap());
 }

@@ -2,6 +2,7 @@
 
 use ciborium::Value;
 use proptest::prelude::*;
+use rcgen::PublicKeyData as _;
 use treering_provenance::cose::{Algorithm, CoseError, KeySet, Sign1, Signer, VerifyingKey};
 
 use crate::fixture::{es256, signer};
@@ -57,7 +58,10 @@ fn a_key_refuses_the_other_kind_of_algorithm() {
 
 #[test]
 fn keys_round_trip_in_every_form() {
-    for key in [signer(1).key().clone(), es256().key().clone()] {
+    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let p384 = VerifyingKey::from_spki(&p384.subject_public_key_info()).unwrap();
+    assert_eq!(p384.algorithm(), Algorithm::Es384);
+    for key in [signer(1).key().clone(), es256().key().clone(), p384] {
         assert_eq!(VerifyingKey::from_cose_key(&key.to_cose_key().unwrap()).unwrap(), key);
         assert_eq!(VerifyingKey::from_spki(&key.to_spki()).unwrap(), key);
         let set = KeySet(vec![key.clone()]);
@@ -82,6 +86,8 @@ fn weak_and_malformed_keys_are_refused() {
     }
     assert!(VerifyingKey::from_p256(&[4; 65]).is_err());
     assert!(VerifyingKey::from_p256(&[2; 33]).is_err());
+    assert!(VerifyingKey::from_p384(&[4; 97]).is_err());
+    assert!(VerifyingKey::from_p384(&[2; 49]).is_err());
 }
 
 #[test]

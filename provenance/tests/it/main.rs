@@ -14,6 +14,7 @@ mod envelope;
 mod fixture;
 mod garbage;
 mod grant;
+mod issuer;
 mod pins;
 mod receipt;
 mod statement;

@@ -76,9 +76,11 @@ pub(super) fn create(
         let public = VerifyingKey::from_ed25519(key.verifying_key().as_bytes())?.to_cose_key()?;
         issuers.push(Issuer {
             iss: issuer_uri(trust_domain.as_str(), name),
-            key: BASE64URL_NOPAD.encode(&public),
+            key: Some(BASE64URL_NOPAD.encode(&public)),
             kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
             public: false,
+            high_s: false,
+            anchors: Vec::new(),
         });
     }
     let auditor = AuditorKey::from_bytes(keys::random()?)?;
@@ -91,8 +93,9 @@ pub(super) fn create(
 /// A third party from a file; what it says is checked with the configuration that it becomes a part of.
 pub(super) fn third_party(file: &Path) -> Result<Issuer> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    toml::from_str(&text)
-        .with_context(|| format!("{} is no issuer (iss, key, kinds, public)", file.display()))
+    toml::from_str(&text).with_context(|| {
+        format!("{} is no issuer (iss, kinds, public, high_s; key or [[anchor]])", file.display())
+    })
 }
 
 /// The CA of the service's own TLS: another one than that of credentials.

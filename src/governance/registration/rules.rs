@@ -6,8 +6,8 @@
 use std::ops::RangeInclusive;
 
 use treering_provenance::content::{AnyContent, PolicyType, RegisteredIssuer, RegistrationPolicy};
-use treering_provenance::cose::VerifyingKey;
 use treering_provenance::envelope::Plaintext;
+use treering_provenance::issuer::KnownIssuer;
 use treering_provenance::statement::{Body, Kind, Statement};
 use treering_tlog::hash::Hash;
 
@@ -19,7 +19,7 @@ use crate::verifier::AppraisalPolicy;
 use super::RegistrationError;
 
 /// How far a client's clock may be from ours.
-const MAX_SKEW_S: u64 = 300;
+pub const MAX_SKEW_S: u64 = 300;
 
 fn reject<T>(reason: impl Into<String>) -> Result<T, RegistrationError> {
     Err(RegistrationError::Rejected(reason.into()))
@@ -34,57 +34,73 @@ pub fn submission(policy: &RegistrationPolicy, bytes: &[u8]) -> Result<Statement
     Ok(Statement::parse_submission(bytes)?)
 }
 
-/// The keys of a policy's issuers, read once: reading one takes a fifth of the time of a verification.
+/// The keys and trust anchors of a policy's issuers, read once: reading a key takes a fifth of the time of a
+/// verification.
 #[derive(Debug)]
 pub struct IssuerKeys {
     /// In the order of the policy's issuers.
-    keys: Vec<Result<Vec<VerifyingKey>, String>>,
+    known: Vec<Result<KnownIssuer, String>>,
 }
 
 impl IssuerKeys {
     /// Reads the keys of all issuers. One that cannot be read refuses its issuer's statements, and nobody else's.
     pub fn of(policy: &RegistrationPolicy) -> Self {
-        let keys =
-            policy.issuers.iter().map(|issuer| issuer.verifying_keys().map_err(|error| error.to_string()));
-        Self { keys: keys.collect() }
+        let known = policy.issuers.iter().map(|issuer| issuer.known().map_err(|error| error.to_string()));
+        Self { known: known.collect() }
     }
 }
 
-/// Steps 2 to 5. The service knows the instant, an auditor what it lies between.
+/// Steps 2 to 5. The service knows the instant, an auditor what it lies between: then there must be one instant at
+/// which all of them hold.
 pub fn header<'a>(
     policy: &'a RegistrationPolicy,
     keys: &IssuerKeys,
     statement: &Statement,
     when: RangeInclusive<u64>,
 ) -> Result<(&'a RegisteredIssuer, Kind), RegistrationError> {
-    let issuer = issuer(policy, keys, statement)?;
+    let (issuer, when) = issuer(policy, keys, statement, when)?;
     let kind = kind(policy, statement, issuer, &when)?;
     Ok((issuer, kind))
 }
 
-/// Steps 2 and 3: the issuer, and its signature.
+/// Steps 2 and 3: the issuer, its signature, and when it could be given.
 fn issuer<'a>(
     policy: &'a RegistrationPolicy,
     keys: &IssuerKeys,
     statement: &Statement,
-) -> Result<&'a RegisteredIssuer, RegistrationError> {
+    when: RangeInclusive<u64>,
+) -> Result<(&'a RegisteredIssuer, RangeInclusive<u64>), RegistrationError> {
     let algorithm = statement.algorithm().id();
     if !policy.algs.contains(&algorithm) {
         return Err(RegistrationError::Algorithm(format!("{algorithm}, want one of {:?}", policy.algs)));
     }
     let name = statement.issuer();
-    let mut issuers = policy.issuers.iter().zip(&keys.keys);
-    let Some((issuer, keys)) = issuers.find(|(issuer, _)| issuer.iss == name) else {
+    let mut issuers = policy.issuers.iter().zip(&keys.known);
+    let Some((issuer, known)) = issuers.find(|(issuer, _)| issuer.iss == name) else {
         return reject(format!("the registration policy does not name the issuer `{name}`"));
     };
-    let keys = keys.as_ref().map_err(|error| RegistrationError::Rejected(error.clone()))?;
-    let Some(key) = keys.iter().find(|key| statement.kid() == Some(key.thumbprint().as_slice())) else {
-        return reject("kid is not the thumbprint (RFC 9679) of a key of this issuer");
-    };
-    match statement.check_signature(key) {
-        Ok(()) => Ok(issuer),
-        Err(error) => reject(format!("signature: {error}")),
+    let known = known.as_ref().map_err(|error| RegistrationError::Rejected(error.clone()))?;
+    match known.check(statement, when) {
+        Ok(when) => Ok((issuer, when)),
+        Err(error) if error.is_malformed() => Err(RegistrationError::Malformed(error.to_string())),
+        Err(error) => reject(error.to_string()),
     }
+}
+
+/// The leaf hash of a statement's other spelling, which must not be in the log before it. There is one only where the
+/// policy takes both spellings of an issuer's ECDSA signatures.
+pub fn other_spelling(
+    issuer: &RegisteredIssuer,
+    statement: &Statement,
+) -> Result<Option<Hash>, RegistrationError> {
+    if issuer.high_s { Ok(statement.twin()?) } else { Ok(None) }
+}
+
+/// Refuses a statement whose other spelling was found in the log, at this index.
+pub fn check_spelling(found: Option<u64>) -> Result<(), RegistrationError> {
+    found.map_or(Ok(()), |index| {
+        reject(format!("entry {index} is this statement, its signature with the other S: use that one"))
+    })
 }
 
 /// Steps 4 and 5: the kind.
