@@ -146,6 +146,11 @@ impl Appraisal {
         !self.components.is_empty() && self.components.iter().all(|component| component.carries(binding))
     }
 
+    /// The components that do not carry this binding value.
+    pub fn unbound(&self, binding: &[u8; 64]) -> impl Iterator<Item = &Component> {
+        self.components.iter().filter(|component| !component.carries(binding))
+    }
+
     /// Whether the evidence is genuine, whatever else is wrong with it: nothing that could make it a forgery failed.
     pub fn is_authentic(&self) -> bool {
         self.is_evidence() && self.components.iter().all(Component::is_authentic)

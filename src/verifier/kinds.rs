@@ -37,6 +37,9 @@ pub(super) trait Kind: Sync {
     /// Its checks, in order.
     fn checks(&self) -> Vec<CheckInfo>;
 
+    /// Which octets a check reads, for people.
+    fn reads(&self, check: &str) -> Option<&'static str>;
+
     /// The vendor's roots that are pinned for it, by name.
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         Vec::new()

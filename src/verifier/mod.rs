@@ -68,6 +68,21 @@ pub fn guess_kind(octets: &[u8]) -> Option<&'static str> {
     KINDS.iter().find(|kind| kind.recognises(octets)).map(|kind| kind.name())
 }
 
+/// Whether octets are recognisably of this kind.
+pub fn is_of_kind(kind: &str, octets: &[u8]) -> bool {
+    kinds::by_name(kind).is_some_and(|kind| kind.recognises(octets))
+}
+
+/// The type of what comes along with evidence of this type, such as its event log, if anything does.
+pub fn supplement_of(media_type: &str) -> Option<&'static str> {
+    kinds::by_media_type(media_type)?.supplements().first().copied()
+}
+
+/// Which octets a kind's check reads, for people.
+pub fn reads(kind: &str, check: &str) -> Option<&'static str> {
+    kinds::by_name(kind)?.reads(check)
+}
+
 /// The names of a kind's checks, in order.
 pub fn checks_of(kind: &str) -> Option<Vec<&'static str>> {
     Some(kinds::by_name(kind)?.checks().iter().map(|info| info.name).collect())

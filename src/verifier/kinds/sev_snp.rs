@@ -7,6 +7,7 @@ mod authenticity;
 mod certificate;
 mod chain;
 mod claims;
+mod explain;
 mod generation;
 mod policy;
 mod report;
@@ -89,6 +90,10 @@ impl Kind for SevSnp {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        explain::octets(check)
     }
 
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
