@@ -6,9 +6,13 @@
 
 pub mod recorded;
 pub mod simulated;
+pub mod tsm;
 
 /// Media type of a SEV-SNP attestation report. The verifier has the same constant; a test compares them.
 pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
+
+/// Media type of a TDX quote.
+pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
