@@ -4,6 +4,7 @@
 //! ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
 //! room does not know: both are held to AMD's formats, and a test holds them to each other).
 
+pub mod nsm;
 pub mod recorded;
 pub mod simulated;
 pub mod tsm;
@@ -13,6 +14,9 @@ pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
 
 /// Media type of a TDX quote.
 pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
+
+/// Media type of an AWS Nitro attestation document: an untagged COSE_Sign1.
+pub const NITRO_DOCUMENT: &str = "application/vnd.aws.nitro-attestation-document";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
