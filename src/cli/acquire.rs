@@ -1,23 +1,24 @@
 //! `treering acquire`: the workload's side.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use data_encoding::HEXLOWER_PERMISSIVE;
 use serde_json::json;
 
-use crate::attester::simulated::{Guest, Launch, Platform};
 use crate::clock;
 use crate::keys;
 
+use super::attester::Source;
 use super::connect::Connect;
 use super::output;
 
 const EXAMPLES: &str = "\
 Examples:
+  In a SEV-SNP or TDX guest, or in a Nitro enclave:
+    treering acquire --url https://identity.bank.example --rp-id https://identity.bank.example \\
+        --target spiffe://bank.example/payments/api --out workload
   A simulated SEV-SNP guest whose image is app.img:
     treering acquire --url https://localhost:8443 --tls-ca tls/ca.pem --rp-id https://localhost:8443 \\
         --target spiffe://simulated.example/payments/api \\
@@ -38,20 +39,8 @@ pub(super) struct Args {
     /// The relying-party id that the service must go by
     #[arg(long, value_name = "ID")]
     rp_id: String,
-    /// Attest with the simulated SEV-SNP platform in this folder
-    #[arg(long, value_name = "DIR")]
-    simulated: PathBuf,
-    /// The simulated guest's image: its measurement is the SHA-384 of the file
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "measurement",
-        required_unless_present = "measurement"
-    )]
-    image: Option<PathBuf>,
-    /// Or the measurement itself, hex
-    #[arg(long, value_name = "HEX")]
-    measurement: Option<String>,
+    #[command(flatten)]
+    source: Source,
     /// Where the credential and its key go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -61,7 +50,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    let guest = guest(args)?;
+    let attester = args.source.attester()?;
     let client = args.connect.client()?;
     // Before anything is asked for: a credential that cannot be kept would be logged and lost.
     fs::create_dir_all(&args.out).with_context(|| format!("make {}", args.out.display()))?;
@@ -69,7 +58,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     if key_file.exists() {
         bail!("{} exists: name another folder with --out", key_file.display());
     }
-    let acquired = match client.acquire(&guest, &args.target, &args.rp_id).await {
+    let acquired = match client.acquire(attester.as_ref(), &args.target, &args.rp_id).await {
         Ok(acquired) => acquired,
         Err(crate::client::ClientError::Refused { code, entry: Some(entry), detail, .. })
             if code == "refused" =>
@@ -99,28 +88,4 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         output::line(format!("  {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn guest(args: &Args) -> Result<Guest> {
-    let launch = match (&args.image, &args.measurement) {
-        (Some(image), _) => {
-            Launch::of_image(&fs::read(image).with_context(|| format!("read {}", image.display()))?)
-        }
-        (None, Some(hex)) => Launch::of(measurement(hex)?),
-        (None, None) => bail!("name the guest's --image or its --measurement"),
-    };
-    simulated_guest(&args.simulated, launch)
-}
-
-/// A guest on the simulated platform in a folder.
-pub(super) fn simulated_guest(platform: &Path, launch: Launch) -> Result<Guest> {
-    let platform = Platform::load(platform)
-        .with_context(|| format!("load the simulated platform in {}", platform.display()))?;
-    Ok(Arc::new(platform).guest(launch)?)
-}
-
-fn measurement(hex: &str) -> Result<[u8; 48]> {
-    let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).context("the measurement is not hex")?;
-    let length = bytes.len();
-    <[u8; 48]>::try_from(bytes).ok().with_context(|| format!("the measurement has {length} octets, want 48"))
 }

@@ -4,6 +4,7 @@
 //! what, and what to do.
 
 pub mod appraise;
+mod attester;
 
 mod acquire;
 mod bench;
@@ -39,6 +40,7 @@ struct Program {
 enum Command {
     Acquire(acquire::Args),
     Appraise(appraise::Args),
+    Attester(attester::Args),
     Bench(bench::Args),
     Conformance(conformance::Args),
     Demo(demo::Args),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &program.command {
         Command::Appraise(args) => appraise::run(args),
+        Command::Attester(args) => attester::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => wait(conformance::run(args)),

@@ -53,7 +53,7 @@ const SEPARATE: &[(&str, &[&str])] = &[
     ("witness/Cargo.toml", &["treering", "treering-log", "treering-provenance", "rocksdb"]),
 ];
 
-const CRATES: &[&str] = &["src", "log/src", "log/tlog/src", "provenance/src", "witness/src"];
+const CRATES: &[&str] = &["src", "log/src", "log/tlog/src", "nsm/src", "provenance/src", "witness/src"];
 
 #[test]
 fn rooms_import_lower_floors_only() {

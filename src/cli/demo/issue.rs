@@ -10,7 +10,7 @@ use crate::attester::{Attestation, Attester, AttesterError};
 use crate::client::{Acquired, Client, ClientError};
 use crate::keys;
 
-use super::super::acquire::simulated_guest;
+use super::super::attester::simulated_guest;
 use super::materials;
 use super::stage::Stage;
 use super::story::Story;

@@ -8,7 +8,7 @@ use crate::attester::simulated::Launch;
 use crate::audit::LocalSource;
 use crate::client::Client;
 
-use super::super::acquire::simulated_guest;
+use super::super::attester::simulated_guest;
 use super::super::files;
 use super::super::processes::Server;
 use super::super::trace::{auditor_key, follow};
