@@ -40,6 +40,8 @@ pub(super) struct CheckInfo {
 pub(super) enum Found {
     /// It does not hold.
     Failed(String),
+    /// It does not hold, and the policy's grace lets it pass for a while; the result shows that.
+    Graced(String),
     /// It cannot be judged, because of what an earlier check found.
     NotEvaluated(&'static str),
 }
@@ -84,14 +86,19 @@ pub(super) fn run<C>(
     now: u64,
 ) -> Vec<CheckResult> {
     let result = |check: &Check<C>| {
+        let mut grace = None;
         let (verdict, detail) = match (check.run)(context) {
             Ok(detail) => (Verdict::Ok, detail),
             Err(Found::Failed(detail)) => (Verdict::Failed, detail),
+            Err(Found::Graced(detail)) => {
+                grace = Some(format!("grace of {} s for collateral", policy.collateral().grace_s));
+                (Verdict::Failed, detail)
+            }
             Err(Found::NotEvaluated(why)) => (Verdict::NotEvaluated, format!("not evaluated: {why}")),
         };
         let waiver = policy.waiver(kind, check.info.name, now);
         let waiver = waiver.filter(|_| check.info.waivable && verdict == Verdict::Failed);
-        let waiver = waiver.map(|waiver| waiver.reason.clone());
+        let waiver = waiver.map(|waiver| waiver.reason.clone()).or(grace);
         CheckResult { info: check.info, verdict, detail, waiver }
     };
     checks.iter().map(result).collect()

@@ -11,6 +11,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::checks::{Found, Outcome, fail};
 use super::kinds::{self, KINDS, sev_snp};
 use crate::clock;
 
@@ -58,6 +59,7 @@ pub struct AppraisalPolicy {
     name: String,
     kinds: Sections,
     composite: CompositePolicy,
+    collateral: CollateralPolicy,
     waivers: Vec<Waiver>,
 }
 
@@ -66,6 +68,37 @@ pub struct AppraisalPolicy {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CompositePolicy {
     pub(super) components: BTreeMap<String, usize>,
+}
+
+/// The section `[collateral]`: how old what vendors issue anew may be, and for how long an outage of theirs is borne.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CollateralPolicy {
+    /// Seconds since it was issued, by what it is: `crl`, `tcb-info`, `qe-identity`. Left out: as long as it says itself.
+    pub(super) max_age_s: BTreeMap<String, u64>,
+    /// Seconds after the end of its time in which it is still used, with a warning in the result.
+    pub(super) grace_s: u64,
+}
+
+/// What vendors issue anew, by the names that `max_age_s` has for it.
+const DATED: &[&str] = &["crl", "tcb-info", "qe-identity"];
+
+impl CollateralPolicy {
+    /// Whether something issued at `from`, and to be replaced by `until`, may be used now.
+    pub(super) fn usable(&self, what: &str, name: &str, from: u64, until: Option<u64>, now: u64) -> Outcome {
+        let of = format!("{name} of {}", clock::rfc3339(from));
+        if now < from {
+            return fail(format!("the {of} is not the one of that time"));
+        }
+        let oldest = self.max_age_s.get(what).map_or(u64::MAX, |age| from.saturating_add(*age));
+        let end = until.unwrap_or(u64::MAX).min(oldest);
+        if now <= end {
+            return Ok(of);
+        }
+        let ended =
+            format!("the {of} is not the one of that time: it was to be replaced by {}", clock::rfc3339(end));
+        if now <= end.saturating_add(self.grace_s) { Err(Found::Graced(ended)) } else { fail(ended) }
+    }
 }
 
 /// What is required of each kind, as written in the section of its name.
@@ -96,6 +129,8 @@ struct PolicyFile {
     sev_snp: sev_snp::Policy,
     #[serde(default)]
     composite: CompositePolicy,
+    #[serde(default)]
+    collateral: CollateralPolicy,
     #[serde(default, rename = "waiver")]
     waivers: Vec<WaiverText>,
 }
@@ -128,8 +163,19 @@ impl AppraisalPolicy {
             let reason = format!("there is no evidence of kind {kind:?}");
             return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });
         }
+        if let Some(what) = file.collateral.max_age_s.keys().find(|what| !DATED.contains(&what.as_str())) {
+            let reason = format!("there is no {what:?}, want one of {DATED:?}");
+            return Err(PolicyError::Value { what: "collateral.max_age_s".to_owned(), reason });
+        }
         let waivers = file.waivers.into_iter().map(WaiverText::read).collect::<Result<_, _>>()?;
-        Ok(Self { bytes: bytes.to_vec(), name: file.name, kinds, composite: file.composite, waivers })
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            name: file.name,
+            kinds,
+            composite: file.composite,
+            collateral: file.collateral,
+            waivers,
+        })
     }
 
     /// The policy of `treering appraise` without one: genuine hardware of any TCB, any measurement.
@@ -144,6 +190,7 @@ impl AppraisalPolicy {
             name: "strictest".to_owned(),
             kinds: Sections::default(),
             composite: CompositePolicy::default(),
+            collateral: CollateralPolicy::default(),
             waivers: Vec::new(),
         }
     }
@@ -181,6 +228,11 @@ impl AppraisalPolicy {
     /// Which components evidence must have.
     pub(super) fn composite(&self) -> &CompositePolicy {
         &self.composite
+    }
+
+    /// How old collateral may be.
+    pub(super) fn collateral(&self) -> &CollateralPolicy {
+        &self.collateral
     }
 
     pub(super) fn waiver(&self, kind: &str, check: &str, now: u64) -> Option<&Waiver> {
@@ -300,6 +352,24 @@ mod tests {
             );
             assert!(matches!(parse(&text), Err(PolicyError::NotWaivable { .. })), "{check}");
         }
+    }
+
+    #[test]
+    fn collateral_is_used_in_its_time_and_a_grace_after_it() {
+        let text = "version = 1\nname = \"x\"\n[collateral]\ngrace_s = 10\nmax_age_s = { crl = 100 }";
+        let policy = parse(text).unwrap();
+        let usable = |until, now| match policy.collateral().usable("crl", "CRL", 1000, until, now) {
+            Ok(_) => "ok",
+            Err(Found::Graced(_)) => "grace",
+            Err(Found::Failed(_) | Found::NotEvaluated(_)) => "failed",
+        };
+        let by_age =
+            [(999, "failed"), (1000, "ok"), (1100, "ok"), (1101, "grace"), (1110, "grace"), (1111, "failed")];
+        for (now, want) in by_age {
+            assert_eq!(usable(None, now), want, "{now}");
+        }
+        assert_eq!((usable(Some(1050), 1050), usable(Some(1050), 1051)), ("ok", "grace"));
+        parse("version = 1\nname = \"x\"\n[collateral]\nmax_age_s = { moon = 1 }").unwrap_err();
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::SNP_REPORT;
+use crate::verifier::policy::CollateralPolicy;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValues, Registers};
 
 use certificate::Endorsement;
@@ -43,6 +44,7 @@ struct Context<'a> {
     report: Result<&'a Report, &'a Unreadable>,
     vek: &'a VerifiedVek,
     policy: &'a Policy,
+    freshness: &'a CollateralPolicy,
     references: &'a ReferenceValues,
     now: u64,
 }
@@ -118,10 +120,12 @@ impl Kind for SevSnp {
         );
         let report = Report::read(input.item.bytes());
         let policy = &input.policy.kinds().sev_snp;
+        let freshness = input.policy.collateral();
         let context = Context {
             report: report.as_ref(),
             vek: &vek,
             policy,
+            freshness,
             references: input.references,
             now: input.now,
         };

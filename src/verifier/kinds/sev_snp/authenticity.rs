@@ -78,17 +78,22 @@ pub(super) fn validity(context: &Context<'_>) -> Outcome {
 
 pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let mut oldest: Option<u64> = None;
+    let mut late: Option<Found> = None;
     for crl in &context.vek.crls {
         let revocation = crl.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
         if let Some(revoked) = &revocation.revoked {
             return fail(format!("revoked: {revoked}"));
         }
-        let (from, until) = (revocation.crl.this_update, revocation.crl.next_update.unwrap_or(u64::MAX));
-        if context.now < from || context.now > until {
-            let from = rfc3339(from);
-            return fail(format!("the CRL of {from} is not the one of that time"));
+        let from = revocation.crl.this_update;
+        match context.freshness.usable("crl", "CRL", from, revocation.crl.next_update, context.now) {
+            Ok(_) => {}
+            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
+            Err(found) => return Err(found),
         }
         oldest = Some(oldest.map_or(from, |oldest| oldest.min(from)));
+    }
+    if let Some(late) = late {
+        return Err(late);
     }
     match oldest {
         Some(from) => Ok(format!("not revoked by the CRL of {}", rfc3339(from))),
