@@ -2,6 +2,7 @@
 //! checkpoint, its signature by a key that is known to be its issuer's, its content by the commitment in it.
 
 use treering_provenance::content::{AnyContent, RegistrationPolicy, TrustAnchors};
+use treering_provenance::envelope::{EnvelopeError, Plaintext};
 use treering_provenance::issuer::{IssuerError, KnownIssuer};
 use treering_provenance::statement::{Body, Kind, Statement};
 use treering_provenance::trust::Trust;
@@ -28,7 +29,7 @@ pub(super) struct Reader<'a, S> {
     keyring: &'a Keyring,
     trust: &'a Trust,
     checkpoint: Checkpoint,
-    cosigners: Vec<String>,
+    cosigners: Vec<(String, u64)>,
     third_parties: Vec<ThirdParty>,
     founding: Option<(RegistrationPolicy, TrustAnchors)>,
 }
@@ -60,9 +61,14 @@ impl<'a, S: Source> Reader<'a, S> {
         &self.checkpoint
     }
 
-    /// The witnesses that cosigned it.
-    pub(super) fn cosigners(&self) -> &[String] {
+    /// The witnesses that cosigned it, and when.
+    pub(super) fn cosigners(&self) -> &[(String, u64)] {
         &self.cosigners
+    }
+
+    /// Where it reads from.
+    pub(super) fn source(&self) -> &'a S {
+        self.source
     }
 
     /// The registration policy of index 0 and the trust anchors of index 1.
@@ -73,44 +79,71 @@ impl<'a, S: Source> Reader<'a, S> {
 
     /// The statement with this leaf hash.
     pub(super) async fn open(&self, leaf: &Hash) -> Result<Opened, TraceError> {
-        let index = self.source.index_of(leaf).await?;
+        let index = self.index_of(leaf).await?.ok_or_else(|| TraceError::Missing(leaf.to_hex()))?;
         let statement = self.included(index).await?;
-        let wrong = |reason: String| TraceError::Entry { index, reason };
         if statement.leaf() != *leaf {
-            return Err(wrong("the entry there has another leaf hash".to_owned()));
+            let reason = "the entry there has another leaf hash".to_owned();
+            return Err(TraceError::Entry { index, reason });
         }
-        self.check_signer(&statement).map_err(wrong)?;
-        if statement.audience() != Some(self.trust.origin()) {
-            return Err(wrong("meant for another log".to_owned()));
-        }
-        let content = self.content(index, &statement).await?;
-        if statement.kind() != Some(content.kind()) {
-            return Err(wrong(format!("holds content of kind {}", content.kind())));
-        }
+        self.check(index, &statement)?;
+        let content = self.typed(index, &statement).await?;
         Ok(Opened { index, statement, content })
     }
 
-    async fn content(&self, index: u64, statement: &Statement) -> Result<AnyContent, TraceError> {
+    /// The index of this leaf hash under the checkpoint, as the source says; `None` if no entry has it.
+    pub(super) async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, TraceError> {
+        let found = self.source.index_of(leaf).await?;
+        Ok(found.filter(|index| *index < self.checkpoint.size()))
+    }
+
+    /// Checks that it was signed by who may: one of our roles by the trust file, a third party by the registration
+    /// policy; for this kind in either case; and that it is meant for this log.
+    fn check(&self, index: u64, statement: &Statement) -> Result<(), TraceError> {
+        let checked = match role_key(self.trust, statement) {
+            Some(_) => check_role(self.trust, statement),
+            None => self.check_third_party(statement).and_then(|()| check_audience(self.trust, statement)),
+        };
+        checked.map_err(|reason| TraceError::Entry { index, reason })
+    }
+
+    /// The content, which must be of a type that this program knows, and of the statement's kind.
+    pub(super) async fn typed(&self, index: u64, statement: &Statement) -> Result<AnyContent, TraceError> {
         let wrong = |reason: String| TraceError::Entry { index, reason };
         let parse = |media_type: &str, body: &[u8]| {
             let parsed = AnyContent::parse(media_type, body).map_err(|error| wrong(error.to_string()))?;
             parsed
                 .ok_or_else(|| wrong(format!("content of type `{media_type}` is not known to this program")))
         };
-        match statement.body() {
-            Body::Public { content_type, bytes } => parse(content_type.unwrap_or_default(), bytes),
+        let content = match statement.body() {
+            Body::Public { content_type, bytes } => parse(content_type.unwrap_or_default(), bytes)?,
             Body::Hashed { .. } => {
-                let sealed = self.source.content(&statement.leaf()).await?;
-                let sealed =
-                    sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
-                let plaintext =
-                    self.keyring.open(statement, &sealed).map_err(|error| wrong(error.to_string()))?;
-                parse(plaintext.media_type(), plaintext.body())
+                let plaintext = self.plaintext(index, statement).await?;
+                parse(plaintext.media_type(), plaintext.body())?
             }
+        };
+        if statement.kind() != Some(content.kind()) {
+            return Err(wrong(format!("holds content of kind {}", content.kind())));
         }
+        Ok(content)
     }
 
-    async fn included(&self, index: u64) -> Result<Statement, TraceError> {
+    /// Confidential content, opened, if the key for it was granted.
+    pub(super) async fn plaintext(&self, index: u64, statement: &Statement) -> Result<Plaintext, TraceError> {
+        let not_opened = |reason: String| TraceError::NotOpened { index, reason };
+        if self.keyring.is_empty() {
+            return Err(not_opened("no auditor's key was given".to_owned()));
+        }
+        let wrong = |reason: String| TraceError::Entry { index, reason };
+        let sealed = self.source.content(&statement.leaf()).await?;
+        let sealed = sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
+        self.keyring.open(statement, &sealed).map_err(|error| match error {
+            EnvelopeError::NoKey(_) => not_opened("its key was not granted".to_owned()),
+            error => wrong(error.to_string()),
+        })
+    }
+
+    /// The statement at an index, which is proved to be under the checkpoint.
+    pub(super) async fn included(&self, index: u64) -> Result<Statement, TraceError> {
         let wrong = |reason: String| TraceError::Entry { index, reason };
         let entry = self.source.entry(index).await?;
         let statement = Statement::parse(&entry).map_err(|error| wrong(error.to_string()))?;
@@ -121,25 +154,16 @@ impl<'a, S: Source> Reader<'a, S> {
         Ok(statement)
     }
 
-    /// Checks that it was signed by who may: one of our roles by the trust file, a third party by the registration
-    /// policy; for this kind in either case.
-    fn check_signer(&self, statement: &Statement) -> Result<(), String> {
-        let iss = statement.issuer();
-        let refused = || {
-            let kind = statement.kind().map_or("unknown", Kind::as_str);
-            format!("signed by a key that may not sign kind {kind} as `{iss}`")
-        };
+    /// A third party by the registration policy may sign its kinds.
+    fn check_third_party(&self, statement: &Statement) -> Result<(), String> {
+        let refused = || unknown_key(statement);
         let kind = statement.kind().ok_or_else(refused)?;
-        if let Some(key) = statement.kid().and_then(|kid| self.trust.issuer_key(iss, kind, kid)) {
-            return statement.check_signature(key).map_err(|error| error.to_string());
-        }
         let mut parties = self.third_parties.iter();
-        let party =
-            parties.find(|party| party.iss == iss && party.kinds.contains(&kind)).ok_or_else(refused)?;
+        let party = parties.find(|party| party.iss == statement.issuer() && party.kinds.contains(&kind));
         // It was registered about when it was signed, or not at all.
         let signed = statement.issued_at().unwrap_or_default();
         let when = signed.saturating_sub(rules::MAX_SKEW_S)..=signed.saturating_add(rules::MAX_SKEW_S);
-        party.known.check(statement, when).map(drop).map_err(|error| match error {
+        party.ok_or_else(refused)?.known.check(statement, when).map(drop).map_err(|error| match error {
             IssuerError::UnknownKey => refused(),
             other => other.to_string(),
         })
@@ -174,14 +198,42 @@ impl<'a, S: Source> Reader<'a, S> {
     }
 }
 
+/// Checks that a role of the trust file signed a statement, one that may sign its kind, and that it is meant for this
+/// log.
+pub(super) fn check_role(trust: &Trust, statement: &Statement) -> Result<(), String> {
+    let key = role_key(trust, statement).ok_or_else(|| unknown_key(statement))?;
+    statement.check_signature(key).map_err(|error| error.to_string())?;
+    check_audience(trust, statement)
+}
+
+fn check_audience(trust: &Trust, statement: &Statement) -> Result<(), String> {
+    if statement.audience() == Some(trust.origin()) {
+        Ok(())
+    } else {
+        Err("meant for another log".to_owned())
+    }
+}
+
+fn unknown_key(statement: &Statement) -> String {
+    let kind = statement.kind().map_or("unknown", Kind::as_str);
+    format!("signed by a key that may not sign kind {kind} as `{}`", statement.issuer())
+}
+
+/// The key of one of our roles that may sign this statement.
+fn role_key<'a>(
+    trust: &'a Trust,
+    statement: &Statement,
+) -> Option<&'a treering_provenance::cose::VerifyingKey> {
+    trust.issuer_key(statement.issuer(), statement.kind()?, statement.kid()?)
+}
+
 /// Verifies a checkpoint: the log's signature, and the witnesses' quorum where the trust file asks for one.
-fn checkpoint(note: &[u8], trust: &Trust) -> Result<(Checkpoint, Vec<String>), TraceError> {
+fn checkpoint(note: &[u8], trust: &Trust) -> Result<(Checkpoint, Vec<(String, u64)>), TraceError> {
     let bad = |reason: String| TraceError::Checkpoint(reason);
     let note = Note::parse(note).map_err(|error| bad(error.to_string()))?;
     if let Some(policy) = trust.policy() {
         let witnessed = policy.verify(&note).map_err(|error| bad(error.to_string()))?;
-        let cosigners = witnessed.cosigners().iter().map(|(name, _)| name.clone()).collect();
-        return Ok((witnessed.checkpoint().clone(), cosigners));
+        return Ok((witnessed.checkpoint().clone(), witnessed.cosigners().to_vec()));
     }
     note.verify(std::slice::from_ref(trust.log_key())).map_err(|error| bad(error.to_string()))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| bad(error.to_string()))?;

@@ -1,15 +1,40 @@
-//! Makes a logged decision again, from what the log holds and nothing else, and compares octet for octet.
+//! Makes logged decisions again, from what the log holds and nothing else, and compares octet for octet: the one that
+//! a trace led to, or all that are in a log.
+//!
+//! In scope: registrations, activations, appraisals, mappings, issuances and refusals. What decides again is what
+//! decided: the rules of registration and approval, the verifier, [`decide`](crate::authority::decide), the mapper.
+//! Out of scope: who reads what from where (`source`, `reader`), and decisions that no entry records: what was refused
+//! at registration, and requests that were answered without an entry.
+
+mod decision;
+mod ear;
+mod in_force;
+mod instants;
+mod judge;
+mod load;
+mod read;
+mod registration;
+mod report;
+mod survey;
+mod walk;
+
+use std::sync::Arc;
 
 use serde::Serialize;
-use treering_provenance::content;
+use treering_provenance::content::TrustAnchors;
 
-use crate::binding::{CHALLENGE_LIFETIME_S, Challenge, binding_value};
 use crate::governance::appraisal_references;
 use crate::mapper::{self, Manifest};
-use crate::verifier::{self, AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots};
+use crate::verifier::{AppraisalPolicy, HardwareRoots, Verifier};
 
 use super::Trace;
 use super::trace::Materials;
+use decision::{Decision, Inputs};
+
+pub use decision::Appraise;
+pub use instants::MAX_WAIT_S;
+pub use report::{Decided, Finding, Report, Scope, Tally, Verdict};
+pub use walk::{Progress, replay_log};
 
 /// What came of making a decision again.
 #[derive(Debug, Clone, Serialize)]
@@ -43,67 +68,30 @@ pub fn replay(trace: &Trace) -> Replay {
 
 fn run(logged: &Materials, out: &mut Replay) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let evidence =
-        logged.appraisal.evidence.iter().map(|item| (item.media_type.clone(), item.body.0.clone()));
-    let evidence = Evidence::new(evidence).map_err(|error| text(&error))?;
-    let policy = AppraisalPolicy::parse(&logged.appraisal_policy).map_err(|error| text(&error))?;
     let (references, leaf) = &logged.references;
-    let references = appraisal_references(references, leaf)?;
-    let roots = HardwareRoots::with_simulated(logged.simulated_roots.iter().copied());
-    let collateral = collateral_of(&logged.collateral)?;
-    let appraisal =
-        verifier::appraise(&evidence, &collateral, &policy, &references, &roots, logged.appraisal.now);
-
-    out.appraisal = appraisal.ear() == logged.appraisal.result.0;
-    if !out.appraisal {
-        out.notes.push("the attestation result is another one".to_owned());
-    }
-    if policy.id() != logged.appraisal.policy_id {
-        out.notes.push(format!("the policy is {}, logged was {}", policy.id(), logged.appraisal.policy_id));
-        out.appraisal = false;
-    }
-    let bound = &logged.appraisal.binding;
-    let value = binding_value(&bound.freshness.0, &bound.target, &bound.rp_id, &bound.subject.0);
-    let fresh = Challenge::made_at(&bound.freshness.0).is_some_and(|made| {
-        (made..=made.saturating_add(CHALLENGE_LIFETIME_S)).contains(&logged.appraisal.now)
-    });
-    if !fresh || bound.rp_id != logged.rp_id {
-        out.notes.push("the logged challenge is not of that time, or the service of another name".to_owned());
-    }
-    out.binding = fresh && bound.rp_id == logged.rp_id && appraisal.matches_binding(&value);
-    if !out.binding {
-        out.notes.push("the evidence does not carry the binding value of the logged request".to_owned());
-    }
-    let appraised = appraisal.into_appraised().map_err(|error| text(&error))?;
+    let inputs = Inputs {
+        collateral: Arc::new(decision::collateral_of(&logged.collateral)?),
+        policy: Arc::new(AppraisalPolicy::parse(&logged.appraisal_policy).map_err(|error| text(&error))?),
+        references: Arc::new(appraisal_references(references, leaf)?),
+    };
+    let decision = Decision::new(logged.appraisal.clone(), inputs);
+    let made = decision.again(&Verifier::with_capacity(roots_of(&logged.anchors), 1))?;
+    let mut note = |compared: Result<(), String>| {
+        let holds = compared.is_ok();
+        out.notes.extend(compared.err());
+        holds
+    };
+    out.appraisal = note(decision.same_result(made));
+    out.binding = note(decision.timely(&logged.anchors.rp_id).and_then(|()| decision.bound(made)));
+    let appraised = made.clone().into_appraised().map_err(|error| text(&error))?;
     let manifest = Manifest::parse(&logged.manifest).map_err(|error| text(&error))?;
     let claims = mapper::map(&appraised, &manifest).map_err(|error| text(&error))?;
-    out.mapping = claims.identifier().as_str() == logged.mapping.identifier
-        && *claims.claims() == logged.mapping.claims
-        && claims.selector() == logged.mapping.selector
-        && claims.explanation() == logged.mapping.explanation;
-    if !out.mapping {
-        out.notes.push("the mapping gives other claims".to_owned());
-    }
+    out.mapping = note(decision::same_mapping(&logged.mapping, &claims));
     Ok(())
 }
 
-/// Collateral as the verifier takes it, from what was logged.
-fn collateral_of(logged: &content::Collateral) -> Result<Collateral, String> {
-    let bodies = |media_type: &str| {
-        logged
-            .items
-            .iter()
-            .filter(|item| item.media_type == media_type)
-            .map(|item| item.body.0.clone())
-            .collect()
-    };
-    let documents = logged.items.iter().filter(|item| {
-        item.media_type != verifier::CERTIFICATE_TYPE && item.media_type != verifier::CRL_TYPE
-    });
-    let documents = documents
-        .map(|item| Document { media_type: item.media_type.clone(), bytes: item.body.0.clone() })
-        .collect();
-    Collateral::new(bodies(verifier::CERTIFICATE_TYPE), bodies(verifier::CRL_TYPE))
-        .and_then(|collateral| collateral.with_documents(documents))
-        .map_err(|error| error.to_string())
+/// The roots that evidence may rest on, by the log's trust anchors.
+fn roots_of(anchors: &TrustAnchors) -> HardwareRoots {
+    let simulated = anchors.hardware_roots.iter().filter(|root| root.simulated);
+    HardwareRoots::with_simulated(simulated.map(|root| *root.sha256.as_bytes()))
 }

@@ -18,8 +18,10 @@ pub trait Source {
     async fn checkpoint(&self) -> Result<Vec<u8>, SourceError>;
     /// The entry at an index.
     async fn entry(&self, index: u64) -> Result<Vec<u8>, SourceError>;
-    /// The index of a leaf hash.
-    async fn index_of(&self, leaf: &Hash) -> Result<u64, SourceError>;
+    /// The first `width` entries of a bundle, as C2SP octets.
+    async fn bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, SourceError>;
+    /// The index of a leaf hash; `None` if no entry has it.
+    async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, SourceError>;
     /// The inclusion path of an index in the tree of a size.
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError>;
     /// The sealed content of the statement with this leaf hash.
@@ -59,9 +61,13 @@ impl Source for LocalSource {
             .ok_or_else(|| SourceError(format!("the log has no entry {index}")))
     }
 
-    async fn index_of(&self, leaf: &Hash) -> Result<u64, SourceError> {
-        let found = self.0.index_of_leaf(leaf).map_err(error)?;
-        found.ok_or_else(|| SourceError(format!("the log has no entry with leaf hash {}", leaf.to_hex())))
+    async fn bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, SourceError> {
+        let found = self.0.bundle(index, width).map_err(error)?;
+        found.ok_or_else(|| SourceError(format!("the log has no {width} entries in bundle {index}")))
+    }
+
+    async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, SourceError> {
+        self.0.index_of_leaf(leaf).map_err(error)
     }
 
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError> {

@@ -7,40 +7,19 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use treering_provenance::content::{
     Activation, AnyContent, Appraisal, Collateral, Issuance, Mapping, PolicyType, ProvenanceType,
-    ReferenceValues,
+    ReferenceValues, TrustAnchors,
 };
 use treering_provenance::statement::Statement;
 use treering_provenance::trust::Trust;
 use treering_tlog::hash::Hash;
 
 use crate::clock;
+use crate::governance::objection;
 use crate::mapper::Manifest;
 
 use super::credential::{compare, issuance_of};
 use super::reader::{Opened, Reader, unexpected};
-use super::{Keyring, Source, SourceError};
-
-/// Why a trace ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum TraceError {
-    /// The credential carries no readable proof.
-    #[error("the credential: {0}")]
-    Credential(String),
-    /// The checkpoint is not what the trust file asks for.
-    #[error("the checkpoint: {0}")]
-    Checkpoint(String),
-    /// An entry is not what it should be.
-    #[error("entry {index}: {reason}")]
-    Entry {
-        /// Which.
-        index: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The source failed.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-}
+use super::{Keyring, Source, TraceError};
 
 /// One statement on the way.
 #[derive(Debug, Clone, Serialize)]
@@ -111,8 +90,7 @@ pub(super) struct Materials {
     pub(super) appraisal_policy: Vec<u8>,
     pub(super) manifest: Vec<u8>,
     pub(super) references: (ReferenceValues, Hash),
-    pub(super) simulated_roots: Vec<[u8; 32]>,
-    pub(super) rp_id: String,
+    pub(super) anchors: TrustAnchors,
 }
 
 /// What a trace of one credential cannot show.
@@ -166,15 +144,12 @@ impl<S: Source> Tracer<'_, S> {
             self.provenance(&Hash::from(*leaf), &references.0.workload, &mut found).await?;
         }
 
-        let (_, anchors) = self.reader.founding()?;
-        let simulated = anchors.hardware_roots.iter().filter(|root| root.simulated);
-        let rp_id = anchors.rp_id.clone();
-        let simulated_roots = simulated.map(|root| *root.sha256.as_bytes()).collect();
+        let anchors = self.reader.founding()?.1.clone();
         Ok(Trace {
             identifier: issuance.identifier.clone(),
             serial: HEXLOWER.encode(&issuance.serial.0),
             tree_size: self.reader.checkpoint().size(),
-            cosigners: self.reader.cosigners().to_vec(),
+            cosigners: self.reader.cosigners().iter().map(|(name, _)| name.clone()).collect(),
             found,
             not_checked: NOT_CHECKED,
             steps: std::mem::take(&mut self.steps),
@@ -186,8 +161,7 @@ impl<S: Source> Tracer<'_, S> {
                 appraisal_policy,
                 manifest,
                 references,
-                simulated_roots,
-                rp_id,
+                anchors,
             },
         })
     }
@@ -332,11 +306,10 @@ impl<S: Source> Tracer<'_, S> {
                 return Err(unexpected(opened.index, &opened.content));
             };
             let issuer = opened.statement.issuer().to_owned();
-            let counts = approval.policy == activation.policy
-                && approval.predecessor == activation.predecessor
-                && (approval.not_before..=approval.not_after).contains(&activated_at)
-                && self.reader.founding()?.0.approvers.contains(&issuer);
-            if counts {
+            let (rules, _) = self.reader.founding()?;
+            let predecessor = activation.predecessor.map(Hash::from);
+            let objection = objection(approval, rules, &issuer, predecessor, activated_at);
+            if approval.policy == activation.policy && objection.is_none() {
                 approvers.insert(issuer);
             }
         }

@@ -7,9 +7,9 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::request::CertReq;
 
-use crate::binding::{Challenge, binding_value};
 use crate::verifier::Appraised;
 
+use super::Asked;
 use super::x509::ECDSA_WITH_SHA256;
 
 /// The largest certification request: a P-256 one has some 300 octets, and attributes are not used.
@@ -57,16 +57,9 @@ pub struct BoundKey {
 impl BoundKey {
     /// Checks possession (the request is signed by its key) and binding: the value in the Evidence is recomputed
     /// with *our* relying-party id (TACRA), over this challenge, this target and this very request.
-    pub fn check(
-        csr: &[u8],
-        appraised: &Appraised,
-        challenge: &Challenge,
-        target: &str,
-        rp_id: &str,
-    ) -> Result<Self, BindingError> {
-        let key = Self::possessed(csr)?;
-        let expected = binding_value(challenge.bytes(), target, rp_id, csr);
-        if appraised.matches_binding(&expected) { Ok(key) } else { Err(BindingError::Mismatch) }
+    pub fn check(asked: &Asked<'_>, appraised: &Appraised) -> Result<Self, BindingError> {
+        let key = Self::possessed(asked.csr)?;
+        if appraised.matches_binding(&asked.binding_value()) { Ok(key) } else { Err(BindingError::Mismatch) }
     }
 
     /// Checks possession alone: the request is a P-256 one and signed by its key. A replay does this with the request
@@ -104,7 +97,7 @@ impl BoundKey {
     }
 
     /// The uncompressed point.
-    pub(super) fn point(&self) -> &[u8] {
+    pub fn point(&self) -> &[u8] {
         &self.point
     }
 }

@@ -1,6 +1,6 @@
 //! The Credential Authority: keys proved to be a workload's, and credentials that cannot leave unlogged.
 //!
-//! In scope: proof of possession and binding ([`BoundKey`]), the X.509 credential ([`Minted`]) and its release.
+//! In scope: proof of possession and binding ([`BoundKey`]), the decision ([`decide`]), the X.509 credential ([`Minted`]) and its release.
 //! Out of scope: what a workload is called (`mapper`), writing statements (`ledger`), the order of steps (`issuance`).
 //!
 //! # The release gate is a type
@@ -32,10 +32,14 @@
 //! ```
 
 mod binding;
+mod decision;
 mod x509;
 
 pub use binding::{BindingError, BoundKey, MAX_CSR_BYTES};
-pub use x509::{Authority, AuthorityError, CaFiles, Minted, Released, create_ca};
+pub use decision::{Asked, Refused, decide};
+pub use x509::{
+    Authority, AuthorityError, BACKDATE_S, CaFiles, Minted, Released, Terms, commitment, create_ca,
+};
 
 use crate::ledger::Receipt;
 

@@ -31,7 +31,7 @@ pub(super) const ECDSA_WITH_SHA256: &[u8] =
 /// The claims extension's OID, as rcgen takes it.
 const CLAIMS_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 32_473, 1, 2];
 /// A credential is valid from a little before now, for relying parties whose clocks are behind ours.
-const BACKDATE_S: u64 = 60;
+pub const BACKDATE_S: u64 = 60;
 /// The life of a CA that `init` makes: ten years.
 const CA_LIFETIME_S: u64 = 10 * 365 * 24 * 60 * 60;
 
@@ -208,40 +208,18 @@ impl Authority {
         let not_before = now.saturating_sub(BACKDATE_S);
         let not_after = now.saturating_add(max_ttl_s.min(claims.max_ttl_s()));
         let serial = serial()?;
-        let params = self.params(claims, &serial, not_before, not_after)?;
-        let capture = TbsCapture { point: &self.point, tbs: RefCell::default() };
-        let issuer =
-            Issuer::from_ca_cert_der(&self.certificate.as_slice().into(), &capture).map_err(build_error)?;
-        params.signed_by(&WorkloadKey(key.point()), &issuer).map_err(build_error)?;
-        let tbs = capture.tbs.take();
+        let terms = Terms {
+            identifier: claims.identifier().as_str(),
+            claims: claims.claims(),
+            point: key.point(),
+            serial: &serial,
+            not_before,
+            not_after,
+        };
+        let tbs = terms.tbs(&self.certificate, &self.point, self.trust_domain.as_str())?;
         let cred = *der::cred(&self.spki, &tbs).as_bytes();
         let spki_sha256 = Sha256::digest(key.spki()).into();
         Ok(Minted { tbs, cred, serial, spki_sha256, not_before, not_after })
-    }
-
-    fn params(
-        &self,
-        claims: &WorkloadClaims,
-        serial: &[u8],
-        not_before: u64,
-        not_after: u64,
-    ) -> Result<CertificateParams, AuthorityError> {
-        let mut params = CertificateParams::default();
-        params.not_before = time_of(not_before)?;
-        params.not_after = time_of(not_after)?;
-        params.serial_number = Some(SerialNumber::from_slice(serial));
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, self.trust_domain.as_str());
-        let uri = claims.identifier().as_str().try_into().map_err(build_error)?;
-        params.subject_alt_names = vec![SanType::URI(uri)];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.use_authority_key_identifier_extension = true;
-        let value = content::claims_to_cbor(claims.claims()).map_err(build_error)?;
-        params.custom_extensions = vec![CustomExtension::from_oid_content(CLAIMS_OID, value)];
-        Ok(params)
     }
 
     fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, AuthorityError> {
@@ -250,6 +228,60 @@ impl Authority {
             .map(|signature| signature.as_ref().to_vec())
             .map_err(|_| build_error("the CA's key did not sign"))
     }
+}
+
+/// What a credential says, all of which is logged.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The workload identifier.
+    pub identifier: &'a str,
+    /// The claims.
+    pub claims: &'a content::Claims,
+    /// The workload's key, an uncompressed point.
+    pub point: &'a [u8],
+    /// The serial number, big-endian.
+    pub serial: &'a [u8],
+    /// Unix seconds.
+    pub not_before: u64,
+    /// Unix seconds.
+    pub not_after: u64,
+}
+
+impl Terms<'_> {
+    /// The TBSCertificate without its proof: these terms under this CA give these octets, today and in a replay.
+    fn tbs(&self, ca: &[u8], ca_point: &[u8], trust_domain: &str) -> Result<Vec<u8>, AuthorityError> {
+        let capture = TbsCapture { point: ca_point, tbs: RefCell::default() };
+        let issuer = Issuer::from_ca_cert_der(&ca.into(), &capture).map_err(build_error)?;
+        self.params(trust_domain)?.signed_by(&WorkloadKey(self.point), &issuer).map_err(build_error)?;
+        Ok(capture.tbs.take())
+    }
+
+    fn params(&self, trust_domain: &str) -> Result<CertificateParams, AuthorityError> {
+        let mut params = CertificateParams::default();
+        params.not_before = time_of(self.not_before)?;
+        params.not_after = time_of(self.not_after)?;
+        params.serial_number = Some(SerialNumber::from_slice(self.serial));
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, trust_domain);
+        params.subject_alt_names = vec![SanType::URI(self.identifier.try_into().map_err(build_error)?)];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let value = content::claims_to_cbor(self.claims).map_err(build_error)?;
+        params.custom_extensions = vec![CustomExtension::from_oid_content(CLAIMS_OID, value)];
+        Ok(params)
+    }
+}
+
+/// The commitment (`cred`) to the credential with these terms under a CA, of which only the certificate is needed.
+pub fn commitment(ca: &[u8], trust_domain: &str, terms: &Terms<'_>) -> Result<[u8; 32], AuthorityError> {
+    let parsed = x509_cert::Certificate::from_der(ca).map_err(build_error)?;
+    let info = parsed.tbs_certificate().subject_public_key_info();
+    let point = info.subject_public_key.as_bytes().unwrap_or_default();
+    let tbs = terms.tbs(ca, point, trust_domain)?;
+    Ok(*der::cred(&info.to_der().map_err(build_error)?, &tbs).as_bytes())
 }
 
 /// Makes a self-signed CA and writes both files; an existing key is an error.

@@ -19,8 +19,10 @@ mod output;
 mod policy;
 mod processes;
 mod provenance;
+mod replay;
 mod serve;
 mod service;
+mod source;
 mod trace;
 mod verify;
 
@@ -49,6 +51,7 @@ enum Command {
     Log(log::Args),
     Policy(policy::Args),
     Provenance(provenance::Args),
+    Replay(replay::Args),
     Serve(serve::Args),
     Trace(trace::Args),
     Verify(verify::Args),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Log(args) => log::run(args),
         Command::Policy(args) => wait(policy::run(args)),
         Command::Provenance(args) => wait(provenance::run(args)),
+        Command::Replay(args) => wait(replay::run(args)),
         Command::Serve(args) => wait(serve::run(args)),
         Command::Trace(args) => wait(trace::run(args)),
         Command::Verify(args) => verify::run(args),

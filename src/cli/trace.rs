@@ -8,11 +8,11 @@ use serde::Serialize;
 use treering_provenance::grant::AuditorKey;
 use treering_provenance::trust::Trust;
 
-use crate::audit::{self, Keyring, LocalSource, Replay, Source, Trace};
-use crate::client::{Client, RemoteSource};
+use crate::audit::{self, Keyring, Replay, Source, Trace};
 use crate::keys;
 
-use super::{connect, files, output};
+use super::source::{From, Opened};
+use super::{files, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,21 +39,8 @@ pub(super) struct Args {
     /// The auditor's private key (JWK), to which content was granted
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The folder of a stopped log
-    #[arg(long, value_name = "DIR", conflicts_with = "url", required_unless_present = "url")]
-    data: Option<PathBuf>,
-    /// The service, instead of a folder
-    #[arg(long, value_name = "URL", requires = "tls_ca")]
-    url: Option<String>,
-    /// The CA of the service's TLS certificate, PEM
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-    /// The auditor's client certificate, PEM
-    #[arg(long, value_name = "FILE", requires = "client_key")]
-    client_cert: Option<PathBuf>,
-    /// Its key, PEM
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
-    client_key: Option<PathBuf>,
+    #[command(flatten)]
+    from: From,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -70,21 +57,9 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let credential = files::certificates(&files::read(&args.credential)?);
     let credential = credential.first().context("the credential file is empty")?;
     let auditor = auditor_key(&args.key)?;
-    let (trace, replay) = match (&args.data, &args.url, &args.tls_ca) {
-        (Some(data), _, _) => {
-            let source =
-                LocalSource::open(data).with_context(|| format!("open the log in {}", data.display()))?;
-            follow(credential, &source, &trust, &auditor).await?
-        }
-        (None, Some(url), Some(tls_ca)) => {
-            let identity = match (&args.client_cert, &args.client_key) {
-                (Some(certificate), Some(key)) => Some(connect::identity(certificate, key)?),
-                _ => None,
-            };
-            let client = Client::new(url, &files::read(tls_ca)?, identity.as_ref())?;
-            follow(credential, &RemoteSource(client), &trust, &auditor).await?
-        }
-        _ => anyhow::bail!("name the log's folder (--data) or the service (--url and --tls-ca)"),
+    let (trace, replay) = match args.from.open()? {
+        Opened::Local(source) => follow(credential, &source, &trust, &auditor).await?,
+        Opened::Remote(source) => follow(credential, &source, &trust, &auditor).await?,
     };
     if args.json {
         output::json(&Report { trace: &trace, replay: &replay })?;

@@ -4,6 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use treering_provenance::bytes::Fixed;
 use treering_provenance::grant::WrappedKek;
 use treering_tlog::hash::Hash;
+use treering_tlog::tile::entries_path;
 
 use crate::audit::{Source, SourceError};
 use crate::vault::{Delivery, GrantId};
@@ -20,6 +21,15 @@ impl From<ClientError> for SourceError {
     }
 }
 
+/// What is not there is an answer, too.
+fn found<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ClientError::Refused { status, .. }) if status == hyper::StatusCode::NOT_FOUND => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn name(leaf: &Hash) -> String {
     BASE64URL_NOPAD.encode(leaf.as_bytes())
 }
@@ -33,9 +43,13 @@ impl Source for RemoteSource {
         Ok(self.0.get(&format!("/v1/statements/{index}")).await?.body)
     }
 
-    async fn index_of(&self, leaf: &Hash) -> Result<u64, SourceError> {
-        let answer: LeafResponse = self.0.get_json(&format!("/v1/leaves/{}", name(leaf))).await?;
-        Ok(answer.index)
+    async fn bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, SourceError> {
+        Ok(self.0.get(&format!("/{}", entries_path(index, width))).await?.body)
+    }
+
+    async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, SourceError> {
+        let answer = self.0.get_json::<LeafResponse>(&format!("/v1/leaves/{}", name(leaf))).await;
+        Ok(found(answer)?.map(|answer| answer.index))
     }
 
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError> {
@@ -45,11 +59,8 @@ impl Source for RemoteSource {
     }
 
     async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
-        match self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(ClientError::Refused { status, .. }) if status == hyper::StatusCode::NOT_FOUND => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let answer = self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await;
+        Ok(found(answer)?.map(|answer| answer.body))
     }
 
     async fn grants(&self, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, SourceError> {

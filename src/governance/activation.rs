@@ -107,7 +107,9 @@ fn approvals(
     Err(ActivationError::Approvals { got: counted.len(), want, notes })
 }
 
-fn objection(
+/// Why an approval does not count at an instant, in place of what is in force; `None` if it does. Pure: an auditor
+/// asks it again.
+pub fn objection(
     approval: &Approval,
     rules: &RegistrationPolicy,
     issuer: &str,

@@ -15,7 +15,7 @@ mod in_force;
 mod registration;
 mod staging;
 
-pub use activation::{ActivationError, activate};
+pub use activation::{ActivationError, activate, objection};
 pub use genesis::{Genesis, GenesisError, create, trust_anchors};
 pub use grants::{GrantError, GrantTerms, Granted, RegistrantKey, content_key, grant};
 pub use in_force::{

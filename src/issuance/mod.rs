@@ -28,17 +28,17 @@ use treering_tlog::hash::Hash;
 
 use quota::Quota;
 
-use crate::authority::{Authority, AuthorityError, BindingError, BoundKey, Minted, Released};
-use crate::binding::{Challenge, ChallengeError, Challenger, binding_value};
+use crate::authority::{Asked, Authority, AuthorityError, Minted, Refused, Released, decide};
+use crate::binding::{Challenge, ChallengeError, Challenger};
 use crate::clock::Clock;
 use crate::governance::{self, InForce};
 use crate::ident::{NameError, WorkloadIdentifier};
 use crate::keys::Role;
 use crate::ledger::{Conditions, Draft, Index, Ledger, LedgerError, Logged, Prepared, Subject};
-use crate::mapper::{self, Manifest, NoMatch, WorkloadClaims};
+use crate::mapper::{Manifest, WorkloadClaims};
 use crate::vault::{Class, Scope};
 use crate::verifier::{
-    Appraisal, AppraisalPolicy, Appraised, Collateral, Evidence, HardwareRoots, ReferenceValues, Verifier,
+    Appraisal, AppraisalPolicy, Collateral, Evidence, HardwareRoots, ReferenceValues, Verifier,
 };
 
 /// How often a decision is made again because policies changed while it was made. Each try sees newer policies, so
@@ -117,20 +117,10 @@ impl From<AuthorityError> for IssuanceError {
     }
 }
 
-/// Why a workload was refused: the step, a stable code and the detail, which only the log has.
-#[derive(Debug, Clone)]
-struct Refused {
-    step: &'static str,
-    code: String,
-    detail: String,
-}
-
-impl Refused {
-    /// Whether it cost its sender nothing: forged or unreadable evidence, or a genuine report made for somebody else,
-    /// such as those that anybody finds in public.
-    fn is_cheap(&self, appraisal: &Appraisal) -> bool {
-        self.step == "binding" || !appraisal.is_authentic()
-    }
+/// Whether a refusal cost its sender nothing: forged or unreadable evidence, or a genuine report made for somebody
+/// else, such as those that anybody finds in public.
+fn is_cheap(refused: &Refused, appraisal: &Appraisal) -> bool {
+    refused.step == "binding" || !appraisal.is_authentic()
 }
 
 /// What issues credentials for one ledger.
@@ -252,7 +242,7 @@ impl Issuer {
         };
         match decision.outcome {
             Err(refused) => {
-                if refused.is_cheap(&decision.appraisal) && !self.refusals.take(request.bytes(), now) {
+                if is_cheap(&refused, &decision.appraisal) && !self.refusals.take(request.bytes(), now) {
                     metrics::counter!("treering_refusals_unlogged_total").increment(1);
                     return Err(IssuanceError::TooManyRefusals);
                 }
@@ -287,20 +277,13 @@ impl Issuer {
             &policies.references.value,
             now,
         );
-        let expected = binding_value(challenge.bytes(), target.as_str(), &self.rp_id, &request.csr);
-        let refuse = |step, code: &str, detail: String| Refused { step, code: code.to_owned(), detail };
-        let outcome = match appraisal.clone().into_appraised() {
-            // Genuine evidence that was not made for us: whether it would please our policy is not asked.
-            _ if appraisal.is_authentic() && !appraisal.matches_binding(&expected) => {
-                let error = BindingError::Mismatch;
-                Err(refuse("binding", error.code(), error.to_string()))
-            }
-            Err(refusal) => {
-                Err(refuse("appraisal", refusal.check().unwrap_or("evidence"), refusal.to_string()))
-            }
-            Ok(appraised) => self.bind_and_map(request, target, challenge, policies, &appraised),
+        let asked = Asked {
+            freshness: challenge.bytes(),
+            target: target.as_str(),
+            rp_id: &self.rp_id,
+            csr: &request.csr,
         };
-        let outcome = match outcome {
+        let outcome = match decide(&appraisal, &asked, &policies.manifest.value) {
             Err(refused) => Err(refused),
             Ok((key, claims)) => {
                 let minted = self.authority.mint(&claims, &key, self.max_ttl_s, now)?;
@@ -308,30 +291,6 @@ impl Issuer {
             }
         };
         Ok(Decision { appraisal, outcome })
-    }
-
-    fn bind_and_map(
-        &self,
-        request: &Request,
-        target: &WorkloadIdentifier,
-        challenge: &Challenge,
-        policies: &Policies,
-        appraised: &Appraised,
-    ) -> Result<(BoundKey, WorkloadClaims), Refused> {
-        let unbound = |error: BindingError| Refused {
-            step: "binding",
-            code: error.code().to_owned(),
-            detail: error.to_string(),
-        };
-        let unmapped = |error: NoMatch| Refused {
-            step: "mapping",
-            code: "no-selector".to_owned(),
-            detail: error.to_string(),
-        };
-        let key = BoundKey::check(&request.csr, appraised, challenge, target.as_str(), &self.rp_id)
-            .map_err(unbound)?;
-        let claims = mapper::map(appraised, &policies.manifest.value).map_err(unmapped)?;
-        Ok((key, claims))
     }
 
     /// Asks the log which policies are in force. The governance head is read first: whatever is activated after it

@@ -4,7 +4,7 @@ use treering_provenance::bytes::{Bytes, Fixed, Leaf};
 use treering_provenance::content::{self, CollateralItem, EvidenceItem, V1, VerifierId};
 use treering_tlog::hash::Hash;
 
-use crate::authority::Minted;
+use crate::authority::{Minted, Refused};
 use crate::ident::WorkloadIdentifier;
 use crate::keys::Role;
 use crate::ledger::{Draft, Index, Ledger, LedgerError, Prepared, Subject};
@@ -12,7 +12,7 @@ use crate::mapper::WorkloadClaims;
 use crate::vault::{Class, Scope};
 use crate::verifier::{self, Appraisal};
 
-use super::{Policies, Refused, Request};
+use super::{Policies, Request};
 
 /// Everything that the statements of one decision share.
 pub(super) struct Record<'a> {
