@@ -8,6 +8,7 @@ mod issuance;
 mod lifecycle;
 mod promises;
 mod registration;
+mod replay;
 mod roles;
 mod scrapi;
 mod start;

@@ -76,17 +76,23 @@ fn roots(data: &Path) -> Vec<(String, [u8; 32], bool)> {
     roots.map(|root| (root.name, *root.sha256.as_bytes(), root.simulated)).collect()
 }
 
-async fn create(dir: &Path, config: &Config, hardware_roots: Vec<(String, [u8; 32], bool)>) {
-    let keys = KeyStore::at(&config.keys_dir);
+/// The ledger in a folder that `init` made, opened by its keys: by its own service, or by whoever has stolen them.
+pub(crate) fn open(dir: &Path, config: &Config, create: bool) -> Ledger {
+    let keys = KeyStore::at(dir.join("keys"));
     let domain = TrustDomain::parse(&config.trust_domain).unwrap();
+    let mut settings = LogConfig::new(dir.join("data"), Arc::new(|| SystemClock.now()));
+    settings.create = create;
     let sealer = HeadSealer::load(&keys, &config.origin, &domain).unwrap();
-    let mut settings = LogConfig::new(&config.data_dir, Arc::new(|| SystemClock.now()));
-    settings.create = true;
-    let sealing = HeadSealer::load(&keys, &config.origin, &domain).unwrap();
-    let log = Log::open(settings, Arc::new(sealing)).unwrap();
+    let log = Log::open(settings, Arc::new(sealer)).unwrap();
     let release =
         ReleaseRule { at: Release::Committed, timeout: Duration::from_secs(1), embed_parents: true };
-    let ledger = Ledger::new(log, &keys, &keys.master().unwrap(), &config.origin, domain, release).unwrap();
+    Ledger::new(log, &keys, &keys.master().unwrap(), &config.origin, domain, release).unwrap()
+}
+
+async fn create(dir: &Path, config: &Config, hardware_roots: Vec<(String, [u8; 32], bool)>) {
+    let ledger = open(dir, config, true);
+    let domain = TrustDomain::parse(&config.trust_domain).unwrap();
+    let sealer = HeadSealer::load(&KeyStore::at(dir.join("keys")), &config.origin, &domain).unwrap();
     let der = |name: &str| pem_rfc7468::decode_vec(&fs::read(dir.join(name)).unwrap()).unwrap().1;
     let genesis = Genesis {
         registration: config.registration_policy().unwrap(),

@@ -11,7 +11,7 @@ mod process;
 mod stage;
 
 pub(crate) use ask::{Ask, csr, guest, image};
-pub(crate) use genesis::Extra;
+pub(crate) use genesis::{Extra, open as open_ledger};
 pub(crate) use net::{Net, Reply};
 pub(crate) use people::APPRAISAL;
 pub(crate) use process::{Process, Run, TREERING, cli, folder, witness_program};
