@@ -95,7 +95,7 @@ pub(super) struct Materials {
 
 /// What a trace of one credential cannot show.
 const NOT_CHECKED: [&str; 2] = [
-    "whether a later activation had replaced one of these policies before the issuance: that takes every activation",
+    "whether a later activation had replaced one of these policies before the issuance: `treering replay` reads them all",
     "whether the credential was revoked or quarantined since",
 ];
 

@@ -28,10 +28,11 @@ Examples:
   What is public, without an auditor's key: whose statements were registered:
     treering replay --all --trust trust.json --data data
 
-All entries are first proved to be those of a signed, witnessed checkpoint. Each decision is then made again by the code
-that made it, from what the log holds, and compared octet for octet.
-Exit status: 0 every decision came out the same, 1 at least one differs, 2 none differs and at least one could not be
-made again (not opened, or not determined by the log), 3 the log could not be read.";
+All entries are first proved to be those of a signed, witnessed checkpoint. Each decision is then
+made again, by the code that made it and from what the log holds, and compared octet for octet.
+Exit status: 0 every decision came out the same, 1 at least one differs, 2 none differs and at
+least one could not be made again (not opened, or not determined by the log),
+3 the log could not be read.";
 
 /// Make logged decisions again, and list those that come out otherwise
 #[derive(Debug, clap::Args)]

@@ -5,11 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use treering_provenance::grant::AuditorKey;
 use treering_provenance::statement::{Kind, Statement};
 use treering_tlog::bundle;
 use treering_tlog::tile::{TILE_WIDTH, entries_path, partial_width};
 
+use crate::audit::{self, Keyring, Scope, Verdict};
 use crate::client::RemoteSource;
+use crate::clock::{Clock, SystemClock};
+use crate::verifier::Verifier;
 
 use super::super::files;
 use super::super::trace::{auditor_key, follow};
@@ -38,9 +42,21 @@ pub(super) async fn trace(story: &mut Story, stage: &Stage) -> Result<()> {
         "the trace did not reach everything: {found:?}"
     );
     ensure!(replay.identical, "the replay differs: {}", replay.notes.join("; "));
+    let count = replay_all(&source, stage, &auditor).await?;
+    story.detail(format!("all {count} decisions in the log were made again, and came out the same"));
     let entries: Vec<u64> = trace.steps.iter().map(|step| step.index).collect();
     story.told(&entries, "down to SBOM and build; the attestation result came out the same to the octet");
     Ok(())
+}
+
+/// Makes every decision in the log again; how many there are.
+async fn replay_all(source: &RemoteSource, stage: &Stage, auditor: &AuditorKey) -> Result<u64> {
+    let trust = stage.trust()?;
+    let keyring = Keyring::unlock(source, auditor, trust.origin()).await?;
+    let judged = (Verifier::new, SystemClock.now());
+    let report = audit::replay_log(source, &trust, &keyring, &Scope::default(), judged, &mut |_| ()).await?;
+    ensure!(report.verdict == Verdict::Identical, "not every decision came out the same: {report:?}");
+    Ok(report.decisions.values().map(|tally| tally.identical).sum())
 }
 
 /// One octet of a copy of the log is changed, and the check says in which entry.

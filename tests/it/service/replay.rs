@@ -8,8 +8,8 @@ use tokio::sync::OnceCell;
 use treering::audit::{
     Appraise, Keyring, LocalSource, Report, Scope, Source, SourceError, Verdict, replay_log,
 };
+use treering::client::RemoteSource;
 use treering::config::Config;
-use treering::ident::WorkloadIdentifier;
 use treering::keys::Role;
 use treering::ledger::{Conditions, Draft, Ledger, Prepared, Subject};
 use treering::vault::{Class, Delivery, GrantId, Scope as VaultScope};
@@ -27,13 +27,12 @@ use treering_provenance::statement::{self, Kind, Payload, Statement};
 use treering_tlog::hash::Hash;
 
 use crate::support::{
-    APPRAISAL, Ask, Run, Settings, Stage, cli, csr, folder, guest, image, now, open_ledger, random,
+    APPRAISAL, Ask, Run, Settings, Stage, cli, csr, folder, guest, image, now, open_ledger, random, shared,
 };
 
 /// A stopped log in which something of everything was decided.
 struct Story {
     stage: Stage,
-    target: String,
     /// What the service said of itself before it stopped.
     remote: (Run, Run),
 }
@@ -94,7 +93,7 @@ async fn tell() -> Story {
     let all = replay(&stage, &as_auditor, true, &["--all"]);
     let public = replay(&stage, &["--url", &url, "--tls-ca", &tls], false, &["--all"]);
     stage.stop();
-    Story { stage, target, remote: (all, public) }
+    Story { stage, remote: (all, public) }
 }
 
 /// The last activation of a type: index and leaf hash.
@@ -187,6 +186,24 @@ async fn one_entry_or_kind_is_made_again_alone() {
     assert!(unknown.stderr.contains("want one of registration"), "{}", unknown.stderr);
 }
 
+/// Whatever other tests have the shared service decide meanwhile, certificates and clocks at their limits included.
+#[tokio::test]
+async fn a_busy_service_is_replayed_while_it_decides() {
+    let stage = shared().await;
+    let (target, net) = (stage.workload("busy").await, stage.stranger());
+    Ask::good(stage, &net, &target).await.send(&net).await.is(201);
+    // Each witnessed checkpoint is the next one's beginning.
+    for _ in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        let source = RemoteSource(stage.client("auditor"));
+        let report = replay_by(stage, &source, Verifier::new, now()).await;
+        assert_eq!((report.differing.as_slice(), report.left_out), (&[][..], 0));
+        assert!(report.decisions["activation"].identical >= 3, "{report:?}");
+        assert!(report.decisions["registration"].identical >= 9, "{report:?}");
+        assert_eq!(report.cosigners.len(), 1);
+    }
+}
+
 /// Without a key nobody claims to have made a decision again that could not be opened.
 #[tokio::test]
 async fn without_a_key_what_is_not_opened_is_named() {
@@ -233,13 +250,13 @@ impl Appraise for Stricter {
 }
 
 async fn replay_by<A: Appraise>(
-    story: &Story,
+    stage: &Stage,
     source: &impl Source,
     verifier: impl FnOnce(HardwareRoots) -> A,
     now: u64,
 ) -> Report {
-    let trust = story.stage.trust();
-    let keyring = Keyring::unlock(source, &story.stage.auditor(), trust.origin()).await.unwrap();
+    let trust = stage.trust();
+    let keyring = Keyring::unlock(source, &stage.auditor(), trust.origin()).await.unwrap();
     let mut told = Vec::new();
     let scope = Scope::default();
     let report =
@@ -254,9 +271,9 @@ async fn replay_by<A: Appraise>(
 async fn a_verifier_that_decides_otherwise_shows_as_a_list() {
     let story = story().await;
     let source = LocalSource::open(story.stage.path("data").as_ref()).unwrap();
-    let same = replay_by(story, &source, Verifier::new, now()).await;
+    let same = replay_by(&story.stage, &source, Verifier::new, now()).await;
     assert_eq!(same.verdict, Verdict::Identical, "{same:?}");
-    let other = replay_by(story, &source, |roots| Stricter(Verifier::new(roots)), now()).await;
+    let other = replay_by(&story.stage, &source, |roots| Stricter(Verifier::new(roots)), now()).await;
     assert_eq!(other.verdict, Verdict::Differs);
     // What was decided under the second policy: accepted, and refused by the manifest.
     let decided: Vec<_> = other.differing.iter().map(|one| one.decision).collect();
@@ -608,7 +625,7 @@ async fn a_registration_at_an_unknown_instant_is_undetermined() {
     liar.ledger.log().shutdown().await;
     drop(liar.ledger);
     let source = LocalSource::open(&dir).unwrap();
-    let report = replay_by(story, &source, Verifier::new, begin + 30_000).await;
+    let report = replay_by(&story.stage, &source, Verifier::new, begin + 30_000).await;
     assert_eq!(report.differing.iter().map(|one| one.entry).collect::<Vec<_>>(), [never], "{report:?}");
     let undetermined: Vec<_> = report.undetermined.iter().map(|one| (one.entry, &*one.what)).collect();
     let [(at, what), (second, contradiction)] = undetermined.as_slice() else { panic!("{report:?}") };
@@ -679,7 +696,7 @@ async fn missing_content_differs_and_other_entries_end_the_replay() {
         bundles: 0.into(),
         changed_from,
     };
-    let report = replay_by(story, &source(Some(leaf), u32::MAX), Verifier::new, now()).await;
+    let report = replay_by(&story.stage, &source(Some(leaf), u32::MAX), Verifier::new, now()).await;
     let found: Vec<_> = report.differing.iter().map(|one| (one.entry, one.decision, &*one.what)).collect();
     let missing = "its content is missing, without a tombstone";
     assert_eq!(found[0], (appraised, "appraisal", missing), "{found:?}");
@@ -699,5 +716,4 @@ async fn missing_content_differs_and_other_entries_end_the_replay() {
         let error = ended.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
-    assert!(WorkloadIdentifier::parse(&story.target).is_ok());
 }
