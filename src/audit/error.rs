@@ -27,6 +27,14 @@ pub enum TraceError {
         /// Why not.
         reason: String,
     },
+    /// Content that this program has no type for: it is older than the log, or the log is wrong.
+    #[error("entry {index} has content of type `{media_type}`, which is not known to this program")]
+    UnknownType {
+        /// Which.
+        index: u64,
+        /// The content's type.
+        media_type: String,
+    },
     /// A statement that another one rests on is not in the log.
     #[error("the statement with leaf hash {0} is not in the log")]
     Missing(String),

@@ -111,8 +111,7 @@ impl<'a, S: Source> Reader<'a, S> {
         let wrong = |reason: String| TraceError::Entry { index, reason };
         let parse = |media_type: &str, body: &[u8]| {
             let parsed = AnyContent::parse(media_type, body).map_err(|error| wrong(error.to_string()))?;
-            parsed
-                .ok_or_else(|| wrong(format!("content of type `{media_type}` is not known to this program")))
+            parsed.ok_or_else(|| TraceError::UnknownType { index, media_type: media_type.to_owned() })
         };
         let content = match statement.body() {
             Body::Public { content_type, bytes } => parse(content_type.unwrap_or_default(), bytes)?,

@@ -70,7 +70,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let trust = files::trust(&args.trust)?;
     let report = match args.from.open()? {
         Opened::Local(source) => again(args, &source, &trust).await?,
-        Opened::Remote(source) => again(args, &source, &trust).await?,
+        Opened::Remote(source) => again(args, &*source, &trust).await?,
     };
     if args.json {
         output::json(&report)?;

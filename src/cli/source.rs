@@ -32,7 +32,7 @@ pub(super) struct From {
 /// A log that is open for reading.
 pub(super) enum Opened {
     Local(LocalSource),
-    Remote(RemoteSource),
+    Remote(Box<RemoteSource>),
 }
 
 impl From {
@@ -48,7 +48,7 @@ impl From {
                     _ => None,
                 };
                 let client = Client::new(url, &files::read(tls_ca)?, identity.as_ref())?;
-                Ok(Opened::Remote(RemoteSource(client)))
+                Ok(Opened::Remote(Box::new(RemoteSource(client))))
             }
             _ => bail!("name the log's folder (--data) or the service (--url and --tls-ca)"),
         }

@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let auditor = auditor_key(&args.key)?;
     let (trace, replay) = match args.from.open()? {
         Opened::Local(source) => follow(credential, &source, &trust, &auditor).await?,
-        Opened::Remote(source) => follow(credential, &source, &trust, &auditor).await?,
+        Opened::Remote(source) => follow(credential, &*source, &trust, &auditor).await?,
     };
     if args.json {
         output::json(&Report { trace: &trace, replay: &replay })?;

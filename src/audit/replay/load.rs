@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use treering_provenance::content::{self, AnyContent, Mapping};
+use treering_provenance::content::{self, AnyContent, Mapping, PolicyType};
 use treering_tlog::hash::Hash;
 
 use crate::governance::appraisal_references;
@@ -64,21 +64,12 @@ impl<'a, S: Source> Loader<'a, S> {
             return Err(wrong(format!("names {count} sets of reference values, this program takes one")));
         };
         let references = Hash::from(*references);
-        let policy = match self.governed(&Hash::from(logged.policy), index).await? {
-            Governed::Appraisal(policy) => policy,
-            _ => {
-                return Err(wrong(
-                    "rests on an activation of something else than an appraisal policy".to_owned(),
-                ));
-            }
+        let other = |wanted: &str| wrong(format!("rests on an activation of something else than {wanted}"));
+        let Governed::Appraisal(policy) = self.governed(&Hash::from(logged.policy), index).await? else {
+            return Err(other("an appraisal policy"));
         };
-        let references = match self.governed(&references, index).await? {
-            Governed::References(references) => references,
-            _ => {
-                return Err(wrong(
-                    "rests on an activation of something else than reference values".to_owned(),
-                ));
-            }
+        let Governed::References(references) = self.governed(&references, index).await? else {
+            return Err(other("reference values"));
         };
         let collateral = self.collateral(&Hash::from(logged.collateral), index).await?;
         let decision = Arc::new(Decision::new(logged, Inputs { collateral, policy, references }));
@@ -127,13 +118,11 @@ impl<'a, S: Source> Loader<'a, S> {
         activation: &Hash,
         before: u64,
     ) -> Result<Arc<Manifest>, TraceError> {
-        match self.governed(activation, before).await? {
-            Governed::Manifest(manifest) => Ok(manifest),
-            _ => {
-                let reason = "rests on an activation of something else than a manifest".to_owned();
-                Err(TraceError::Entry { index: before, reason })
-            }
+        if let Governed::Manifest(manifest) = self.governed(activation, before).await? {
+            return Ok(manifest);
         }
+        let reason = "rests on an activation of something else than a manifest".to_owned();
+        Err(TraceError::Entry { index: before, reason })
     }
 
     async fn governed(&mut self, activation: &Hash, before: u64) -> Result<Governed, TraceError> {
@@ -152,12 +141,11 @@ impl<'a, S: Source> Loader<'a, S> {
             index: stated.index,
             reason: format!("cannot be read now: {error}"),
         };
-        use content::PolicyType::{Appraisal, Mapping};
         let governed = match &stated.content {
-            AnyContent::Policy(policy) if policy.policy_type == Appraisal => Governed::Appraisal(Arc::new(
-                AppraisalPolicy::parse(&policy.body.0).map_err(|error| wrong(&error))?,
-            )),
-            AnyContent::Policy(policy) if policy.policy_type == Mapping => {
+            AnyContent::Policy(policy) if policy.policy_type == PolicyType::Appraisal => Governed::Appraisal(
+                Arc::new(AppraisalPolicy::parse(&policy.body.0).map_err(|error| wrong(&error))?),
+            ),
+            AnyContent::Policy(policy) if policy.policy_type == PolicyType::Mapping => {
                 Governed::Manifest(Arc::new(Manifest::parse(&policy.body.0).map_err(|error| wrong(&error))?))
             }
             AnyContent::ReferenceValues(values) => {

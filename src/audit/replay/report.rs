@@ -95,6 +95,7 @@ impl Outcome {
             TraceError::NotOpened { .. } => Ok(Self::NotOpened(format!("it rests on what was not: {error}"))),
             TraceError::Entry { index: at, reason } if at == index => Ok(Self::Differs(reason)),
             TraceError::Entry { .. } | TraceError::Missing(_) => Ok(Self::Differs(error.to_string())),
+            TraceError::UnknownType { .. } => Ok(Self::Undetermined(error.to_string())),
             TraceError::Checkpoint(_) | TraceError::Credential(_) | TraceError::Source(_) => Err(error),
         }
     }

@@ -48,7 +48,9 @@ impl Survey {
             if entries.len() == usize::from(TILE_WIDTH) {
                 tree.push_complete(TILE_HEIGHT, root);
             } else {
-                entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
+                for entry in &entries {
+                    tree.push(leaf_hash(entry));
+                }
             }
             // Unverified here: whose signature is not what it should be is listed when it is judged.
             let statements = entries.iter().filter_map(|entry| Statement::parse(entry).ok());
@@ -83,13 +85,11 @@ impl Survey {
     ) -> Result<(Vec<Vec<u8>>, u64), TraceError> {
         let entries = fetch(source, index, self.size).await?;
         let surveyed = usize::try_from(index).ok().and_then(|index| self.bundles.get(index));
-        match surveyed.filter(|surveyed| surveyed.root == root_of(&entries)) {
-            Some(surveyed) => Ok((entries, surveyed.after)),
-            None => {
-                let reason = "the source gives other entries than a moment ago".to_owned();
-                Err(TraceError::Entry { index: index * u64::from(TILE_WIDTH), reason })
-            }
+        if let Some(surveyed) = surveyed.filter(|surveyed| surveyed.root == root_of(&entries)) {
+            return Ok((entries, surveyed.after));
         }
+        let reason = "the source gives other entries than a moment ago".to_owned();
+        Err(TraceError::Entry { index: index * u64::from(TILE_WIDTH), reason })
     }
 }
 
@@ -107,6 +107,8 @@ async fn fetch(source: &impl Source, index: u64, size: u64) -> Result<Vec<Vec<u8
 
 fn root_of(entries: &[Vec<u8>]) -> Hash {
     let mut tree = Frontier::new();
-    entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
+    for entry in entries {
+        tree.push(leaf_hash(entry));
+    }
     tree.root()
 }
