@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use treering_provenance::content::{Activation, AnyContent, Appraisal, Mapping, PolicyType, Refusal};
-use treering_provenance::statement::{Body, Statement};
+use treering_provenance::statement::{Body, Kind, Statement};
 use treering_tlog::hash::Hash;
 
 use crate::binding::{CHALLENGE_LIFETIME_S, Challenge};
@@ -22,6 +22,9 @@ use super::load::Loader;
 use super::registration::{Before, Registration};
 use super::report::{Decided, Outcome, Scope};
 use super::survey::is_ours;
+
+/// The entries that a log begins with: its registration policy and its trust anchors.
+const FOUNDING: u64 = 2;
 
 /// Reads one entry after the other.
 pub(super) struct EntryReader<'a, S> {
@@ -86,7 +89,15 @@ impl<'a, S: Source> EntryReader<'a, S> {
         decided: Option<Decided>,
         around: Around,
     ) -> Looked {
-        let Some(decided) = decided else { return Ok(Work::Record) };
+        let Some(decided) = decided else {
+            // Else a service could have rules of its own come into the log, past those who register and consent.
+            if index >= FOUNDING && matches!(statement.kind(), Some(Kind::Policy | Kind::TrustAnchor)) {
+                let reason =
+                    "is of a kind that the service signs when a log begins, and not later".to_owned();
+                return Err(TraceError::Entry { index, reason });
+            }
+            return Ok(Work::Record);
+        };
         if decided == Decided::Registration {
             return self.registration(index, statement, around).await;
         }
