@@ -34,6 +34,11 @@ pub(super) trait Kind: Sync {
         &[]
     }
 
+    /// The types of documents in collateral that it reads.
+    fn documents(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Its checks, in order.
     fn checks(&self) -> Vec<CheckInfo>;
 

@@ -78,6 +78,11 @@ pub fn supplement_of(media_type: &str) -> Option<&'static str> {
     kinds::by_media_type(media_type)?.supplements().first().copied()
 }
 
+/// Whether some kind reads documents of this type in collateral.
+pub fn is_document(media_type: &str) -> bool {
+    KINDS.iter().any(|kind| kind.documents().contains(&media_type))
+}
+
 /// Which octets a kind's check reads, for people.
 pub fn reads(kind: &str, check: &str) -> Option<&'static str> {
     kinds::by_name(kind)?.reads(check)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::verifier::{
     CERTIFICATE_TYPE, CRL_TYPE, Collateral, Document, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_DOCUMENTS,
-    MAX_ITEM_BYTES, MAX_ITEMS,
+    MAX_ITEM_BYTES, MAX_ITEMS, is_document,
 };
 
 /// The type of our collections.
@@ -40,7 +40,7 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
             (EVIDENCE, _) => items.push((media_type.to_owned(), bytes)),
             (ENDORSEMENTS, CERTIFICATE_TYPE) => certificates.push(bytes),
             (ENDORSEMENTS, CRL_TYPE) => crls.push(bytes),
-            (ENDORSEMENTS, _) => documents.push(Document { media_type: media_type.to_owned(), bytes }),
+            (ENDORSEMENTS, _) if is_document(media_type) => documents.push(Document { media_type: media_type.to_owned(), bytes }),
             _ => {
                 return Err(format!(
                     "evidence: `{label}` has ind {ind} and type `{media_type}`, which is not taken"

@@ -293,8 +293,8 @@ async fn what_is_no_evidence_is_refused_and_logged() {
     assert_eq!(logged(&|ask| ask.evidence[0].1.clear()).await, "evidence");
     assert_eq!(logged(&|ask| ask.evidence[0].1.truncate(1183)).await, "evidence");
     assert_eq!(logged(&|ask| ask.evidence[0].0 = "text/plain".to_owned()).await, "evidence");
-    // Two reports, even twice the same: composite evidence has no rules yet.
-    assert_eq!(logged(&|ask| ask.evidence.push(ask.evidence[0].clone())).await, "evidence");
+    // Two reports, even twice the same: the policy does not name two components.
+    assert_eq!(logged(&|ask| ask.evidence.push(ask.evidence[0].clone())).await, "components");
     // A changed octet in what is signed, in the signature, and in what the parser would drop.
     for place in [0x90, 0x2a0, 0x2a0 + 144, 1183] {
         let reason = logged(&|ask| ask.evidence[0].1[place] ^= 1).await;

@@ -299,7 +299,8 @@ async fn algorithms_and_signatures_have_one_spelling() {
     let high = Liar { inner: &*p256, kid: None, change: high_s };
     let statement = sealed.draft().sign(&high).unwrap();
     let detail = net.entries(statement.entry()).await.concise(400, "Rejected");
-    assert_eq!(detail, "signature: signature is not in its low-S form");
+    assert_eq!(detail, "signature: S is in the upper half of the curve's order (high S), which is a second spelling of another \
+         signature: send r || (order - S) instead");
     let statement = sealed.draft().sign(&*p256).unwrap();
     net.entries(statement.entry()).await.is(201);
 
