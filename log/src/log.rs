@@ -301,8 +301,8 @@ impl Log {
         &self.inner.memory
     }
 
-    /// Waits until the sequencer has stopped.
-    pub(crate) async fn stopped(&self) {
+    /// Waits until no append can succeed any more: after a shutdown, or after a failed write.
+    pub async fn stopped(&self) {
         let mut stopped = self.inner.published.stopped.subscribe();
         // The sender lives in `self`, so waiting ends only by the value.
         drop(stopped.wait_for(|stopped| *stopped).await);

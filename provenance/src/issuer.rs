@@ -234,6 +234,16 @@ impl KnownIssuer {
     }
 }
 
+/// `x5chain` as RFC 9360 section 2 has it: one certificate stands for itself, more are an array.
+pub(crate) fn x5chain(certificates: &[Vec<u8>]) -> Option<Value> {
+    let octets = |der: &Vec<u8>| Value::Bytes(der.clone());
+    match certificates {
+        [] => None,
+        [one] => Some(octets(one)),
+        many => Some(Value::Array(many.iter().map(octets).collect())),
+    }
+}
+
 /// Step 2: the certificates, none of them read yet.
 pub(crate) fn certificates(chain: &Value) -> Result<Vec<&[u8]>, IssuerError> {
     let certificates = match chain {

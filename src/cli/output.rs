@@ -7,6 +7,8 @@ use serde::Serialize;
 
 /// The command could not do its work. Verdicts have codes of their own: 0, 1, 2.
 pub(super) const FAILED: u8 = 3;
+/// The service ended by itself: a write to the log failed, and only opening it again tells what the disk holds.
+pub(super) const WRITE_FAILED: u8 = 4;
 
 /// Prints one JSON object.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {

@@ -69,6 +69,9 @@ pub(super) struct Signing {
     /// The issuer's key: Ed25519, PKCS#8 in PEM
     #[arg(long = "signing-key", value_name = "FILE")]
     key: PathBuf,
+    /// For an issuer that is known by certificates: the key's own, then those between it and the trust anchor, PEM
+    #[arg(long, value_name = "FILE")]
+    certificates: Option<PathBuf>,
     /// The log's origin
     #[arg(long, value_name = "ORIGIN")]
     origin: String,
@@ -76,7 +79,11 @@ pub(super) struct Signing {
 
 impl Signing {
     pub(super) fn signer(&self) -> Result<Ed25519Signer> {
-        Ok(Ed25519Signer::from_seed(&keys::read_ed25519(&self.key)?.to_bytes())?)
+        let signer = Ed25519Signer::from_seed(&keys::read_ed25519(&self.key)?.to_bytes())?;
+        Ok(match &self.certificates {
+            Some(path) => signer.with_certificates(files::certificates(&files::read(path)?)),
+            None => signer,
+        })
     }
 
     pub(super) fn registrant<'a>(&'a self, signer: &'a Ed25519Signer) -> Registrant<'a> {

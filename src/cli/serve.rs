@@ -19,7 +19,8 @@ Examples:
   For a supervisor that waits until it listens:
     treering serve --config treering.toml --json      prints {\"listening\":\"…\",\"origin\":\"…\"} when ready
 
-SIGTERM and SIGINT end open requests, drain the log's pool, and stop.";
+SIGTERM and SIGINT end open requests, drain the log's pool, and stop.
+Exit status: 0 stopped by a signal; 3 it could not start; 4 a write to the log failed: start it again.";
 
 /// Run the service: SCRAPI, tiles, credentials, governance and audit on one TLS listener
 #[derive(Debug, clap::Args)]
@@ -59,20 +60,25 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         output::json(&json!({ "listening": address.to_string(), "origin": config.origin }))?;
     }
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let log = assembled.log.clone();
     let stop = async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => tracing::info!("stopping"),
+            _ = interrupt.recv() => tracing::info!("stopping"),
+            () = log.stopped() => tracing::error!(
+                "stopping, since a write to the log failed: make sure of the disk and of room on it, and start again; \
+                 what is on the disk is verified then, and nothing that was answered is lost"
+            ),
         }
-        tracing::info!("stopping");
     };
     server.run(router(assembled.service), stop).await;
+    let write_failed = !assembled.log.is_running();
     if let Some(publisher) = assembled.publisher {
         publisher.shutdown().await;
     }
     assembled.log.shutdown().await;
     tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(if write_failed { ExitCode::from(output::WRITE_FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn start_logging(args: &Args) -> Result<()> {

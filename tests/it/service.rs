@@ -1,6 +1,7 @@
 //! The service, over the network: what it gives, and every refusal with its status and its code.
 
 mod by_hand;
+mod certified;
 mod consistency;
 mod foreign;
 mod governance;

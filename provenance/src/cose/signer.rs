@@ -30,12 +30,18 @@ pub trait Signer: Send + Sync {
     fn kid(&self) -> [u8; 32] {
         *self.key().thumbprint()
     }
+
+    /// The certificates to carry in the header (`x5chain`), the key's own first: none for a key that is known itself.
+    fn certificates(&self) -> &[Vec<u8>] {
+        &[]
+    }
 }
 
 /// An Ed25519 key in memory, zeroed when dropped.
 pub struct Ed25519Signer {
     secret: ed25519_dalek::SigningKey,
     public: VerifyingKey,
+    certificates: Vec<Vec<u8>>,
 }
 
 impl Ed25519Signer {
@@ -43,7 +49,13 @@ impl Ed25519Signer {
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, CoseError> {
         let secret = ed25519_dalek::SigningKey::from_bytes(seed);
         let public = VerifyingKey::from_ed25519(secret.verifying_key().as_bytes())?;
-        Ok(Self { secret, public })
+        Ok(Self { secret, public, certificates: Vec::new() })
+    }
+
+    /// The same key, certified: the certificate of the key itself comes first, in DER.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Vec<Vec<u8>>) -> Self {
+        Self { certificates, ..self }
     }
 }
 
@@ -54,6 +66,10 @@ impl Signer for Ed25519Signer {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CoseError> {
         Ok(self.secret.sign(message).to_bytes().to_vec())
+    }
+
+    fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
     }
 }
 

@@ -72,6 +72,9 @@ pub(super) fn protected(draft: &Draft<'_>, signer: &dyn Signer) -> Value {
         (LABEL_KID.into(), Value::Bytes(signer.kid().to_vec())),
         (LABEL_CWT_CLAIMS.into(), Value::Map(claims)),
     ];
+    if let Some(chain) = issuer::x5chain(signer.certificates()) {
+        header.push((LABEL_X5CHAIN.into(), chain));
+    }
     match &draft.payload {
         Payload::Public { content_type, .. } => header.push((LABEL_CONTENT_TYPE.into(), text(content_type))),
         Payload::Confidential { commit, .. } => {

@@ -218,13 +218,9 @@ async fn a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave() {
     }
     let refused = refused.expect("a full disk takes everything");
     assert_eq!(refused.status, 503, "{}", String::from_utf8_lossy(&refused.body));
-    let (done, _) = register(30_000).await;
-    assert!(!done, "something was registered after a failed write");
-    assert_eq!(net.get("/readyz").await.status, 503);
-    for held in &held {
-        held.is_still_true(&stage, &net).await;
-    }
-    stage.kill();
+    // It ends by itself, and says so: a supervisor starts it again, which verifies what the disk holds.
+    assert_eq!(stage.ended(), 4, "{}", stage.service_log());
+    assert!(stage.service_log().contains("a write to the log failed"), "{}", stage.service_log());
     fs::remove_file(&ballast).unwrap();
     stage.serve();
     let net = stage.stranger();

@@ -143,9 +143,14 @@ impl Process {
     }
 
     /// Stops it as an operator would; its exit code.
-    pub(crate) fn stop(mut self) -> i32 {
+    pub(crate) fn stop(self) -> i32 {
         let sent = Command::new("kill").args(["-TERM", &self.id.to_string()]).status().unwrap();
         assert!(sent.success());
+        self.ended()
+    }
+
+    /// Waits until it ends; its exit code.
+    pub(crate) fn ended(mut self) -> i32 {
         // Held while waiting: the keeper would take its end for the end of the tests, and kill.
         let input = self.keeper.stdin.take();
         let status = self.keeper.wait().unwrap();

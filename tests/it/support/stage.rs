@@ -180,6 +180,11 @@ impl Stage {
         assert_eq!(process.stop(), 0, "{}", self.service_log());
     }
 
+    /// Waits until the service has ended by itself; its exit code.
+    pub(crate) fn ended(&self) -> i32 {
+        self.service.lock().unwrap().take().unwrap().ended()
+    }
+
     /// Kills the service, whatever it is doing.
     pub(crate) fn kill(&self) {
         self.service.lock().unwrap().take().unwrap().kill();
