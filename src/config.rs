@@ -335,7 +335,8 @@ impl Config {
 }
 
 impl Issuer {
-    fn registered(&self) -> Result<RegisteredIssuer, ConfigError> {
+    /// The issuer as the registration policy has it.
+    pub fn registered(&self) -> Result<RegisteredIssuer, ConfigError> {
         let bad = |reason: String| ConfigError::Rule(format!("issuer `{}`: {reason}", self.iss));
         if self.key.is_none() && self.anchors.is_empty() {
             return Err(bad("want a key, or an [[issuer.anchor]]".to_owned()));

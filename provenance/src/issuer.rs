@@ -99,6 +99,9 @@ pub enum IssuerError {
     /// `kid` or `x5t` names something else than the certificate.
     #[error("{0} beside x5chain must name the first certificate: make it {1}, or leave it out")]
     Disagrees(&'static str, &'static str),
+    /// The signature is good, in the spelling of the two that is not taken of this issuer.
+    #[error("signature: {}, or ask the operator for `high_s` of this issuer", CoseError::HighS)]
+    HighS,
     /// The signature.
     #[error("signature: {0}")]
     Signature(StatementError),
@@ -166,9 +169,10 @@ impl KnownIssuer {
             None => (self.named(statement.kid())?.clone(), when),
         };
         match statement.check_signature(&key) {
-            Err(StatementError::Cose(CoseError::HighS)) if self.high_s => Ok(when),
-            Err(error) => Err(IssuerError::Signature(error)),
             Ok(()) => Ok(when),
+            Err(StatementError::Cose(CoseError::HighS)) if self.high_s => Ok(when),
+            Err(StatementError::Cose(CoseError::HighS)) => Err(IssuerError::HighS),
+            Err(error) => Err(IssuerError::Signature(error)),
         }
     }
 

@@ -288,6 +288,11 @@ impl Statement {
         self.sign1.protected_int(header::LABEL_X5CHAIN)
     }
 
+    /// Whether it carries its issuer's certificates.
+    pub fn is_certified(&self) -> bool {
+        self.x5chain().is_some()
+    }
+
     /// The hash of the issuer's certificate.
     pub(crate) fn x5t(&self) -> Option<&Value> {
         self.sign1.protected_int(header::LABEL_X5T)

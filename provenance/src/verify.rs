@@ -1,11 +1,13 @@
-//! The verdict of a relying party on a credential, offline.
+//! The verdict of a relying party on a credential, or on a statement, offline.
 //!
 //! In scope: X.509 credentials ([`verify_x509`]): certificate, proof, statement, receipt, checkpoint, witnesses, proof
-//! of possession, against a trust file and a time. The verdict lists what was checked and always what was not.
+//! of possession, against a trust file and a time; statements of an issuer that the relying party knows, with their
+//! receipts ([`verify_statement`]). The verdict lists what was checked and always what was not.
 //! Out of scope: fetching anything; contents (an auditor's business); whether a credential was revoked since.
 
 mod chain;
 mod proof;
+mod statement;
 
 use serde::Serialize;
 
@@ -16,6 +18,8 @@ use crate::{
     x509::{Profile, ProfileError, X509Error},
 };
 
+pub use statement::{StatementOptions, verify_statement};
+
 /// Domain tag of a proof of possession: what the certificate's key signs is this, followed by the challenge.
 pub const POP_TAG: &[u8] = b"treering-pop-v1";
 /// The longest challenge.
@@ -25,6 +29,8 @@ pub const CLAIM_ASSURANCE: &str = "assurance";
 
 /// Names of checks, as verdicts list them.
 pub mod check {
+    /// The bytes are a signed statement.
+    pub const STATEMENT: &str = "statement";
     /// The certificate is DER, of the workload profile.
     pub const CERTIFICATE: &str = "certificate";
     /// One URI SAN in the trust domain, and the one expected.
@@ -35,7 +41,7 @@ pub mod check {
     pub const ISSUER_SIGNATURE: &str = "issuer-signature";
     /// One proof extension, in its place.
     pub const PROOF_EXTENSION: &str = "proof-extension";
-    /// The issuance statement is signed by who may issue.
+    /// The statement is signed by who may: an issuance by who may issue, another by the issuer asked for.
     pub const STATEMENT_SIGNATURE: &str = "statement-signature";
     /// The statement is meant for this log.
     pub const AUDIENCE: &str = "audience";
@@ -65,7 +71,7 @@ pub enum Outcome {
     Trustworthy,
     /// Something that is well formed contradicts.
     Untrusted,
-    /// The input is not a credential at all.
+    /// The input is not a credential, or not a statement, at all.
     CannotEvaluate,
 }
 
@@ -108,7 +114,7 @@ impl Check {
     }
 }
 
-/// The verdict on a credential.
+/// The verdict on a credential or a statement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     #[serde(rename = "verdict")]
@@ -251,8 +257,12 @@ struct Run {
 }
 
 impl Run {
+    fn empty() -> Self {
+        Self { checked: Vec::new(), not_checked: Vec::new(), credential: None, log: None }
+    }
+
     fn new() -> Self {
-        let mut run = Self { checked: Vec::new(), not_checked: Vec::new(), credential: None, log: None };
+        let mut run = Self::empty();
         run.skip(check::REVOCATION, "needs the log's current status");
         run.skip(
             check::CONTENT,

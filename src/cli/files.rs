@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use treering_provenance::trust::Trust;
 
+use crate::config::Issuer;
+
 /// The largest file read whole: an SBOM has some megabytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -22,6 +24,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// Reads a trust file.
 pub(super) fn trust(path: &Path) -> Result<Trust> {
     Trust::parse(&read(path)?).with_context(|| format!("{} is not a trust file", path.display()))
+}
+
+/// Reads a third party; what it says is checked by who uses it.
+pub(super) fn issuer(path: &Path) -> Result<Issuer> {
+    let shown = path.display();
+    let text = String::from_utf8(read(path)?).with_context(|| format!("{shown} is no text"))?;
+    toml::from_str(&text).with_context(|| format!("{shown} is no issuer (iss, kinds, key or [[anchor]])"))
 }
 
 /// Reads the certificates of a PEM file, or one in DER.

@@ -24,7 +24,7 @@ use crate::ident::TrustDomain;
 use crate::keys::{KeyStore, ReceiptKey};
 use crate::ledger::HeadSealer;
 
-use super::{output, service};
+use super::{files, output, service};
 
 pub(super) use clients::{Clients, issuer_uri};
 
@@ -191,7 +191,7 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
     }
     let mut clients = clients::create(dir, &trust_domain, &args.host, &args.approver, now)?;
     for file in &args.issuer {
-        clients.issuers.push(clients::third_party(file)?);
+        clients.issuers.push(files::issuer(file)?);
     }
     let mut config = configuration(args, &trust_domain, &origin, witnesses, clients);
     change(&mut config);

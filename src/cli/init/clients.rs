@@ -90,14 +90,6 @@ pub(super) fn create(
     Ok(Clients { known, issuers, approvers })
 }
 
-/// A third party from a file; what it says is checked with the configuration that it becomes a part of.
-pub(super) fn third_party(file: &Path) -> Result<Issuer> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    toml::from_str(&text).with_context(|| {
-        format!("{} is no issuer (iss, kinds, public, high_s; key or [[anchor]])", file.display())
-    })
-}
-
 /// The CA of the service's own TLS: another one than that of credentials.
 struct TlsCa {
     signer: Signer<'static, KeyPair>,

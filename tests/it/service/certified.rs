@@ -13,17 +13,19 @@ use rcgen::{
 };
 use sha2::{Digest, Sha384};
 use treering::governance::rules;
-use treering_provenance::content::{AnyContent, RegistrationPolicy};
+use treering_provenance::content::{AnyContent, PolicyType, RegistrationPolicy};
 use treering_provenance::cose::{Es256Signer, Signer as _, VerifyingKey, sig_structure};
 use treering_provenance::receipt::Receipt;
 use treering_provenance::statement::{Body, Statement};
 use treering_provenance::strict;
+use treering_tlog::hash::Hash;
 
-use crate::support::{Net, Settings, Stage, cli, folder, image, now};
+use crate::support::{APPRAISAL, Net, Settings, Stage, cli, folder, image, now};
 
 const SCANNER: &str = "https://scanner.example/one";
 const LENIENT: &str = "https://lenient.example";
 const BUILDER: &str = "https://builder.example";
+const PROVENANCE: &str = "\"workload-provenance\"";
 const DAY: u64 = 24 * 60 * 60;
 
 fn time(unix: u64) -> time::OffsetDateTime {
@@ -122,6 +124,11 @@ fn twin(entry: &[u8]) -> Vec<u8> {
     twin
 }
 
+fn leaf(registered: &serde_json::Value) -> Hash {
+    let hex = registered["leaf"].as_str().unwrap();
+    Hash::from_slice(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()).unwrap()
+}
+
 async fn logged_policy(net: &Net) -> RegistrationPolicy {
     let entry = net.get("/v1/statements/0").await.is(200).body;
     let entry = Statement::parse(&entry).unwrap();
@@ -130,6 +137,16 @@ async fn logged_policy(net: &Net) -> RegistrationPolicy {
         AnyContent::RegistrationPolicy(policy) => policy,
         other => panic!("{other:?}"),
     }
+}
+
+/// An issuer that is known by certificates, as `--issuer` takes it.
+fn issuer_file(iss: &str, kinds: &str, more: &str, (ca, name): (&str, &str)) -> String {
+    format!("iss = \"{iss}\"\nkinds = [{kinds}]\n{more}[[anchor]]\ncertificate = '''\n{ca}'''\n{name}")
+}
+
+/// One whose statements are plain, and made by a library that knows nothing of low S.
+fn scanner_file(ca: &Ca) -> String {
+    issuer_file(SCANNER, PROVENANCE, "public = true\nhigh_s = true\n", (&ca.pem, ""))
 }
 
 struct Setting {
@@ -145,28 +162,14 @@ impl Setting {
         let lenient = KeyPair::generate().unwrap();
         let key = VerifyingKey::from_spki(&lenient.subject_public_key_info()).unwrap();
         let key = BASE64URL_NOPAD.encode(&key.to_cose_key().unwrap());
-        let anchor = |name: &str| format!("[[anchor]]\ncertificate = '''\n{}'''\n{name}", ca.pem);
+        let lenient_file = format!(
+            "iss = \"{LENIENT}\"\nkey = \"{key}\"\nkinds = [{PROVENANCE}]\npublic = true\nhigh_s = true\n"
+        );
+        let builds = format!("{PROVENANCE}, \"reference-values\"");
         let files = [
-            (
-                "scanner.toml",
-                format!(
-                    "iss = \"{SCANNER}\"\nkinds = [\"workload-provenance\"]\npublic = true\nhigh_s = true\n{}",
-                    anchor("")
-                ),
-            ),
-            (
-                "lenient.toml",
-                format!(
-                    "iss = \"{LENIENT}\"\nkey = \"{key}\"\nkinds = [\"workload-provenance\"]\npublic = true\nhigh_s = true\n"
-                ),
-            ),
-            (
-                "builder.toml",
-                format!(
-                    "iss = \"{BUILDER}\"\nkinds = [\"workload-provenance\", \"reference-values\"]\n{}",
-                    anchor("name = \"builder.example\"\n")
-                ),
-            ),
+            ("scanner.toml", scanner_file(&ca)),
+            ("lenient.toml", lenient_file),
+            ("builder.toml", issuer_file(BUILDER, &builds, "", (&ca.pem, "name = \"builder.example\"\n"))),
         ];
         let mut init = Vec::new();
         for (name, text) in files {
@@ -201,6 +204,35 @@ async fn an_issuer_known_by_certificates_registers_and_its_decision_can_be_made_
     let error =
         rules::header(&policy, &keys, &entry, now() + 2 * DAY..=now() + 3 * DAY).map(drop).unwrap_err();
     assert!(error.to_string().contains("certificate 0 of the path is valid from"), "{error}");
+
+    // By somebody who has the anchor, the trust file and no network.
+    let dir = folder("offline");
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(dir.join(name), bytes).unwrap();
+        dir.join(name).to_str().unwrap().to_owned()
+    };
+    let (statement_file, receipt_file) = (write("scan.cose", &bytes), write("scan.receipt", &reply.body));
+    let trust = stage.path("trust.json");
+    let verify = |issuer: &str, more: &[&str]| {
+        let arguments =
+            ["verify", "--statement", &statement_file, "--trust", &trust, "--issuer", issuer, "--json"];
+        cli(arguments.into_iter().chain(more.iter().copied()))
+    };
+    let with_receipt = ["--receipt", receipt_file.as_str()];
+    let anchor = |ca: &Ca| write("scanner.toml", scanner_file(ca).as_bytes());
+    let verdict = verify(&anchor(&ca), &with_receipt).ended(0).json();
+    assert_eq!(
+        (&verdict["verdict"], &verdict["log"]["index"]),
+        (&"trustworthy".into(), &2.into()),
+        "{verdict}"
+    );
+    assert_eq!(verify(&anchor(&ca), &[]).ended(2).json()["failed"]["name"], "receipt");
+    let late = [with_receipt.as_slice(), &["--at", "2039-01-01T00:00:00Z"]].concat();
+    assert_eq!(verify(&anchor(&ca), &late).ended(1).json()["failed"]["name"], "statement-signature");
+    assert_eq!(
+        verify(&anchor(&Ca::new()), &with_receipt).ended(1).json()["failed"]["name"],
+        "statement-signature"
+    );
 
     // Each refusal says what to do, in SCRAPI's words.
     let rejected = async |certificate: &[u8]| {
@@ -273,30 +305,64 @@ async fn a_certified_ci_registers_confidential_content_with_the_program() {
     let certificates = write("chain.pem", certificate.pem().as_bytes());
     let document = write("build.json", b"{}");
     let (url, tls) = (stage.url(), stage.path("tls/ca.pem"));
-    let (client, client_key) = (stage.path("clients/ci.pem"), stage.path("clients/ci.key"));
-    let add = |certificates: &[&str]| {
-        let arguments =
-            ["provenance", "add", "--kind", "build", "--workload", "payments", "--file", &document];
-        let signing = ["--iss", BUILDER, "--signing-key", &key, "--origin", &stage.origin, "--json"];
-        let rest = ["--media-type", "application/vnd.in-toto+json", "--url", &url, "--tls-ca", &tls];
-        let connect = ["--client-cert", &client, "--client-key", &client_key];
-        cli(arguments
-            .into_iter()
-            .chain(signing)
-            .chain(rest)
-            .chain(connect)
-            .chain(certificates.iter().copied()))
+    let connect = |who: &str| {
+        let (client, key) =
+            (stage.path(&format!("clients/{who}.pem")), stage.path(&format!("clients/{who}.key")));
+        ["--url", &url, "--tls-ca", &tls, "--client-cert", &client, "--client-key", &key].map(str::to_owned)
     };
-    let made = add(&["--certificates", &certificates]).ended(0).json();
-    let index = made["index"].as_u64().unwrap();
-    let refused = add(&[]).ended(3);
+    let register = |what: &[&str], certificates: &[&str]| {
+        let signing = ["--iss", BUILDER, "--signing-key", &key, "--origin", &stage.origin, "--json"];
+        let all = what.iter().chain(&signing).chain(certificates).map(|word| (*word).to_owned());
+        cli(all.chain(connect("ci")))
+    };
+    let build = ["provenance", "add", "--kind", "build", "--workload", "payments", "--file", &document];
+    let build = [build.as_slice(), &["--media-type", "application/vnd.in-toto+json"]].concat();
+    let refused = register(&build, &[]).ended(3);
     assert!(refused.stderr.contains("known by certificates"), "{}", refused.stderr);
+    let certified = ["--certificates", certificates.as_str()];
+    let build = register(&build, &certified).ended(0).json();
+    let build = build["leaf"].as_str().unwrap();
+    let value = format!("payments 1={}", data_encoding::HEXLOWER.encode(&Sha384::digest(image())));
+    let reference =
+        ["provenance", "reference", "--workload", "payments", "--value", &value, "--provenance", build];
+    let reference = register(&reference, &certified).ended(0).json();
 
-    // It carries its chain and names the same key, and an auditor who traces to it checks both.
-    let statement = stage.statement(&stage.stranger(), index).await;
-    assert_eq!(
-        statement.kid().unwrap(),
-        VerifyingKey::from_spki(&pair.subject_public_key_info()).unwrap().thumbprint()
-    );
-    let _ = Sha384::digest(image());
+    // It carries its chain and names the same key.
+    let statement = stage.statement(&stage.stranger(), reference["index"].as_u64().unwrap()).await;
+    let public = VerifyingKey::from_spki(&pair.subject_public_key_info()).unwrap();
+    assert_eq!(statement.kid().unwrap(), public.thumbprint());
+
+    // A credential that rests on it: the auditor checks the certificates on the way back to the build.
+    stage.bring_into_force(leaf(&reference), None).await;
+    let policy = stage.register("author", &Stage::policy(PolicyType::Appraisal, "default", APPRAISAL)).await;
+    stage.bring_into_force(policy.leaf, None).await;
+    let target = stage.workload("certified").await;
+    stage.grant_all().await;
+    let (image, out) = (write("image", &image()), dir.join("out"));
+    let platform = stage.path("platform");
+    let acquire = [
+        "acquire",
+        "--url",
+        &url,
+        "--tls-ca",
+        &tls,
+        "--target",
+        &target,
+        "--rp-id",
+        &stage.rp_id,
+        "--simulated",
+        &platform,
+        "--image",
+        &image,
+        "--out",
+        out.to_str().unwrap(),
+        "--json",
+    ];
+    let acquired = cli(acquire).ended(0).json();
+    let (trust, auditor) = (stage.path("trust.json"), stage.path("auditor.key"));
+    let credential = acquired["credential"].as_str().unwrap();
+    let trace = ["trace", "--credential", credential, "--trust", &trust, "--key", &auditor, "--json"];
+    let report = cli(trace.map(str::to_owned).into_iter().chain(connect("auditor"))).ended(0).json();
+    assert_eq!(report["trace"]["build"], true, "{report}");
+    assert_eq!(report["replay"]["identical"], true, "{report}");
 }
