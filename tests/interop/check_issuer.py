@@ -1,4 +1,4 @@
-"""Statements that `scitt-cose` and `cwt` make, by an issuer that knows nothing of Treering, registered through SCRAPI;
+"""Statements that `scitt-cose` and `cwt` make, by issuers that know nothing of Treering, registered through SCRAPI;
 the receipts that come back verify at the client that made the statement.
 """
 
@@ -6,9 +6,10 @@ import cbor2
 from scitt_cose import verify_receipt
 
 from check_scitt_cose import flipped, receipt_key
-from issuer import Issuer, high_s
+from issuer import CertifiedIssuer, Issuer, high_s, low_s
 
 CLIENT = "foreign issuer"
+CERTIFIED = "certified issuer"
 
 
 def check(report, name, ledger, scanner):
@@ -48,3 +49,44 @@ def check(report, name, ledger, scanner):
             assert {-1, -2} <= set(cbor2.loads(problem.body)), problem.body
 
         report.holds(CLIENT, f"({name}) is refused with {what}", turned_down)
+
+
+def check_certified(report, name, ledger, issuer):
+    """An issuer that the policy knows by a root certificate, and whose library does not know of low S."""
+    key = receipt_key(ledger)
+
+    def registered():
+        spellings = set()
+        for run in range(200):
+            statement = issuer.by_cwt(b'{"found":0,"run":%d}' % run)
+            spellings.add(statement == low_s(statement))
+            reply = ledger.stranger.register(statement)
+            result = verify_receipt(reply.body, leaf_entry_hex=statement.hex(), log_public_key_pem=key)
+            assert result.ok and ledger.statement(result.leaf_index) == statement, result
+            if len(spellings) == 2:
+                return
+        raise AssertionError("the library signs with one spelling of S only")
+
+    report.holds(CERTIFIED, f"({name}) statements of cwt with x5chain registered, low S and high S", registered)
+    with_root = issuer.by_cwt(b"{}", (issuer.own, issuer.ca, issuer.root))
+    report.holds(CERTIFIED, f"({name}) and with the root itself", lambda: ledger.stranger.register(with_root))
+
+    statement = issuer.by_cwt(b'{"found":1}')
+    ledger.stranger.register(statement)
+    twin = high_s(statement) if statement == low_s(statement) else low_s(statement)
+    other = CertifiedIssuer()
+    refused = {
+        "the other spelling of a signature that is there": twin,
+        "another root of the same name": other.by_cwt(b'{"found":2}'),
+        "a chain with a gap": issuer.by_cwt(b'{"found":3}', (issuer.own,)),
+        "somebody else's certificate": issuer.by_cwt(b'{"found":4}', (other.own, issuer.ca)),
+        "a changed certificate": flipped(statement, statement.index(b"Interop CA")),
+    }
+    for what, changed in refused.items():
+
+        def turned_down():
+            problem = ledger.stranger.register(changed, 400)
+            assert problem.headers["Content-Type"] == "application/concise-problem-details+cbor", problem.headers
+            assert {-1, -2} <= set(cbor2.loads(problem.body)), problem.body
+
+        report.holds(CERTIFIED, f"({name}) is refused with {what}", turned_down)

@@ -20,7 +20,7 @@ import check_cwt
 import check_issuer
 import check_scitt_cose
 import check_transmute
-from issuer import Issuer
+from issuer import CertifiedIssuer, Issuer
 from report import Report
 from world import World
 
@@ -41,8 +41,8 @@ def main(binaries, venv, modules, *options):
 
 
 def checks(report, world, modules):
-    scanner = Issuer()
-    file = scanner.file(world.dir / "scanner.toml")
+    scanner, certified = Issuer(), CertifiedIssuer()
+    files = [scanner.file(world.dir / "scanner.toml"), certified.file(world.dir / "certified.toml")]
     aics = importlib.util.find_spec("aics_tlog") is not None
     if aics:
         import check_aics
@@ -51,8 +51,8 @@ def checks(report, world, modules):
         own, foreign = world.own_witness([log.vkey]), world.foreign_witness()
     else:
         own, foreign = world.own_witness(), None
-    ledger = world.ledger("main", file, [witness for witness in (own, foreign) if witness])
-    es256 = world.ledger("es256", file, receipt_alg="es256")
+    ledger = world.ledger("main", files, [witness for witness in (own, foreign) if witness])
+    es256 = world.ledger("es256", files, receipt_alg="es256")
     ledger.live()
 
     def client(name, check, *arguments):
@@ -82,6 +82,8 @@ def checks(report, world, modules):
         client("@transmute/cose", check_transmute.check, node, modules, es256, scanner, statement)
     else:
         report.missing("@transmute/cose", "apt-get install nodejs npm")
+    client("certified issuer", check_issuer.check_certified, "EdDSA", ledger, certified)
+    client("certified issuer", check_issuer.check_certified, "ES256", es256, certified)
     go(report, world, ledger, early)
     if aics:
         client("aics-tlog", check_aics.check, ledger, own, foreign, log, early)

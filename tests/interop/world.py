@@ -26,6 +26,7 @@ from web import Web
 DOMAIN = "simulated.interop.example"
 TARGET = f"spiffe://{DOMAIN}/payments/api"
 SCANNER = "https://scanner.interop.example"
+CERTIFIED = "https://certified.interop.example/scanner"
 MANIFEST = f"""
 version = 1
 identifier = "{TARGET}"
@@ -146,11 +147,13 @@ class World:
 
     # ---- Ledgers ----
 
-    def ledger(self, name, scanner, witnesses=(), receipt_alg="eddsa"):
-        """Makes a ledger that takes the statements of `scanner` (its issuer file), and serves it."""
+    def ledger(self, name, issuers, witnesses=(), receipt_alg="eddsa"):
+        """Makes a ledger that takes the statements of `issuers` (their files), and serves it."""
         folder = self.dir / name
         arguments = ["init", "--dir", folder, "--trust-domain", DOMAIN, "--simulated", "--json"]
-        arguments += ["--listen", "127.0.0.1:0", "--issuer", scanner, "--receipt-alg", receipt_alg]
+        arguments += ["--listen", "127.0.0.1:0", "--receipt-alg", receipt_alg]
+        for issuer in issuers:
+            arguments += ["--issuer", issuer]
         for witness in witnesses:
             arguments += ["--witness", f"{witness.vkey}=http://127.0.0.1:{witness.port}"]
         if witnesses:
