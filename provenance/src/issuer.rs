@@ -164,11 +164,15 @@ impl KnownIssuer {
         statement: &Statement,
         when: RangeInclusive<u64>,
     ) -> Result<RangeInclusive<u64>, IssuerError> {
-        let (key, when) = match statement.x5chain() {
-            Some(chain) => self.certified(statement, chain, when)?,
-            None => (self.named(statement.kid())?.clone(), when),
+        let (certified, when) = match statement.x5chain() {
+            Some(chain) => self.certified(statement, chain, when).map(|(key, when)| (Some(key), when))?,
+            None => (None, when),
         };
-        match statement.check_signature(&key) {
+        let key = match &certified {
+            Some(key) => key,
+            None => self.named(statement.kid())?,
+        };
+        match statement.check_signature(key) {
             Ok(()) => Ok(when),
             Err(StatementError::Cose(CoseError::HighS)) if self.high_s => Ok(when),
             Err(StatementError::Cose(CoseError::HighS)) => Err(IssuerError::HighS),

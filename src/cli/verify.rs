@@ -29,7 +29,7 @@ Examples:
 No network is used. What was not checked is always listed: revocation since issuance never is.
 Exit status: 0 trustworthy, 1 untrusted, 2 cannot be evaluated, 3 a file could not be read.";
 
-/// Verify a credential, or a registered statement, offline, with nothing but the trust file
+/// Verify a credential or a registered statement offline, with the trust file
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

@@ -144,10 +144,10 @@ impl Leaf {
     }
 
     /// The same, with low S.
-    fn with(&self, more: Vec<(Value, Value)>) -> Statement {
+    fn with(&self, more: &[(Value, Value)]) -> Statement {
         let algorithm = self.public().algorithm().id();
         loop {
-            let statement = self.any_s(algorithm, more.clone());
+            let statement = self.any_s(algorithm, more.to_vec());
             if !matches!(
                 statement.check_signature(&self.public()),
                 Err(StatementError::Cose(CoseError::HighS))
@@ -160,7 +160,7 @@ impl Leaf {
     /// A statement with its own certificate and these above it.
     fn statement(&self, above: &[&[u8]]) -> Statement {
         let all: Vec<&[u8]> = [self.der.as_slice()].into_iter().chain(above.iter().copied()).collect();
-        self.with(vec![chain(&all)])
+        self.with(&[chain(&all)])
     }
 }
 
@@ -259,7 +259,7 @@ fn x5chain_is_one_byte_string_or_several_in_an_array() {
         "certificate".into(),
         Value::Null,
     ] {
-        let error = refused(&known, &leaf.with(vec![(33.into(), odd)]));
+        let error = refused(&known, &leaf.with(&[(33.into(), odd)]));
         assert_eq!(error, IssuerError::Shape);
         assert!(error.is_malformed());
     }
@@ -271,7 +271,7 @@ fn what_is_no_certificate_is_refused() {
     let (leaf, known) = (root.leaf(), root.known());
     let long = [leaf.der.as_slice(), &[0]].concat();
     for garbage in [b"".as_slice(), b"garbage", &[0x30, 0x80, 0, 0], &[0x30, 0], &long, &leaf.der[..40]] {
-        let error = refused(&known, &leaf.with(vec![chain(&[garbage])]));
+        let error = refused(&known, &leaf.with(&[chain(&[garbage])]));
         assert!(matches!(error, IssuerError::Certificate { position: 0, .. }), "{error}");
         let error = refused(&known, &leaf.statement(&[garbage]));
         assert!(matches!(error, IssuerError::Certificate { position: 1, .. }), "{error}");
@@ -471,7 +471,7 @@ fn the_algorithm_fits_the_certified_key() {
     }
     // The right chain, somebody else's signature.
     let thief = root.leaf();
-    let statement = thief.with(vec![chain(&[&root.leaf().der])]);
+    let statement = thief.with(&[chain(&[&root.leaf().der])]);
     let wrong = IssuerError::Signature(StatementError::Cose(CoseError::Signature));
     assert_eq!(refused(&root.known(), &statement), wrong);
 }
@@ -480,7 +480,7 @@ fn the_algorithm_fits_the_certified_key() {
 fn kid_and_x5t_beside_a_chain_name_its_first_certificate() {
     let root = Authority::root();
     let (leaf, known) = (root.leaf(), root.known());
-    let with = |label: i64, value: Value| leaf.with(vec![chain(&[&leaf.der]), (label.into(), value)]);
+    let with = |label: i64, value: Value| leaf.with(&[chain(&[&leaf.der]), (label.into(), value)]);
     let kid = Value::Bytes(leaf.public().thumbprint().to_vec());
     let hash = |algorithm: i64, of: &[u8]| {
         Value::Array(vec![algorithm.into(), Value::Bytes(Sha256::digest(of).to_vec())])
@@ -505,10 +505,10 @@ fn who_is_known_by_keys_sends_no_certificates_and_the_other_way_round() {
     let by_key = KnownIssuer { keys: vec![leaf.public()], ..KnownIssuer::default() };
     let kid = || (4.into(), Value::Bytes(leaf.public().thumbprint().to_vec()));
     // A chain that nobody judged must not be in the log as if somebody had.
-    let both = leaf.with(vec![kid(), chain(&[&leaf.der])]);
+    let both = leaf.with(&[kid(), chain(&[&leaf.der])]);
     assert_eq!(refused(&by_key, &both), IssuerError::NoAnchor);
-    judge(&by_key, &leaf.with(vec![kid()])).unwrap();
-    assert_eq!(refused(&root.known(), &leaf.with(vec![kid()])), IssuerError::ChainMissing);
+    judge(&by_key, &leaf.with(&[kid()])).unwrap();
+    assert_eq!(refused(&root.known(), &leaf.with(&[kid()])), IssuerError::ChainMissing);
     // Neither: then nobody says whose it is.
     let claims = vec![(1.into(), ISS.into()), (2.into(), "scan-1".into())];
     let header = vec![(1.into(), (-8).into()), (15.into(), Value::Map(claims))];
@@ -570,7 +570,7 @@ fn no_bit_of_a_chain_can_be_flipped() {
     let parts = [leaf.der.clone(), ca.der.clone(), root.der.clone()];
     let signed = |parts: &[Vec<u8>; 3]| {
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        leaf.with(vec![chain(&parts)])
+        leaf.with(&[chain(&parts)])
     };
     judge(&known, &signed(&parts)).unwrap();
     // The issuer itself does it, so that the statement's signature is over the flipped octets.
@@ -589,7 +589,7 @@ mod verdict {
         cose::Signer as _,
         receipt,
         statement::{Draft, Kind},
-        verify::{Outcome, StatementOptions, check, verify_statement},
+        verify::{Check, Outcome, StatementOptions, check, verify_statement},
     };
 
     use super::*;
@@ -626,7 +626,7 @@ mod verdict {
         /// The outcome, and the check that failed.
         fn judge(&self, bytes: &[u8], options: &StatementOptions<'_>) -> (Outcome, Option<&'static str>) {
             let verdict = verify_statement(bytes, &self.world.trust(), options);
-            (verdict.outcome(), verdict.failed().map(|check| check.name()))
+            (verdict.outcome(), verdict.failed().map(Check::name))
         }
 
         fn with_unprotected(&self, unprotected: Vec<(Value, Value)>) -> Vec<u8> {
@@ -645,9 +645,7 @@ mod verdict {
         let verdict = verify_statement(&registered.entry, &registered.world.trust(), &registered.options());
         assert_eq!(verdict.outcome(), Outcome::Trustworthy, "{verdict:?}");
         assert_eq!(verdict.log().unwrap().index, 5);
-        let names = |checks: &[treering_provenance::verify::Check]| {
-            checks.iter().map(|check| check.name()).collect::<Vec<_>>()
-        };
+        let names = |checks: &[Check]| checks.iter().map(Check::name).collect::<Vec<_>>();
         assert_eq!(names(verdict.checked()), [check::STATEMENT, check::STATEMENT_SIGNATURE, check::RECEIPT]);
         let left = [check::REVOCATION, check::AUDIENCE, check::WITNESSES, check::CONTENT];
         assert_eq!(names(verdict.not_checked()), left);

@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 use treering_provenance::{
     bytes::Fixed,
     content::{AnyContent, Claim, Claims, Content as _, Refusal, V1, claims_from_cbor, claims_to_cbor},
-    cose::{KeySet, Sign1, Signer as _, VerifyingKey},
+    cose::{Ed25519Signer, KeySet, Sign1, Signer as _, VerifyingKey},
     envelope::{self, ContentKey, Context, Kek, KekId, Plaintext},
     grant::{self, AuditorKey, AuditorPublicKey, GrantContext, GrantKey},
+    issuer::{Anchor, KnownIssuer},
     proof::CredentialProof,
     receipt::{self, Receipt},
     statement::{Draft, Kind, Payload, Statement},
@@ -259,7 +260,13 @@ pub fn consistency_receipt(data: &[u8]) {
     }
 }
 
-/// Statements as stored and as submitted. What is stored has one spelling.
+/// An issuer that is known by a key and by certificates, as registration knows it.
+static ISSUER: LazyLock<KnownIssuer> = LazyLock::new(|| {
+    let anchor = Anchor::new(KNOWN.world.ca.certificate.der(), WORKLOAD).unwrap();
+    KnownIssuer { keys: vec![signer(12).key().clone()], anchors: vec![anchor], high_s: true }
+});
+
+/// Statements as stored and as submitted. What is stored has one spelling; what carries certificates needs a path.
 pub fn statement(data: &[u8]) {
     if let Ok(statement) = Statement::parse(data) {
         assert_eq!(statement.entry(), data);
@@ -267,6 +274,10 @@ pub fn statement(data: &[u8]) {
             (statement.body(), statement.kind(), statement.parents(), statement.cred(), statement.commit());
         let _ =
             (Context::of(&statement), statement.statement_id(), statement.audience(), statement.issued_at());
+        if let Ok(when) = ISSUER.check(&statement, 0..=u64::MAX) {
+            assert!(!statement.is_certified() || when != (0..=u64::MAX), "a certificate of all times");
+        }
+        let _ = statement.twin();
         let _ = statement.verify(&signer(12).key().clone());
     }
     if let Ok(statement) = Statement::parse_submission(data) {
@@ -349,6 +360,8 @@ pub fn seeds() -> crate::Seeds {
     let consistency = receipt::assemble_consistency(&seal, &world.log.consistency(3, size)).unwrap();
     let public = Payload::Public { content_type: "application/json".to_owned(), bytes: b"{}".to_vec() };
     let public = Draft { payload: public, ..confidential(Kind::Status, AUTHORITY, vec![], None) };
+    let chain = vec![issued.certificate.clone(), world.ca.certificate.der().to_vec()];
+    let certified = Ed25519Signer::from_seed(&[12; 32]).unwrap().with_certificates(chain);
     let keys = KeySet(vec![world.receipt_key.key().clone(), world.authority.key().clone()]);
     vec![
         ("consistency_receipt", raw(consistency_receipt)),
@@ -375,6 +388,7 @@ pub fn seeds() -> crate::Seeds {
         ("receipt", EDITS.to_vec()),
         ("statement", issued.issuance.entry().to_vec()),
         ("statement", public.sign(&signer(12)).unwrap().entry().to_vec()),
+        ("statement", public.sign(&certified).unwrap().entry().to_vec()),
         ("strict_cbor", issued.issuance.entry().to_vec()),
         ("strict_cbor", proof),
         ("strict_cbor", claims_to_cbor(&claims).unwrap()),
