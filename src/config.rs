@@ -434,4 +434,28 @@ mod tests {
         config.governance.approvers.push("https://nobody.example".into());
         assert!(config.check().is_err());
     }
+    #[test]
+    fn an_issuer_has_a_key_or_an_anchor() {
+        let mut config = Config::parse(SAMPLE).unwrap();
+        // As logs that were made before there were anchors have it.
+        assert_eq!(config.registration_policy().unwrap().algs, [-8, -7]);
+        let ci = config.issuers.iter_mut().find(|issuer| issuer.kinds != ["approval"]).unwrap();
+        ci.key = None;
+        let refused = |config: &Config| config.check().unwrap_err().to_string();
+        assert!(refused(&config).contains("want a key, or an [[issuer.anchor]]"));
+        let ci = config.issuers.iter_mut().find(|issuer| issuer.key.is_none()).unwrap();
+        ci.anchors = vec![Anchor { certificate: "no PEM".to_owned(), name: None }];
+        assert!(refused(&config).contains("is not one in PEM"));
+
+        let (mut params, key) = (rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let ci = config.issuers.iter_mut().find(|issuer| issuer.key.is_none()).unwrap();
+        (ci.anchors, ci.high_s) = (vec![Anchor { certificate, name: None }], true);
+        let policy = config.registration_policy().unwrap();
+        let ci = policy.issuers.iter().find(|issuer| issuer.high_s).unwrap();
+        assert_eq!((&ci.anchors[0].name, &policy.algs), (&ci.iss, &vec![-8, -7, -35]));
+        let again = Config::parse(&config.to_toml().unwrap()).unwrap();
+        assert_eq!(again.registration_policy().unwrap(), policy);
+    }
 }

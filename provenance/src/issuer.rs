@@ -136,7 +136,7 @@ pub struct Anchor {
 impl Anchor {
     /// An anchor from its certificate, whose own signature says nothing, and the subject alternative name wanted.
     pub fn new(certificate: &[u8], name: &str) -> Result<Self, AnchorError> {
-        let profile = Profile::parse(certificate)?;
+        let profile = Profile::parse_foreign(certificate)?;
         profile.check_ca(0)?;
         if !(is_uri(name) || is_dns_name(name)) {
             return Err(AnchorError::Name(name.to_owned()));
@@ -197,7 +197,7 @@ impl KnownIssuer {
         }
         let chain = certificates(chain)?;
         let read = |(position, der): (usize, &&[u8])| {
-            Profile::parse(der).map_err(|error| IssuerError::Certificate { position, error })
+            Profile::parse_foreign(der).map_err(|error| IssuerError::Certificate { position, error })
         };
         let profiles = chain.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
         let links: Vec<_> = chain.iter().copied().zip(&profiles).collect();

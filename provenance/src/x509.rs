@@ -120,6 +120,11 @@ pub fn spki(tbs: &[u8]) -> Result<&[u8], X509Error> {
     Ok(Layout::parse(tbs)?.spki)
 }
 
+/// The same of a certificate that others made, who put an SCT list among the other extensions as they like.
+fn spki_of_others(tbs: &[u8]) -> Result<&[u8], X509Error> {
+    Ok(Layout::read(tbs)?.spki)
+}
+
 /// The commitment to a credential: SHA-256 over the tag, the hash of the issuer's SubjectPublicKeyInfo, and the
 /// stripped TBSCertificate. The issuer's key is in it so that no other issuer can claim the entry.
 pub fn cred(issuer_spki: &[u8], stripped_tbs: &[u8]) -> Digest {
@@ -140,10 +145,18 @@ struct Layout<'a> {
     others: Vec<Extension<'a>>,
     proof: Option<Extension<'a>>,
     sct: Option<Extension<'a>>,
+    /// Whether something follows the proof or the SCT list that may not.
+    misplaced: bool,
 }
 
 impl<'a> Layout<'a> {
+    /// Of a certificate of ours, where proof and SCT list have their places.
     fn parse(tbs: &'a [u8]) -> Result<Self, X509Error> {
+        let layout = Self::read(tbs)?;
+        if layout.misplaced { Err(X509Error::Position) } else { Ok(layout) }
+    }
+
+    fn read(tbs: &'a [u8]) -> Result<Self, X509Error> {
         if tbs.len() > MAX_CERTIFICATE_BYTES {
             return Err(X509Error::TooLong(tbs.len()));
         }
@@ -159,7 +172,8 @@ impl<'a> Layout<'a> {
         let (_subject, rest) = Tlv::take(rest, tag::SEQUENCE)?;
         let (spki, rest) = Tlv::take(rest, tag::SEQUENCE)?;
         let fields = content.get(..content.len().saturating_sub(rest.len())).unwrap_or_default();
-        let mut layout = Self { fields, spki: spki.whole, others: Vec::new(), proof: None, sct: None };
+        let (others, proof, sct) = (Vec::new(), None, None);
+        let mut layout = Self { fields, spki: spki.whole, others, proof, sct, misplaced: false };
         if !rest.is_empty() {
             let list = der::only(der::only(rest, tag::CONTEXT_3)?, tag::SEQUENCE)?;
             layout.read_extensions(list)?;
@@ -186,10 +200,14 @@ impl<'a> Layout<'a> {
             // In order: others, proof, SCT list. Whatever comes after its successor is out of place.
             match extension.oid {
                 OID_SCT => self.sct = Some(extension),
-                _ if self.sct.is_some() => return Err(X509Error::Position),
-                OID_PROOF => self.proof = Some(extension),
-                _ if self.proof.is_some() => return Err(X509Error::Position),
-                _ => self.others.push(extension),
+                OID_PROOF => {
+                    self.misplaced |= self.sct.is_some();
+                    self.proof = Some(extension);
+                }
+                _ => {
+                    self.misplaced |= self.sct.is_some() || self.proof.is_some();
+                    self.others.push(extension);
+                }
             }
         }
         Ok(())

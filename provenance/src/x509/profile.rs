@@ -74,10 +74,19 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Parses a certificate.
+    /// Parses a certificate of ours.
     pub fn parse(der: &[u8]) -> Result<Self, ProfileError> {
+        Self::read(der, x509::spki)
+    }
+
+    /// Parses a certificate that others made for purposes of theirs.
+    pub fn parse_foreign(der: &[u8]) -> Result<Self, ProfileError> {
+        Self::read(der, x509::spki_of_others)
+    }
+
+    fn read(der: &[u8], spki: fn(&[u8]) -> Result<&[u8], X509Error>) -> Result<Self, ProfileError> {
         // First what we cut ourselves: it limits the size, and refuses what is not DER.
-        let spki = x509::spki(x509::split_certificate(der)?.tbs)?.to_vec();
+        let spki = spki(x509::split_certificate(der)?.tbs)?.to_vec();
         let certificate =
             Certificate::from_der(der).map_err(|error| ProfileError::Malformed(error.to_string()))?;
         Ok(Self { certificate, spki })

@@ -415,6 +415,17 @@ fn critical_extensions_that_are_not_read_are_refused() {
 }
 
 #[test]
+fn an_sct_list_may_stand_among_the_extensions_of_a_foreign_certificate() {
+    let root = Authority::root();
+    let sct = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], vec![4, 0]);
+    let after = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 32473, 9], vec![5, 0]);
+    let leaf = root.leaf_of(&PKCS_ED25519, |params| params.custom_extensions = vec![sct, after]);
+    judge(&root.known(), &leaf.statement(&[])).unwrap();
+    // In a certificate of ours it has its place.
+    assert!(treering_provenance::x509::Profile::parse(&leaf.der).is_err());
+}
+
+#[test]
 fn the_certificate_is_for_the_name_that_goes_with_the_anchor() {
     let root = Authority::root();
     let named = |names: Vec<SanType>| {
