@@ -17,6 +17,7 @@ use super::evidence::EvidenceItem;
 use super::policy::AppraisalPolicy;
 use super::reference::{ReferenceValue, ReferenceValues};
 use super::roots::HardwareRoots;
+use super::wanted::Wanted;
 
 /// Every kind, in the order in which octets of an unknown type are offered to them.
 pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp];
@@ -41,6 +42,16 @@ pub(super) trait Kind: Sync {
 
     /// Its checks, in order.
     fn checks(&self) -> Vec<CheckInfo>;
+
+    /// The collateral that octets of this kind call for, as far as they say so.
+    fn wants(&self, _octets: &[u8]) -> Vec<Wanted> {
+        Vec::new()
+    }
+
+    /// The parts of collateral that are this kind's, under the names by which they are wanted.
+    fn named(&self, _collateral: &Collateral) -> Vec<(String, Collateral)> {
+        Vec::new()
+    }
 
     /// Which octets a check reads, for people.
     fn reads(&self, check: &str) -> Option<&'static str>;

@@ -23,6 +23,7 @@ mod pem;
 mod policy;
 mod reference;
 mod roots;
+mod wanted;
 
 pub use appraisal::{Appraisal, Appraised, Refused, Status};
 pub use binding::digest_of;
@@ -45,6 +46,7 @@ pub use reference::{
     Registers,
 };
 pub use roots::{HardwareRoots, fingerprint};
+pub use wanted::{Wanted, named, wanted};
 
 use composite::Group;
 use kinds::{Caches, Input, KINDS};

@@ -24,10 +24,12 @@ pub use report::{ECDSA_P384_SHA384, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb,
 
 use super::{Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
+use crate::verifier::collateral::Collateral;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::SNP_REPORT;
 use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::wanted::Wanted;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValues, Registers};
 
 use certificate::Endorsement;
@@ -94,6 +96,14 @@ impl Kind for SevSnp {
         checks::infos(&table())
     }
 
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        Report::read(octets).map(|report| wants(&report)).unwrap_or_default()
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        snapshot::named(collateral)
+    }
+
     fn reads(&self, check: &str) -> Option<&'static str> {
         explain::octets(check)
     }
@@ -156,6 +166,22 @@ impl Kind for SevSnp {
             collateral: vek.collateral.clone(),
         }
     }
+}
+
+/// A report of version 2 does not say of which generation it is; one under a VLEK names no chip.
+fn wants(report: &Report) -> Vec<Wanted> {
+    let (Some(Ok(generation)), Ok(key)) = (report.generation(), report.signing_key()) else { return Vec::new() };
+    let mut wanted = vec![Wanted::AmdCrl { generation, key }];
+    if key == SigningKey::Vlek {
+        // The issuer of VCEKs is built in.
+        wanted.push(Wanted::AmdChain { generation, key });
+    }
+    if let Some(chip) = report.authenticated_chip() {
+        let octets = if generation == Generation::Turin { 8 } else { chip.len() };
+        let hardware_id = chip.get(..octets).unwrap_or(chip).to_vec();
+        wanted.push(Wanted::AmdVcek { generation, hardware_id, tcb: report.reported_tcb() });
+    }
+    wanted
 }
 
 /// What the report measures.

@@ -1,8 +1,10 @@
 //! What of the collateral given is this kind's: AMD's certificates, filled in where the caller gave none.
 
 use super::certificate::{Parsed, Role};
-use super::generation::built_in;
+use super::generation::{Generation, built_in};
+use super::report::SigningKey;
 use crate::verifier::collateral::Collateral;
+use crate::verifier::wanted::Wanted;
 
 /// The certificates, as far as they are of AMD's form.
 pub(super) fn read(collateral: &Collateral) -> Vec<Parsed> {
@@ -28,6 +30,41 @@ pub(super) fn completed(given: &Collateral) -> Vec<Parsed> {
 /// A snapshot of these certificates and CRLs alone: what a chain was found in need not be kept whole.
 pub(super) fn only(certificates: &[&Parsed], crls: Vec<Vec<u8>>) -> Collateral {
     Collateral::of_parts(certificates.iter().map(|one| one.der().to_vec()).collect(), crls, Vec::new())
+}
+
+/// The parts of collateral under the names by which they are wanted: VCEKs by chip and TCB version, issuers, and the
+/// CRLs of a root, which do not say whose issuers they are about.
+pub(super) fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
+    let mut found = Vec::new();
+    for one in read(collateral) {
+        match one.role() {
+            Role::Endorsement(SigningKey::Vcek) => {
+                let wanted = one.endorsement(SigningKey::Vcek).ok().and_then(|endorsement| {
+                    let product = endorsement.product.split('-').next().unwrap_or_default();
+                    let generation = Generation::from_name(product)?;
+                    let (hardware_id, tcb) = (endorsement.hardware_id?, endorsement.tcb);
+                    Some(Wanted::AmdVcek { generation, hardware_id, tcb })
+                });
+                found.extend(wanted.map(|wanted| (wanted.name(), only(&[&one], Vec::new()))));
+            }
+            Role::Intermediate(generation) if one.issues() == SigningKey::Vlek => {
+                let wanted = Wanted::AmdChain { generation, key: SigningKey::Vlek };
+                found.push((wanted.name(), only(&[&one], Vec::new())));
+            }
+            Role::Root(_) | Role::Intermediate(_) | Role::Endorsement(_) | Role::Other => {}
+        }
+    }
+    let roots: Vec<Parsed> = built_in().filter_map(|der| Parsed::read(&der).ok()).filter(is_root).collect();
+    for crl in collateral.crls() {
+        let issuer = roots.iter().find(|root| root.verify_crl(crl).is_ok());
+        if let Some(Role::Root(generation)) = issuer.map(Parsed::role) {
+            for key in [SigningKey::Vcek, SigningKey::Vlek] {
+                let name = Wanted::AmdCrl { generation, key }.name();
+                found.push((name, only(&[], vec![crl.clone()])));
+            }
+        }
+    }
+    found
 }
 
 fn is_intermediate(certificate: &Parsed) -> bool {
