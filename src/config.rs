@@ -2,6 +2,8 @@
 //!
 //! Paths are relative to the folder of the file. `docs/samples/treering.toml` is parsed by a test.
 
+mod collateral;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use treering_provenance::statement::{Kind, MAX_STATEMENT_BYTES, StatementError};
 use treering_provenance::trust::Release;
 
 use crate::http::ClientRole;
+
+pub use collateral::CollateralSettings;
 
 /// The largest configuration file read.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -66,6 +70,9 @@ pub struct Config {
     /// Hardware roots beside those of the vendors.
     #[serde(default)]
     pub hardware: Hardware,
+    /// What vendors publish, kept here.
+    #[serde(default)]
+    pub collateral: CollateralSettings,
     /// Approval of policies.
     pub governance: Governance,
     /// Where the witnesses of the witness policy are reached.
@@ -290,6 +297,8 @@ impl Config {
         ];
         paths.extend(self.log.witness_policy.as_mut());
         paths.extend(self.hardware.simulated_root.as_mut());
+        paths.extend(self.collateral.dir.as_mut());
+        paths.push(&mut self.collateral.tls_ca);
         paths.extend(self.clients.iter_mut().map(|client| &mut client.certificate));
         for path in paths {
             *path = base.join(&*path);
@@ -304,6 +313,10 @@ impl Config {
             self.hardware.simulated_root.is_none() || self.trust_domain.starts_with("simulated."),
             "hardware.simulated_root is set: the trust domain must start with `simulated.`, so that no relying party \
              takes its credentials for real ones",
+        )?;
+        rule(
+            !self.collateral.fetch || self.collateral.dir.is_some(),
+            "collateral.fetch is set and there is no collateral.dir: name the folder where it is kept",
         )?;
         rule(
             self.log.release() == Release::Committed || self.log.witness_policy.is_some(),

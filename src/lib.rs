@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0 | [`clock`], [`ident`], [`keys`], [`binding`] |
 //! | 1 | [`vault`], [`verifier`], [`attester`] |
-//! | 2 | [`mapper`], [`ledger`] |
+//! | 2 | [`mapper`], [`ledger`], [`collateral`] |
 //! | 3 | [`authority`] |
 //! | 4 | [`governance`] |
 //! | 5 | [`issuance`], [`audit`], [`wire`] |
@@ -21,6 +21,7 @@ pub mod binding;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod collateral;
 pub mod config;
 pub mod conformance;
 pub mod governance;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::clock::{self, Clock, SystemClock};
-use crate::verifier::{self, Appraisal, AppraisalPolicy, HardwareRoots, ReferenceValues, Refused};
+use crate::verifier::{self, Appraisal, AppraisalPolicy, Evidence, HardwareRoots, ReferenceValues, Refused};
 
 use hints::HINT_INPUT;
 use report::{Bound, Style};
@@ -58,7 +58,7 @@ pub struct Args {
     /// Certificates that come with it and their issuers; PEM (also bundles) or DER. AMD's ARK and ASK are built in
     #[arg(long, alias = "ask", value_name = "FILE", num_args = 1..)]
     endorsements: Vec<PathBuf>,
-    /// What the vendor publishes: certificates, CRLs, TCB information; files, or folders of them
+    /// What the vendor publishes: certificates, CRLs, TCB information; files, folders of them, or a store
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     collateral: Vec<PathBuf>,
     /// Certificate revocation lists; PEM or DER
@@ -87,6 +87,11 @@ pub struct Args {
     json: bool,
 }
 
+/// Evidence in a file, for other commands.
+pub(super) fn read_evidence(kind: Option<&str>, path: &std::path::Path) -> Result<Evidence> {
+    Ok(input::evidence(kind, path, &[])?.0)
+}
+
 /// Runs it. What cannot be read is told here, so that the exit status is this command's own.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let style = Style { explain: args.explain };
@@ -113,7 +118,7 @@ fn appraise(args: &Args) -> Result<(Appraisal, Option<Bound>)> {
     let binding = args.report_data.as_deref().map(input::binding).transpose()?;
     let (evidence, brought) = input::evidence(args.kind.as_deref(), &args.evidence, &args.event_log)?;
     let files = args.endorsements.iter().chain(&args.collateral).chain(&args.crl);
-    let collateral = input::collateral(brought, files)?;
+    let collateral = input::collateral(&evidence, brought, files)?;
     let policy = match &args.policy {
         Some(path) => AppraisalPolicy::parse(&input::read(path)?).with_context(|| input::shown(path))?,
         None => AppraisalPolicy::baseline(),

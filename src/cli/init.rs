@@ -18,7 +18,9 @@ use treering_tlog::note::VerifierKey;
 use crate::attester::simulated::{Platform, Processor, SimulatedTcb};
 use crate::authority::{CaFiles, create_ca};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Credentials, Governance, Hardware, Http, LogSettings, Witness};
+use crate::config::{
+    CollateralSettings, Config, Credentials, Governance, Hardware, Http, LogSettings, Witness,
+};
 use crate::governance;
 use crate::ident::TrustDomain;
 use crate::keys::{KeyStore, ReceiptKey};
@@ -245,6 +247,7 @@ fn configuration(
             max_refused_bytes_per_minute: 1024 * 1024,
             embed_parents: true,
         },
+        collateral: CollateralSettings::default(),
         hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
         governance: Governance { threshold: args.threshold, approvers: clients.approvers },
         witnesses,

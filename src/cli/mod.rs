@@ -8,6 +8,7 @@ mod attester;
 
 mod acquire;
 mod bench;
+mod collateral;
 mod conformance;
 mod connect;
 mod demo;
@@ -44,6 +45,7 @@ enum Command {
     Appraise(appraise::Args),
     Attester(attester::Args),
     Bench(bench::Args),
+    Collateral(collateral::Args),
     Conformance(conformance::Args),
     Demo(demo::Args),
     Grant(grant::Args),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Attester(args) => attester::run(args),
         Command::Acquire(args) => wait(acquire::run(args)),
         Command::Bench(args) => bench::run(args),
+        Command::Collateral(args) => wait(collateral::run(args)),
         Command::Conformance(args) => wait(conformance::run(args)),
         Command::Demo(args) => wait(demo::run(args)),
         Command::Grant(args) => wait(grant::run(args)),

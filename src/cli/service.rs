@@ -165,6 +165,7 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
         Authority::load(&ca, ledger.trust_domain().clone())?,
         Challenger::new(&keys.master()?.derive("challenge")),
         hardware_roots(config)?,
+        super::collateral::collaterals(&config.collateral)?,
         Rules {
             rp_id: config.rp_id.clone(),
             max_ttl_s: config.credentials.max_ttl_s,

@@ -5,6 +5,7 @@
 
 mod acquire;
 mod api;
+mod fetch;
 mod mirror;
 mod register;
 mod source;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use acquire::Acquired;
+pub use fetch::VendorClient;
 pub use register::{Registered, Registrant};
 pub use source::RemoteSource;
 

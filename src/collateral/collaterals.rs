@@ -34,13 +34,25 @@ pub struct Collaterals {
 impl Collaterals {
     /// What is kept in this store, and what vendors have, if they may be asked.
     pub fn new(store: Store, fetcher: Option<Fetcher>, rules: Rules) -> Self {
-        Self { store: Some(store), fetcher, rules, kept: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        Self {
+            store: Some(store),
+            fetcher,
+            rules,
+            kept: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Nothing but what comes with the evidence.
     pub fn none() -> Self {
         let rules = Rules { refresh_s: u64::MAX };
-        Self { store: None, fetcher: None, rules, kept: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        Self {
+            store: None,
+            fetcher: None,
+            rules,
+            kept: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What came with the evidence, completed. What came is never replaced.
@@ -135,5 +147,138 @@ impl Collaterals {
             kept.clear();
         }
         kept.insert(entry.name.clone(), (entry, snapshot));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+    use crate::attester::Attester as _;
+    use crate::attester::simulated::{Launch, Platform, Processor};
+    use crate::collateral::{Get, GetError, Response, Vendors};
+
+    const NOW: u64 = 1_780_000_000;
+    const DAY: u64 = 86_400;
+
+    /// A vendor with one VCEK, that may be down.
+    struct Vendor {
+        vcek: Vec<u8>,
+        up: AtomicBool,
+        asked: AtomicU32,
+    }
+
+    impl Get for Arc<Vendor> {
+        fn get<'a>(
+            &'a self,
+            url: &'a str,
+            etag: Option<&'a str>,
+        ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>> {
+            Box::pin(async move {
+                self.asked.fetch_add(1, Ordering::SeqCst);
+                if !self.up.load(Ordering::SeqCst) {
+                    return Err(GetError("down".to_owned()));
+                }
+                Ok(match (url.contains("/crl"), etag) {
+                    (true, _) => Response { status: 404, ..Response::default() },
+                    (false, Some(_)) => Response { status: 304, ..Response::default() },
+                    (false, None) => Response {
+                        status: 200,
+                        body: self.vcek.clone(),
+                        etag: Some("\"1\"".to_owned()),
+                        ..Response::default()
+                    },
+                })
+            })
+        }
+    }
+
+    struct Scene {
+        _dir: tempfile::TempDir,
+        vendor: Arc<Vendor>,
+        store: Store,
+        evidence: Evidence,
+        vcek: Collateral,
+    }
+
+    fn scene() -> Scene {
+        let platform =
+            Arc::new(Platform::generate(Processor::Milan, Processor::Milan.ordinary_tcb(), NOW).unwrap());
+        let attestation = platform.guest(Launch::of([1; 48])).unwrap().report(&[0; 64]).unwrap();
+        let vcek = platform.certificates()[2].clone();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let vendor = Vendor { vcek: vcek.clone(), up: AtomicBool::new(true), asked: AtomicU32::new(0) };
+        let evidence = Evidence::new(attestation.items()).unwrap();
+        Scene {
+            _dir: dir,
+            vendor: Arc::new(vendor),
+            store,
+            evidence,
+            vcek: Collateral::from_der([vcek]).unwrap(),
+        }
+    }
+
+    impl Scene {
+        fn collaterals(&self) -> Collaterals {
+            let fetcher = Fetcher::new(Arc::new(Arc::clone(&self.vendor)), Vendors::default(), 100);
+            Collaterals::new(self.store.clone(), Some(fetcher), Rules { refresh_s: DAY })
+        }
+
+        fn asked(&self) -> u32 {
+            self.vendor.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vendor_is_asked_once_a_day_and_by_etag_then() {
+        let scene = scene();
+        let collaterals = scene.collaterals();
+        for now in [NOW, NOW + 1, NOW + DAY - 1] {
+            assert_eq!(collaterals.complete(&scene.evidence, &Collateral::default(), now).await, scene.vcek);
+        }
+        let first = scene.asked();
+        // Another process, the same store: nothing is asked for again but what there was none of.
+        assert_eq!(
+            scene.collaterals().complete(&scene.evidence, &Collateral::default(), NOW + 2).await,
+            scene.vcek
+        );
+        let wanted = verifier::wanted(&scene.evidence);
+        let vcek = scene.store.entry(&wanted[1].name()).unwrap().unwrap();
+        assert_eq!(vcek.as_of, NOW);
+        collaterals.complete(&scene.evidence, &Collateral::default(), NOW + DAY).await;
+        assert!(scene.asked() > first);
+        assert_eq!(scene.store.entry(&wanted[1].name()).unwrap().unwrap().as_of, NOW + DAY);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_outlives_an_outage() {
+        let scene = scene();
+        let collaterals = scene.collaterals();
+        collaterals.complete(&scene.evidence, &Collateral::default(), NOW).await;
+        scene.vendor.up.store(false, Ordering::SeqCst);
+        for now in [NOW + DAY, NOW + 100 * DAY] {
+            assert_eq!(collaterals.complete(&scene.evidence, &Collateral::default(), now).await, scene.vcek);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_from_the_start_gives_what_came_along() {
+        let scene = scene();
+        scene.vendor.up.store(false, Ordering::SeqCst);
+        let empty = Collateral::default();
+        assert_eq!(scene.collaterals().complete(&scene.evidence, &empty, NOW).await, empty);
+        assert_eq!(Collaterals::none().complete(&scene.evidence, &empty, NOW).await, empty);
+    }
+
+    #[tokio::test]
+    async fn what_came_along_is_not_asked_for() {
+        let scene = scene();
+        let completed = scene.collaterals().complete(&scene.evidence, &scene.vcek, NOW).await;
+        assert_eq!(completed, scene.vcek);
+        assert_eq!(scene.asked(), 1, "the CRL alone");
     }
 }

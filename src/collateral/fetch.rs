@@ -162,7 +162,14 @@ impl Fetcher {
         None
     }
 
-    fn judge(&self, wanted: &Wanted, url: &str, asked_by_etag: bool, response: &Response, now: u64) -> Outcome {
+    fn judge(
+        &self,
+        wanted: &Wanted,
+        url: &str,
+        asked_by_etag: bool,
+        response: &Response,
+        now: u64,
+    ) -> Outcome {
         match response.status {
             200 => match vendor::snapshot(wanted, response) {
                 Ok(collateral) => {
@@ -262,7 +269,8 @@ mod tests {
     }
 
     fn fetcher(answers: impl IntoIterator<Item = Result<Response, GetError>>) -> (Fetcher, Arc<Script>) {
-        let script = Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
+        let script =
+            Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
         let get: Arc<dyn Get> = Arc::clone(&script) as Arc<dyn Get>;
         (Fetcher::new(get, Vendors::default(), 5), script)
     }

@@ -186,7 +186,9 @@ impl Store {
         for file in files(path)? {
             let bytes = read(&file, MAX_OBJECT_BYTES)?.unwrap_or_default();
             let content = Collateral::read(&bytes)
-                .or_else(|first| Collateral::read_crl(&bytes).ok().filter(|_| vendor::is_crl(&bytes)).ok_or(first))
+                .or_else(|first| {
+                    Collateral::read_crl(&bytes).ok().filter(|_| vendor::is_crl(&bytes)).ok_or(first)
+                })
                 .map_err(|source| StoreError::Collateral { path: file.clone(), source })?;
             let source = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let mut names = Vec::new();
@@ -248,7 +250,10 @@ fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         Err(error) => return Err(io(error)),
     };
     if length > max {
-        return Err(StoreError::Damaged { path: path.to_owned(), reason: format!("{length} octets, at most {max}") });
+        return Err(StoreError::Damaged {
+            path: path.to_owned(),
+            reason: format!("{length} octets, at most {max}"),
+        });
     }
     fs::read(path).map(Some).map_err(io)
 }

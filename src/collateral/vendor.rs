@@ -55,7 +55,9 @@ impl Vendors {
             Wanted::IntelTcbInfo { tee, fmspc } => {
                 format!("{}/{tee}/certification/v4/tcb?fmspc={}", self.intel_pcs, HEXLOWER.encode(fmspc))
             }
-            Wanted::IntelQeIdentity { tee } => format!("{}/{tee}/certification/v4/qe/identity", self.intel_pcs),
+            Wanted::IntelQeIdentity { tee } => {
+                format!("{}/{tee}/certification/v4/qe/identity", self.intel_pcs)
+            }
             Wanted::IntelPckCrl { ca } => {
                 format!("{}/sgx/certification/v4/pckcrl?ca={ca}&encoding=der", self.intel_pcs)
             }
@@ -130,7 +132,9 @@ mod tests {
         let crl = Wanted::AmdCrl { generation: Generation::Genoa, key: SigningKey::Vlek };
         assert_eq!(Vendors::default().url(&crl).unwrap(), "https://kdsintf.amd.com/vlek/v1/Genoa/crl");
         let tcb = Wanted::IntelTcbInfo { tee: "tdx", fmspc: [0, 0x80, 0x6f, 5, 0, 0] };
-        assert!(Vendors::default().url(&tcb).unwrap().ends_with("/tdx/certification/v4/tcb?fmspc=00806f050000"));
+        assert!(
+            Vendors::default().url(&tcb).unwrap().ends_with("/tdx/certification/v4/tcb?fmspc=00806f050000")
+        );
     }
 
     #[test]

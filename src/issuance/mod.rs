@@ -31,6 +31,7 @@ use quota::Quota;
 use crate::authority::{Asked, Authority, AuthorityError, Minted, Refused, Released, decide};
 use crate::binding::{Challenge, ChallengeError, Challenger};
 use crate::clock::Clock;
+use crate::collateral::Collaterals;
 use crate::governance::{self, InForce};
 use crate::ident::{NameError, WorkloadIdentifier};
 use crate::keys::Role;
@@ -129,6 +130,7 @@ pub struct Issuer {
     authority: Authority,
     challenger: Challenger,
     verifier: Verifier,
+    collaterals: Collaterals,
     rp_id: String,
     max_ttl_s: u64,
     refusals: Quota,
@@ -171,12 +173,13 @@ impl Issuer {
         authority: Authority,
         challenger: Challenger,
         roots: HardwareRoots,
+        collaterals: Collaterals,
         rules: Rules,
     ) -> Self {
         let Rules { rp_id, max_ttl_s, max_refused_bytes_per_minute } = rules;
         let (verifier, refusals) = (Verifier::new(roots), Quota::new(max_refused_bytes_per_minute));
         let deciding = Semaphore::new(MAX_DECIDING);
-        Self { ledger, authority, challenger, verifier, rp_id, max_ttl_s, refusals, deciding }
+        Self { ledger, authority, challenger, verifier, collaterals, rp_id, max_ttl_s, refusals, deciding }
     }
 
     /// The name of this service in the binding.
@@ -196,6 +199,9 @@ impl Issuer {
         let now = clock.now();
         let target = self.target(&request.target)?;
         let challenge = self.challenger.recognise(&request.challenge, target.as_str(), now)?;
+        // Behind a challenge of ours: nobody makes us ask vendors for nothing.
+        let collateral = self.collaterals.complete(&request.evidence, &request.collateral, now).await;
+        let request = &Request { collateral, ..request.clone() };
         for _ in 0..MAX_TRIES {
             match self.attempt(request, &target, &challenge, clock).await {
                 Err(IssuanceError::Ledger(LedgerError::Stale)) => {}

@@ -40,7 +40,9 @@ pub fn parse_collection(collection: &BTreeMap<String, Value>) -> Result<(Evidenc
             (EVIDENCE, _) => items.push((media_type.to_owned(), bytes)),
             (ENDORSEMENTS, CERTIFICATE_TYPE) => certificates.push(bytes),
             (ENDORSEMENTS, CRL_TYPE) => crls.push(bytes),
-            (ENDORSEMENTS, _) if is_document(media_type) => documents.push(Document { media_type: media_type.to_owned(), bytes }),
+            (ENDORSEMENTS, _) if is_document(media_type) => {
+                documents.push(Document { media_type: media_type.to_owned(), bytes })
+            }
             _ => {
                 return Err(format!(
                     "evidence: `{label}` has ind {ind} and type `{media_type}`, which is not taken"

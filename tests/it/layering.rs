@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["clock", "ident", "keys", "binding"]),
     (1, &["vault", "verifier", "attester"]),
-    (2, &["mapper", "ledger"]),
+    (2, &["mapper", "ledger", "collateral"]),
     (3, &["authority"]),
     (4, &["governance"]),
     (5, &["issuance", "audit", "wire"]),

@@ -4,6 +4,7 @@
 mod attester;
 mod cddl;
 mod cmd;
+mod collateral;
 mod conformance;
 mod demo;
 mod layering;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 
+use crate::collateral::Store;
 use crate::verifier::{self, Collateral, Evidence, HardwareRoots};
 
 /// Largest file read: evidence and policies have some KiB, event logs up to a MiB, reference values a few.
@@ -67,11 +68,16 @@ fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// All collateral: what the evidence brought, and every file, also those in folders.
 pub(super) fn collateral<'a>(
+    evidence: &Evidence,
     brought: Collateral,
     paths: impl Iterator<Item = &'a PathBuf>,
 ) -> Result<Collateral> {
     let mut all = brought;
     for path in paths {
+        if path.join("objects").is_dir() && path.join("names").is_dir() {
+            all = stored(evidence, all, path)?;
+            continue;
+        }
         for file in files(path)? {
             let bytes = read(&file)?;
             let more = Collateral::read(&bytes).or_else(|first| {
@@ -79,6 +85,18 @@ pub(super) fn collateral<'a>(
                 Collateral::read_crl(&bytes).ok().filter(|_| is_crl(&file)).ok_or(first)
             });
             all = all.merged(more.with_context(|| shown(&file))?).with_context(|| shown(&file))?;
+        }
+    }
+    Ok(all)
+}
+
+/// What the evidence calls for, from a store of collateral.
+fn stored(evidence: &Evidence, given: Collateral, store: &Path) -> Result<Collateral> {
+    let store = Store::open(store)?;
+    let mut all = given;
+    for wanted in verifier::wanted(evidence) {
+        if let Some(entry) = store.entry(&wanted.name())? {
+            all = all.merged(store.snapshot(&entry)?)?;
         }
     }
     Ok(all)

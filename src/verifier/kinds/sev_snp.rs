@@ -24,13 +24,13 @@ pub use report::{ECDSA_P384_SHA384, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb,
 
 use super::{Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
-use crate::verifier::collateral::Collateral;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::SNP_REPORT;
 use crate::verifier::policy::CollateralPolicy;
-use crate::verifier::wanted::Wanted;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValues, Registers};
+use crate::verifier::wanted::Wanted;
 
 use certificate::Endorsement;
 use report::{Report, Unreadable};
@@ -170,7 +170,9 @@ impl Kind for SevSnp {
 
 /// A report of version 2 does not say of which generation it is; one under a VLEK names no chip.
 fn wants(report: &Report) -> Vec<Wanted> {
-    let (Some(Ok(generation)), Ok(key)) = (report.generation(), report.signing_key()) else { return Vec::new() };
+    let (Some(Ok(generation)), Ok(key)) = (report.generation(), report.signing_key()) else {
+        return Vec::new();
+    };
     let mut wanted = vec![Wanted::AmdCrl { generation, key }];
     if key == SigningKey::Vlek {
         // The issuer of VCEKs is built in.

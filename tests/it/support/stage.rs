@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) max_refused_bytes: Option<i64>,
     /// How many entries may wait for the log, if not as many as usual.
     pub(crate) pool_entries: Option<i64>,
+    /// More of the configuration: sections, in TOML.
+    pub(crate) config: Option<String>,
     /// More issuers, two approvers.
     pub(crate) extra: bool,
     /// More arguments of `treering init`.
@@ -122,6 +124,9 @@ impl Stage {
             edit(&config, |table| {
                 table["log"].as_table_mut().unwrap().insert("pool_entries".to_owned(), most.into());
             });
+        }
+        if let Some(more) = &settings.config {
+            edit(&config, |table| table.extend(more.parse::<toml::Table>().unwrap()));
         }
         let extra = if settings.extra { Some(genesis::again(&dir, &config).await) } else { None };
         let loaded = Config::load(&config).unwrap();
