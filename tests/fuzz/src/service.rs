@@ -13,7 +13,7 @@ use treering::{
     ident::{TrustDomain, WorkloadIdentifier},
     mapper::{self, Manifest},
     verifier::{
-        Appraisal, AppraisalPolicy, Collateral, Evidence, HardwareRoots, REPORT_BYTES, ReferenceValue,
+        self, Appraisal, AppraisalPolicy, Collateral, Evidence, HardwareRoots, REPORT_BYTES, ReferenceValue,
         ReferenceValues, Verifier,
     },
     wire,
@@ -93,9 +93,12 @@ pub fn collateral(data: &[u8]) {
         let again = Collateral::from_canonical_bytes(&collateral.canonical_bytes()).unwrap();
         assert_eq!(again, collateral);
         if !collateral.certificates().is_empty() || !collateral.crls().is_empty() {
-            assert_eq!(Collateral::read(collateral.to_pem().as_bytes()).as_ref(), Ok(&collateral));
+            let alone = Collateral::new(collateral.certificates().to_vec(), collateral.crls().to_vec());
+            assert_eq!(Collateral::read(collateral.to_pem().as_bytes()), alone);
         }
-        let _ = collateral.completed();
+        for (_, part) in verifier::named(&collateral) {
+            assert!(!part.is_empty());
+        }
         let appraisal = known.appraise(&known.hardware, &collateral, &AppraisalPolicy::baseline());
         let genuine = known.hardware_collateral.certificates();
         let has_it = genuine.iter().all(|der| collateral.certificates().contains(der));
@@ -155,7 +158,7 @@ pub fn reference_values(data: &[u8]) {
     if let Ok(values) = ReferenceValues::parse(data) {
         let _ = values.digest();
         for value in values.values() {
-            assert!(values.find(&value.measurement).is_some());
+            assert!(values.find(&value.tee, &value.registers).is_some());
         }
     }
 }
