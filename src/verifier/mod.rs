@@ -17,6 +17,7 @@ mod collateral;
 mod component;
 mod composite;
 mod ear;
+mod event_log;
 mod evidence;
 mod kinds;
 mod pem;
