@@ -10,6 +10,7 @@ use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
 use super::canonical::canonical;
+use super::kinds::intel;
 use super::pem;
 
 /// Octets of one certificate: vendors' have 0.5 to 2 KiB.
@@ -66,6 +67,9 @@ pub enum CollateralError {
     /// A PEM file could not be read, or has neither certificates nor CRLs.
     #[error("{0}")]
     Pem(String),
+    /// A vendor's document could not be read.
+    #[error("not a vendor's document: {0}")]
+    Document(String),
     /// The stored form is not the canonical one.
     #[error("not canonical collateral: {0}")]
     Encoding(String),
@@ -140,8 +144,12 @@ impl Collateral {
         Self { certificates, crls, documents }
     }
 
-    /// Reads a file: a PEM bundle of certificates and CRLs, one certificate in DER, or several one after another.
+    /// Reads a file: a PEM bundle of certificates and CRLs, one certificate in DER, or several one after another, or
+    /// Intel's collateral in JSON.
     pub fn read(bytes: &[u8]) -> Result<Self, CollateralError> {
+        if let Some(read) = intel::read_collateral(bytes) {
+            return read;
+        }
         if !pem::is_pem(bytes) {
             let max = MAX_CERTIFICATES * MAX_CERTIFICATE_BYTES;
             if bytes.len() > max {

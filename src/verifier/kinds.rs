@@ -4,7 +4,10 @@
 //! checks, and says what the octets claim. What the checks amount to is decided for all kinds alike (`component`).
 //! A new kind is a module here, a line in [`KINDS`], a section of the policy and a table in docs/verifier.md.
 
+pub(super) mod intel;
 pub(super) mod sev_snp;
+pub(super) mod sgx;
+pub(super) mod tdx;
 
 use serde_json::Value;
 
@@ -20,7 +23,7 @@ use super::roots::HardwareRoots;
 use super::wanted::Wanted;
 
 /// Every kind, in the order in which octets of an unknown type are offered to them.
-pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp];
+pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx];
 
 /// One kind of evidence.
 pub(super) trait Kind: Sync {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, sev_snp};
+use super::kinds::{self, KINDS, sev_snp, sgx, tdx};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -105,6 +105,8 @@ impl CollateralPolicy {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sections {
     pub(super) sev_snp: sev_snp::Policy,
+    pub(super) tdx: tdx::Policy,
+    pub(super) sgx: sgx::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -127,6 +129,10 @@ struct PolicyFile {
     name: String,
     #[serde(default)]
     sev_snp: sev_snp::Policy,
+    #[serde(default)]
+    tdx: tdx::Policy,
+    #[serde(default)]
+    sgx: sgx::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -157,8 +163,10 @@ impl AppraisalPolicy {
         if file.version != 1 {
             return Err(PolicyError::Version(file.version));
         }
-        let mut kinds = Sections { sev_snp: file.sev_snp };
+        let mut kinds = Sections { sev_snp: file.sev_snp, tdx: file.tdx, sgx: file.sgx };
         kinds.sev_snp.read()?;
+        kinds.tdx.read()?;
+        kinds.sgx.read()?;
         if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
             let reason = format!("there is no evidence of kind {kind:?}");
             return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });

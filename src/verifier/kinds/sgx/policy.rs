@@ -1,0 +1,52 @@
+//! What the appraisal policy may ask of an enclave.
+
+use serde::Deserialize;
+
+use super::super::intel::{Machine, MachineText, TcbRules};
+use crate::verifier::policy::PolicyError;
+
+/// The section `[sgx]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::verifier) struct Policy {
+    pub(in crate::verifier) require_reference_value: bool,
+    /// Least ISVSVN, the security version that the enclave's signer gave it.
+    pub(super) min_isv_svn: Option<u16>,
+    /// Bits of ATTRIBUTES.FLAGS that must be set, and that must not be, beyond what is never allowed.
+    pub(super) required_attributes: u64,
+    pub(super) forbidden_attributes: u64,
+    /// Bits of XFRM that must not be set.
+    pub(super) forbidden_xfrm: u64,
+    pub(super) tcb: TcbRules,
+    #[serde(rename = "machine")]
+    machine_table: Vec<MachineText>,
+    #[serde(skip)]
+    pub(super) machines: Vec<Machine>,
+}
+
+/// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            require_reference_value: true,
+            min_isv_svn: None,
+            required_attributes: 0,
+            forbidden_attributes: 0,
+            forbidden_xfrm: 0,
+            tcb: TcbRules::default(),
+            machine_table: Vec::new(),
+            machines: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads what is written as text.
+    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
+        self.tcb.read("sgx")?;
+        for machine in std::mem::take(&mut self.machine_table) {
+            self.machines.push(machine.read()?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Intel TDX: quotes of version 4 and 5 (TDX 1.0 and 1.5), with the event log of the TD where one comes along.
+//!
+//! In scope: what a TD says of itself, and what the policy asks of it. Out of scope: what is Intel's own (`intel`), and
+//! quotes inside a vTPM's evidence (a kind of its own, which may call [`appraise`]).
+//! References: *ABI* is Intel 348551 (TDX Module ABI specification), *DCAP* see `intel`.
+
+mod claims;
+mod events;
+mod policy;
+mod requirements;
+
+pub use events::{CCEL_TYPE, RUNTIME_LOG_TYPE};
+pub(in crate::verifier) use policy::Policy;
+
+use dcap_qvl::quote::{Report, TDReport10};
+
+use super::intel::{self, HasQuote, Judged, Tee};
+use super::{Assurance, Finding, Input, Kind};
+use crate::verifier::binding::Carriage;
+use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::EvidenceItem;
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
+
+use events::Events;
+
+/// The name of this kind.
+pub const NAME: &str = "tdx";
+/// Media type of a TDX quote. No type is registered; this is the name we use, in Intel's tree.
+pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
+
+/// What a reference value may name, each of 48 octets.
+const REGISTERS: [&str; 10] = [
+    "mrconfigid",
+    "mrowner",
+    "mrownerconfig",
+    "mrseam",
+    "mrsignerseam",
+    "mrtd",
+    "rtmr0",
+    "rtmr1",
+    "rtmr2",
+    "rtmr3",
+];
+/// Those that together say what was started: firmware, its configuration, boot loader and kernel, command line.
+const ALL_THAT_STARTED: [&str; 4] = ["mrtd", "rtmr0", "rtmr1", "rtmr2"];
+const REGISTER_BYTES: usize = 48;
+
+/// This kind.
+pub(in crate::verifier) struct Tdx;
+
+/// Everything a check may look at.
+struct Context<'a> {
+    judged: Judged<'a>,
+    events: Option<Events>,
+    policy: &'a Policy,
+    references: &'a ReferenceValues,
+}
+
+impl HasQuote for Context<'_> {
+    fn judged(&self) -> &Judged<'_> {
+        &self.judged
+    }
+}
+
+/// All of them, in order.
+fn table<'a>() -> Vec<Check<Context<'a>>> {
+    let mut checks: Vec<Check<Context<'a>>> = intel::authenticity().into_iter().collect();
+    checks.push(Check::firm("tdx-module", Harm::Hardware, requirements::tdx_module));
+    checks.extend(intel::rules());
+    checks.extend([
+        Check::waivable("debug", Harm::Exposed, requirements::debug),
+        Check::firm("migration", Harm::Exposed, requirements::migration),
+        Check::firm("td-attributes", Harm::Configuration, requirements::td_attributes),
+        Check::waivable("xfam", Harm::Configuration, requirements::xfam),
+        Check::waivable("service-td", Harm::Configuration, requirements::service_td),
+        Check::firm("module-pins", Harm::Hardware, requirements::module_pins),
+        Check::firm("owner", Harm::Configuration, requirements::owner),
+        Check::firm("event-log", Harm::Executables, events::replayed),
+        Check::firm("event-data", Harm::Executables, events::proven),
+        Check::waivable("events", Harm::Executables, events::required),
+        Check::waivable("reference-value", Harm::Executables, requirements::reference_value),
+    ]);
+    checks
+}
+
+impl Kind for Tdx {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn media_type(&self) -> &'static str {
+        TDX_QUOTE
+    }
+
+    fn supplements(&self) -> &'static [&'static str] {
+        &[CCEL_TYPE, RUNTIME_LOG_TYPE]
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        checks::infos(&table())
+    }
+
+    fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
+        vec![intel::vendor_root()]
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        octets == REGISTER_BYTES && REGISTERS.contains(&name)
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        intel::looks_like_a_quote(Tee::Tdx, octets)
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        appraise(input.item.bytes(), input.supplements, input)
+    }
+}
+
+/// Appraises the octets of a quote and the logs that come along with it, whatever item of evidence they were in; of
+/// the input, everything but the item and its supplements counts. The findings of a kind that holds such a quote.
+pub(in crate::verifier) fn appraise(
+    octets: &[u8],
+    supplements: &[&EvidenceItem],
+    input: &Input<'_>,
+) -> Finding {
+    let policy = &input.policy.kinds().tdx;
+    let owned = (&policy.tcb, policy.machines.as_slice());
+    let judged = Judged::new(Tee::Tdx, octets, input.collateral, input.roots, owned, input.now);
+    let context = Context { events: Events::read(supplements), judged, policy, references: input.references };
+    let registers = context.report().ok().map(registers);
+    let reference = registers.as_ref().and_then(|found| input.references.find(NAME, found));
+    let judged = &context.judged;
+    Finding {
+        recognised: intel::looks_like_a_quote(Tee::Tdx, octets),
+        checks: checks::run(NAME, &table(), &context, input.policy, input.now),
+        affirms: TrustVector {
+            instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+            configuration: 2,
+            executables: reference.map_or(0, executables),
+            hardware: judged.hardware(),
+            runtime_opaque: 2,
+        },
+        claims: claims::of(&context),
+        carriage: context.report().ok().map(|report| Carriage::Whole(report.report_data)),
+        assurance: if judged.is_simulated() { Assurance::Simulated } else { Assurance::Hardware },
+        generation: judged.generation(),
+        machine: judged.machine(),
+        reference: reference.cloned(),
+        collateral: judged.collateral(input.collateral),
+    }
+}
+
+/// AR4SI: 2 where everything that was started is vouched for, 3 where only a part of it is.
+fn executables(reference: &ReferenceValue) -> i8 {
+    if ALL_THAT_STARTED.iter().all(|name| reference.registers.contains_key(*name)) { 2 } else { 3 }
+}
+
+/// What the quote measures.
+fn registers(report: &TDReport10) -> Registers {
+    let values = [
+        ("mrconfigid", report.mr_config_id),
+        ("mrowner", report.mr_owner),
+        ("mrownerconfig", report.mr_owner_config),
+        ("mrseam", report.mr_seam),
+        ("mrsignerseam", report.mr_signer_seam),
+        ("mrtd", report.mr_td),
+        ("rtmr0", report.rt_mr0),
+        ("rtmr1", report.rt_mr1),
+        ("rtmr2", report.rt_mr2),
+        ("rtmr3", report.rt_mr3),
+    ];
+    values.into_iter().map(|(name, octets)| (name.to_owned(), octets.to_vec())).collect()
+}
+
+impl Context<'_> {
+    fn body(&self) -> Result<&Report, Found> {
+        Ok(&self.judged.quote()?.fields().report)
+    }
+
+    fn report(&self) -> Result<&TDReport10, Found> {
+        self.body()?.as_td10().ok_or(Found::NotEvaluated("the quote is not of a TD"))
+    }
+}
