@@ -1,6 +1,6 @@
 //! The workload's side: makes Evidence on demand.
 //!
-//! In scope: the interface, a simulated SEV-SNP platform ([`simulated`]), and a report once recorded on AMD hardware
+//! In scope: the interface, simulated platforms of SEV-SNP, TDX and SGX ([`simulated`]), and a report once recorded on AMD hardware
 //! ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
 //! room does not know: both are held to AMD's formats, and a test holds them to each other).
 
@@ -12,11 +12,19 @@ pub mod tsm;
 /// Media type of a SEV-SNP attestation report. The verifier has the same constant; a test compares them.
 pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
 
-/// Media type of a TDX quote.
-pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
-
 /// Media type of an AWS Nitro attestation document: an untagged COSE_Sign1.
 pub const NITRO_DOCUMENT: &str = "application/vnd.aws.nitro-attestation-document";
+
+/// Media types of quotes of TDX and SGX, and of what Intel publishes of a platform; likewise.
+pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
+/// See [`TDX_QUOTE`].
+pub const SGX_QUOTE: &str = "application/vnd.intel.sgx-quote";
+/// See [`TDX_QUOTE`].
+pub const TCB_INFO_TYPE: &str = "application/vnd.intel.tcb-info+json";
+/// See [`TDX_QUOTE`].
+pub const ENCLAVE_IDENTITY_TYPE: &str = "application/vnd.intel.enclave-identity+json";
+/// Media type of a revocation list.
+pub const CRL_TYPE: &str = "application/pkix-crl";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +36,15 @@ pub struct EvidenceItem {
 }
 
 /// What an Attester hands over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attestation {
     /// The Evidence.
     pub evidence: Vec<EvidenceItem>,
     /// Certificates, in DER, from the key that signed up to its root, as far as the platform has them. A Verifier
     /// trusts none of them for coming along.
     pub endorsements: Vec<Vec<u8>>,
+    /// CRLs and documents of the vendor, by their types, as far as the platform has them. The same holds of them.
+    pub documents: Vec<EvidenceItem>,
 }
 
 impl Attestation {

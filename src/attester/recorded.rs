@@ -17,7 +17,7 @@ pub fn milan() -> Result<Attestation, AttesterError> {
     let bytes = HEXUPPER.decode(REPORT.trim().as_bytes());
     let bytes = bytes.map_err(|error| AttesterError::Report(error.to_string()))?;
     let evidence = vec![EvidenceItem { media_type: SNP_REPORT, bytes }];
-    Ok(Attestation { evidence, endorsements: vec![VCEK.to_vec()] })
+    Ok(Attestation { evidence, endorsements: vec![VCEK.to_vec()], ..Attestation::default() })
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 mod composite;
 mod conformance;
 mod document;
+mod intel;
 mod sev_snp;
+mod sgx;
+mod tdx;
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod der;
+pub mod intel;
 mod keys;
 mod store;
 
@@ -312,6 +313,7 @@ impl Attester for Guest {
         Ok(Attestation {
             evidence: vec![EvidenceItem { media_type: SNP_REPORT, bytes }],
             endorsements: self.platform.certificates.to_vec(),
+            ..Attestation::default()
         })
     }
 }

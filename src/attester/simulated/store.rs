@@ -118,7 +118,7 @@ fn read_pem(path: &Path, label: &str) -> Result<Zeroizing<Vec<u8>>, AttesterErro
     Ok(Zeroizing::new(der))
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let mut out = format!("-----BEGIN {label}-----\n");
     // Written in one go: no second copy of a key is left behind.
     let mut spec = data_encoding::Specification::new();
