@@ -23,6 +23,7 @@ const SPEC_ID: &[u8] = b"Spec ID Event03\0";
 const STARTUP_LOCALITY: &[u8] = b"StartupLocality\0";
 
 /// Event types (TCG PC Client Platform Firmware Profile, section 10.4.1).
+#[allow(dead_code, reason = "names for every kind that reads logs, and not each needs each")]
 pub(super) mod kind {
     pub(in crate::verifier) const NO_ACTION: u32 = 0x3;
     pub(in crate::verifier) const SEPARATOR: u32 = 0x4;
@@ -96,7 +97,7 @@ impl Algorithm {
     /// The digest of parts one after another.
     pub(super) fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
         fn of<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
-            parts.iter().fold(D::new(), |hash, part| hash.chain_update(part)).finalize().to_vec()
+            parts.iter().fold(D::new(), D::chain_update).finalize().to_vec()
         }
         match self {
             Self::Sha256 => of::<Sha256>(parts),
@@ -114,6 +115,7 @@ pub(super) struct EventLog<'a> {
     /// The events after the first.
     pub(super) events: Vec<Event<'a>>,
     /// How many octets the events have; the rest is filling.
+    #[allow(dead_code, reason = "a TPM's log has no filling; whether it may, its kind decides")]
     pub(super) length: usize,
 }
 
@@ -178,10 +180,9 @@ impl<'a> EventLog<'a> {
             return None;
         }
         let mut register = vec![0; algorithm.octets()];
-        if let (0, Some(locality)) = (index, self.startup_locality()) {
-            if let Some(last) = register.last_mut() {
-                *last = locality;
-            }
+        let locality = if index == 0 { self.startup_locality() } else { None };
+        if let (Some(locality), Some(last)) = (locality, register.last_mut()) {
+            *last = locality;
         }
         for event in self.events.iter().filter(|event| event.index == index) {
             if event.kind != kind::NO_ACTION {

@@ -23,8 +23,9 @@ fn log(events: &[(u32, u32, &[u8], &[u8])], filling: &[u8]) -> Vec<u8> {
 /// A UEFI variable as it is digested: GUID, lengths, name, value.
 fn variable(value: &[u8]) -> Vec<u8> {
     let mut out = vec![7; 16];
-    out.extend(2_u64.to_le_bytes());
-    out.extend(u64::try_from(value.len()).unwrap().to_le_bytes());
+    out.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+    out.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
+    out.extend([0; 4]);
     out.extend(b"B\0T\0");
     out.extend(value);
     out

@@ -16,7 +16,7 @@ mod rules;
 mod verdict;
 
 pub(in crate::verifier) use authenticity::{module_step, table as authenticity};
-pub(in crate::verifier) use claims::{Platform, platform};
+pub(in crate::verifier) use claims::{PlatformClaims, platform};
 pub(in crate::verifier) use collateral::read as read_collateral;
 pub use collateral::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE};
 pub use quote::quote_length;

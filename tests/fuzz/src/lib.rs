@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("evidence", service::evidence),
     ("grant_message", provenance::grant_message),
     ("identifier", service::identifier),
+    ("intel_quote", service::intel_quote),
     ("jwk", provenance::jwk),
     ("manifest", service::manifest),
     ("merkle_proof", formats::merkle_proof),

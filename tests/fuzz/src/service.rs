@@ -7,14 +7,17 @@ use std::sync::{Arc, LazyLock};
 use treering::{
     attester::{
         recorded,
-        simulated::{Launch, Platform, Processor},
+        simulated::{
+            Launch, Platform, Processor,
+            intel::{IntelModel, IntelPlatform, QuotingEnclave, Td},
+        },
     },
     config::Config,
     ident::{TrustDomain, WorkloadIdentifier},
     mapper::{self, Manifest},
     verifier::{
-        self, Appraisal, AppraisalPolicy, Collateral, Evidence, HardwareRoots, REPORT_BYTES, ReferenceValue,
-        ReferenceValues, Verifier,
+        self, Appraisal, AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots, REPORT_BYTES,
+        ReferenceValue, ReferenceValues, Verifier,
     },
     wire,
 };
@@ -199,6 +202,76 @@ pub fn snp_report(data: &[u8]) {
     }
 }
 
+/// A simulated Intel platform, a quote of it, and its collateral.
+struct KnownIntel {
+    platform: IntelPlatform,
+    td: Td,
+    quote: Vec<u8>,
+    collateral: Collateral,
+    verifier: Verifier,
+}
+
+static INTEL: LazyLock<KnownIntel> = LazyLock::new(|| {
+    let platform = IntelPlatform::generate(IntelModel::default(), recorded::INSTANT).unwrap();
+    let td = Td::of([7; 48]);
+    let (mut crls, mut documents) = (Vec::new(), Vec::new());
+    for item in platform.publish(&platform.collateral()).unwrap() {
+        match item.media_type {
+            verifier::CRL_TYPE => crls.push(item.bytes),
+            media_type => documents.push(Document { media_type: media_type.to_owned(), bytes: item.bytes }),
+        }
+    }
+    let collateral = Collateral::new(vec![platform.signer().to_vec()], crls).unwrap();
+    KnownIntel {
+        quote: platform.quote_td(&td, &[7; 64]).unwrap(),
+        collateral: collateral.with_documents(documents).unwrap(),
+        verifier: Verifier::new(HardwareRoots::with_simulated([platform.root_fingerprint()])),
+        platform,
+        td,
+    }
+});
+
+impl KnownIntel {
+    fn appraise(&self, items: Vec<(&str, Vec<u8>)>) -> Option<Appraisal> {
+        let evidence = Evidence::new(items).ok()?;
+        let (policy, references) = (AppraisalPolicy::baseline(), ReferenceValues::none());
+        Some(self.verifier.appraise(&evidence, &self.collateral, &policy, &references, recorded::INSTANT))
+    }
+}
+
+/// Intel quotes: any bytes as a quote and as the logs beside one, a genuine quote with changes (never authentic), and
+/// one whose signed octets were changed before they were signed.
+pub fn intel_quote(data: &[u8]) {
+    let known = &*INTEL;
+    match Input::of(data) {
+        Some(Input::Raw(bytes)) => {
+            for media_type in [verifier::TDX_QUOTE, verifier::SGX_QUOTE] {
+                let appraisal = known.appraise(vec![(media_type, bytes.to_vec())]);
+                assert!(appraisal.is_none_or(|one| !one.is_authentic() || bytes == known.quote));
+            }
+            for media_type in [verifier::CCEL_TYPE, verifier::RUNTIME_LOG_TYPE] {
+                let quote = (verifier::TDX_QUOTE, known.quote.clone());
+                let _ = known.appraise(vec![quote, (media_type, bytes.to_vec())]);
+            }
+            if let Some(length) = verifier::intel_quote_length(bytes) {
+                assert!(length <= bytes.len());
+            }
+        }
+        Some(Input::Edits(edits)) => {
+            if let Some(quote) = edited(&known.quote, edits) {
+                let appraisal = known.appraise(vec![(verifier::TDX_QUOTE, quote)]).unwrap();
+                assert!(!appraisal.is_authentic() && appraisal.into_appraised().is_err());
+            }
+            if let Some(signed) = edited(&known.td.signed_octets(&[7; 64]), edits) {
+                let quote = known.platform.sign_quote(&signed, &QuotingEnclave::of_td()).unwrap();
+                let appraisal = known.appraise(vec![(verifier::TDX_QUOTE, quote)]).unwrap();
+                let _ = appraisal.into_appraised();
+            }
+        }
+        None => {}
+    }
+}
+
 /// Inputs to begin with.
 pub fn seeds() -> crate::Seeds {
     let known = &*KNOWN;
@@ -213,11 +286,16 @@ pub fn seeds() -> crate::Seeds {
         ("collateral", known.hardware_collateral.to_pem().into_bytes()),
         ("collateral", known.hardware_collateral.certificates()[0].clone()),
         ("collateral", known.simulated_collateral.canonical_bytes()),
+        ("collateral", INTEL.collateral.canonical_bytes()),
+        ("collateral", INTEL.collateral.documents()[0].bytes.clone()),
         ("collateral", known.platform.crl(true, recorded::INSTANT, recorded::INSTANT + 60).unwrap()),
         ("config", include_bytes!("../../../docs/samples/treering.toml").to_vec()),
         ("evidence", evidence.canonical_bytes()),
         ("identifier", b"spiffe://prod.bank.example/payments/api".to_vec()),
         ("identifier", b"prod.bank.example".to_vec()),
+        ("intel_quote", raw(&INTEL.quote)),
+        ("intel_quote", vec![1, 0, 0x50, 1]),
+        ("intel_quote", vec![1, 2, 0x9b, 0x10]),
         ("manifest", include_bytes!("../../../docs/samples/mapping-manifest.toml").to_vec()),
         ("reference_values", references.into_bytes()),
         ("snp_report", raw(&known.hardware)),

@@ -1,7 +1,7 @@
 //! Appraisal of TDX quotes: from hardware, where the folder of foreign vectors lies beside this repository, and from
 //! the simulated platform, which can be made wrong in one point at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use treering::attester::simulated::intel::{
@@ -31,7 +31,7 @@ fn folder() -> Option<PathBuf> {
 fn real(name: &str, quote_file: &str, collateral_file: &str, now: u64) -> Option<Case> {
     let dir = folder()?;
     let octets = read(dir.join(quote_file));
-    let octets = if quote_file.ends_with(".hex") {
+    let octets = if Path::new(quote_file).extension().is_some_and(|extension| extension == "hex") {
         let text = String::from_utf8(octets).unwrap();
         data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().trim_start_matches("0x").as_bytes()).unwrap()
     } else {
@@ -246,6 +246,23 @@ fn collateral_is_read_as_people_keep_it() {
         Collateral::read(text.as_bytes()).unwrap_err();
     }
 }
+
+/// Logged decisions are replayed to these octets: a change of one is a change of the format.
+#[test]
+fn the_octets_of_a_result_are_pinned() {
+    let Some(case) = v4() else { return };
+    let policy = policy_of("[tdx]\nrequire_reference_value = false\n");
+    let appraisal = Case { policy, ..case }.appraise();
+    assert_affirming("pinned", &appraisal);
+    assert_eq!(data_encoding::HEXLOWER.encode(&sha2_of(appraisal.ear())), PINNED);
+}
+
+fn sha2_of(octets: &[u8]) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(octets).into()
+}
+
+const PINNED: &str = "f89d365f30688d680cab7213eb1eb58dc926a5f8e06944805aad684ac4bfa524";
 
 // --- event logs ---------------------------------------------------------------------------------------------------
 
@@ -569,7 +586,7 @@ fn the_tcb_is_judged_by_the_policy() {
         with_collateral(&example(), |collateral| collateral.module = IntelStatus::of("OutOfDate", NOW));
     assert!(check(&module.appraise(), "tcb-status").detail().starts_with("OutOfDate"));
     let enclave = with_collateral(&example(), |collateral| {
-        collateral.quoting_enclave = IntelStatus::of("OutOfDate", NOW)
+        collateral.quoting_enclave = IntelStatus::of("OutOfDate", NOW);
     });
     assert!(check(&enclave.appraise(), "tcb-status").detail().starts_with("OutOfDate"));
     let above = with_collateral(&example(), |collateral| collateral.cpu_svn[0] += 1);

@@ -105,10 +105,11 @@ impl IntelCollateral {
             let each: Vec<String> = svns.iter().map(|svn| format!(r#"{{"svn":{svn}}}"#)).collect();
             each.join(",")
         };
-        let mut tcb = format!(r#""sgxtcbcomponents":[{}],"pcesvn":{}"#, level(&self.cpu_svn), self.pce_svn);
+        let components = level(&self.cpu_svn);
+        let mut tcb = format!(r#""sgxtcbcomponents":[{components}],"pcesvn":{}"#, self.pce_svn);
         let mut module = String::new();
         if tdx {
-            tcb.push_str(&format!(r#","tdxtcbcomponents":[{}]"#, level(&[0; 16])));
+            tcb = format!(r#"{tcb},"tdxtcbcomponents":[{}]"#, level(&[0; 16]));
             let signer = hex(&self.module_signer);
             let identity = format!(
                 r#""mrsigner":"{signer}","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF""#

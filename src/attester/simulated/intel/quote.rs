@@ -16,7 +16,7 @@ pub(super) const QE_SIGNER: [u8; 32] = *b"signer of simulated enclaves\0\0\0\0";
 /// What the quoting enclave adds to what its report is over.
 const QE_AUTHENTICATION: [u8; 32] = [0x1f; 32];
 /// ATTRIBUTES of an ordinary TD: SEPT_VE_DISABLE.
-pub const ORDINARY_TD_ATTRIBUTES: u64 = 1 << 28;
+pub(super) const ORDINARY_TD_ATTRIBUTES: u64 = 1 << 28;
 
 /// Which version a TD's quotes have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Td {
             tee_tcb_svn,
             mrseam: [0x5e; 48],
             attributes: ORDINARY_TD_ATTRIBUTES,
-            xfam: 0x0602e7,
+            xfam: 0x0006_02e7,
             mrtd,
             owner: [[0; 48]; 3],
             rtmrs: [[0; 48]; 4],
@@ -85,8 +85,8 @@ impl Td {
         out.extend(self.mrseam);
         // MRSIGNERSEAM and SEAMATTRIBUTES of Intel's modules.
         out.extend([0; 48 + 8]);
-        out.extend(self.attributes.to_le_bytes());
-        out.extend(self.xfam.to_le_bytes());
+        out.extend(little_endian(self.attributes));
+        out.extend(little_endian(self.xfam));
         out.extend(self.mrtd);
         out.extend(self.owner.concat());
         out.extend(self.rtmrs.concat());
@@ -134,8 +134,8 @@ impl Enclave {
     fn report(&self, cpu_svn: [u8; 16], report_data: &[u8; 64]) -> Vec<u8> {
         let mut out = cpu_svn.to_vec();
         out.extend([0; 4 + 28]);
-        out.extend(self.attributes.0.to_le_bytes());
-        out.extend(self.attributes.1.to_le_bytes());
+        out.extend(little_endian(self.attributes.0));
+        out.extend(little_endian(self.attributes.1));
         out.extend(self.mrenclave);
         out.extend([0; 32]);
         out.extend(self.mrsigner);
@@ -168,6 +168,13 @@ impl QuotingEnclave {
         let enclave = Enclave::of([0x0e; 32], QE_SIGNER);
         Self(Enclave { isv_prod_id, isv_svn, attributes: (0x15, 0xe7), ..enclave })
     }
+}
+
+/// As Intel's registers are written down.
+fn little_endian(value: u64) -> [u8; 8] {
+    let mut octets = value.to_be_bytes();
+    octets.reverse();
+    octets
 }
 
 fn header(version: u16, tee: u32) -> Vec<u8> {

@@ -8,7 +8,7 @@ use crate::clock::rfc3339;
 
 /// Claims about the platform, those of TDX and SGX alike.
 #[derive(Serialize)]
-pub(in crate::verifier) struct Platform {
+pub(in crate::verifier) struct PlatformClaims {
     fmspc: String,
     ppid: String,
     cpu_svn: String,
@@ -35,9 +35,9 @@ struct Tcb {
 }
 
 /// The claims, if the quote could be read.
-pub(in crate::verifier) fn platform(judged: &Judged<'_>) -> Option<Platform> {
+pub(in crate::verifier) fn platform(judged: &Judged<'_>) -> Option<PlatformClaims> {
     let pck = &judged.quote.as_ref().ok()?.pck;
-    Some(Platform {
+    Some(PlatformClaims {
         fmspc: HEXLOWER.encode(&pck.fmspc),
         ppid: HEXLOWER.encode(&pck.ppid),
         cpu_svn: HEXLOWER.encode(&pck.cpu_svn),

@@ -13,7 +13,7 @@ use treering_provenance::x509::Profile;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
-use super::quote::{Quote, Tee};
+use super::quote::Quote;
 use crate::clock;
 use crate::verifier::collateral::{Collateral, CollateralError, Document};
 use crate::verifier::pem;

@@ -100,10 +100,10 @@ pub(in crate::verifier) fn looks_like_a_quote(tee: Tee, raw: &[u8]) -> bool {
     if raw.len() < HEADER_BYTES {
         return false;
     }
-    let word = |at: usize| raw.get(at..at.saturating_add(2)).map(|two| u16::from_le_bytes([two[0], two[1]]));
     let vendor = raw.get(VENDOR_AT..VENDOR_AT + 16) == Some(&dcap_qvl::INTEL_QE_VENDOR_ID);
     let kind = raw.get(TEE_TYPE_AT..TEE_TYPE_AT + 4) == Some(&tee.code().to_le_bytes());
-    let version = word(0).is_some_and(|version| tee.versions().contains(&version));
+    let version = raw.first_chunk().map(|two| u16::from_le_bytes(*two));
+    let version = version.is_some_and(|version| tee.versions().contains(&version));
     [vendor, kind, version].into_iter().filter(|sign| *sign).count() >= 2
 }
 

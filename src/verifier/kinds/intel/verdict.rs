@@ -39,8 +39,6 @@ pub(super) enum Step {
     CurrentLevel,
     /// Attributes of the TD.
     Attributes,
-    /// All of it.
-    Done,
 }
 
 /// Which text of an error belongs to which step and check. The first that occurs in it counts.

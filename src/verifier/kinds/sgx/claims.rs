@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::intel::{Platform, platform};
+use super::super::intel::{PlatformClaims, platform};
 use super::requirements::{KSS, flags_and_xfrm};
 use super::{Context, Kss};
 
@@ -21,7 +21,7 @@ struct Claims {
     report_data: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     kss: Option<KssClaims>,
-    platform: Platform,
+    platform: PlatformClaims,
 }
 
 /// Where the enclave has them.

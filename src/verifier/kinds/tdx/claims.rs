@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::intel::{Platform, platform};
+use super::super::intel::{PlatformClaims, platform};
 use super::Context;
 use super::events::EventClaim;
 
@@ -30,7 +30,7 @@ struct Claims {
     tee_tcb_svn2: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mrservicetd: Option<String>,
-    platform: Platform,
+    platform: PlatformClaims,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventClaim>,
 }

@@ -30,7 +30,13 @@ const MAX_CLAIMED_BYTES: usize = 1024;
 
 /// The logs that came along.
 pub(super) struct Events {
-    logs: Vec<Result<Vec<Extended>, String>>,
+    logs: Vec<Result<Log, String>>,
+}
+
+/// One log: its events, and the registers that they give, where they extend them.
+struct Log {
+    events: Vec<Extended>,
+    registers: [Option<Vec<u8>>; 4],
 }
 
 /// One event that was extended.
@@ -80,11 +86,11 @@ impl Events {
         if self.logs.iter().any(Result::is_err) {
             return Err(Found::NotEvaluated("an event log could not be read"));
         }
-        Ok(self.logs.iter().flatten().flatten())
+        Ok(self.logs.iter().flatten().flat_map(|log| &log.events))
     }
 }
 
-fn read_ccel(octets: &[u8]) -> Result<Vec<Extended>, String> {
+fn read_ccel(octets: &[u8]) -> Result<Log, String> {
     let log = EventLog::read(octets).map_err(|error| format!("CCEL: {error}"))?;
     let mut extended = Vec::new();
     for event in &log.events {
@@ -101,14 +107,15 @@ fn read_ccel(octets: &[u8]) -> Result<Vec<Extended>, String> {
         let register = register.ok_or_else(|| format!("CCEL: an event of register {}", event.index))?;
         extended.push(Extended { register, digest, proven });
     }
-    Ok(extended)
+    let register = |index| log.extends(index).then(|| log.replay(Algorithm::Sha384, index)).flatten();
+    Ok(Log { events: extended, registers: [1, 2, 3, 4].map(register) })
 }
 
 fn register_of(index: u32) -> Option<usize> {
     usize::try_from(index).ok().filter(|index| *index < REGISTERS.len())
 }
 
-fn read_entries(octets: &[u8]) -> Result<Vec<Extended>, String> {
+fn read_entries(octets: &[u8]) -> Result<Log, String> {
     let entries: Vec<Entry> =
         serde_json::from_slice(octets).map_err(|error| format!("event log: {error}"))?;
     if entries.len() > MAX_EVENTS {
@@ -117,7 +124,15 @@ fn read_entries(octets: &[u8]) -> Result<Vec<Extended>, String> {
     if serde_json::to_vec(&entries).ok().as_deref() != Some(octets) {
         return Err("event log: not compact JSON with the keys in their order".to_owned());
     }
-    entries.iter().map(read_entry).collect()
+    let events: Vec<Extended> = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
+    let mut registers = [const { None }; 4];
+    for event in &events {
+        if let Some(register) = registers.get_mut(event.register) {
+            let before = register.take().unwrap_or_else(|| vec![0; REGISTER_BYTES]);
+            *register = Some(Algorithm::Sha384.digest(&[&before, &event.digest]));
+        }
+    }
+    Ok(Log { events, registers })
 }
 
 fn read_entry(entry: &Entry) -> Result<Extended, String> {
@@ -161,17 +176,10 @@ pub(super) fn replayed(context: &Context<'_>) -> Outcome {
     let mut explained: Vec<&str> = Vec::new();
     for log in &events.logs {
         let log = log.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
-        for ((index, name), quoted) in REGISTERS.into_iter().enumerate().zip(&quoted) {
-            let mut digests = log.iter().filter(|event| event.register == index).peekable();
-            if digests.peek().is_none() {
-                continue;
-            }
-            let extend = |register: Vec<u8>, event: &Extended| {
-                Sha384::new().chain_update(register).chain_update(&event.digest).finalize().to_vec()
-            };
-            let register = digests.fold(vec![0; REGISTER_BYTES], extend);
-            if register != quoted {
-                let hex = HEXLOWER.encode(&register);
+        for ((name, given), quoted) in REGISTERS.into_iter().zip(&log.registers).zip(&quoted) {
+            let Some(given) = given else { continue };
+            if given != quoted {
+                let hex = HEXLOWER.encode(given);
                 return fail(format!("the log gives {hex} for {name}, which is not what the quote says"));
             }
             if !explained.contains(&name) {

@@ -96,8 +96,11 @@ pub(super) fn service_td(context: &Context<'_>) -> Outcome {
     }
 }
 
+/// A field by name, the values that are allowed for it, and its value.
+type Pin<'a> = (&'a str, &'a [Vec<u8>], &'a [u8; 48]);
+
 /// Names those that are pinned, or the first that is not the pinned one.
-fn pins(fields: &[(&str, &[Vec<u8>], &[u8; 48])]) -> Outcome {
+fn pins(fields: &[Pin<'_>]) -> Outcome {
     let pinned: Vec<_> = fields.iter().filter(|(_, allowed, _)| !allowed.is_empty()).collect();
     for (name, allowed, value) in &pinned {
         if !allowed.iter().any(|one| one.as_slice() == *value) {
