@@ -64,7 +64,7 @@ impl<M: Module> Attester for Nsm<M> {
         let document = document(&response)?;
         let evidence = vec![EvidenceItem { media_type: NITRO_DOCUMENT, bytes: document }];
         // A document has its certificates in it.
-        Ok(Attestation { evidence, endorsements: Vec::new() })
+        Ok(Attestation { evidence, ..Attestation::default() })
     }
 }
 

@@ -136,13 +136,35 @@ impl Provider {
     }
 
     fn attestation(self, report: Vec<u8>, aux: &[u8]) -> Result<Attestation, AttesterError> {
-        let (media_type, endorsements) = match self {
-            Self::SevGuest => (SNP_REPORT, certificates::of_table(aux)?),
+        let (media_type, bytes, endorsements) = match self {
+            Self::SevGuest => (SNP_REPORT, report, certificates::of_table(aux)?),
             // A quote has its certificates in it.
-            Self::TdxGuest => (TDX_QUOTE, Vec::new()),
+            Self::TdxGuest => (TDX_QUOTE, without_filling(report), Vec::new()),
         };
-        Ok(Attestation { evidence: vec![EvidenceItem { media_type, bytes: report }], endorsements })
+        let evidence = vec![EvidenceItem { media_type, bytes }];
+        Ok(Attestation { evidence, endorsements, ..Attestation::default() })
     }
+}
+
+/// A quote without the zeros that fill the quoting enclave's buffer after it: a Verifier takes what ends where it says.
+fn without_filling(mut quote: Vec<u8>) -> Vec<u8> {
+    let word = |at: usize| -> Option<usize> {
+        let octets = quote.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(octets)).ok()
+    };
+    // Header, from version 5 on the type and length of the body, body, the length of what follows.
+    let body_ends = match quote.first() {
+        Some(4) => Some(48 + 584),
+        Some(5) => word(50).and_then(|octets| octets.checked_add(54)),
+        _ => None,
+    };
+    let end = body_ends.and_then(|at| word(at)?.checked_add(at.checked_add(4)?));
+    let filling =
+        end.and_then(|end| quote.get(end..)).is_some_and(|rest| rest.iter().all(|octet| *octet == 0));
+    if let (Some(end), true) = (end, filling) {
+        quote.truncate(end);
+    }
+    quote
 }
 
 /// A directory made for one request, and taken away with it.

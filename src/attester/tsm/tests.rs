@@ -258,3 +258,20 @@ fn linux_reads_and_writes_files() {
     Linux.remove_dir(&made).unwrap();
     assert!(matches!(Linux.read(&made, 4), Err(FileError::Io(_))));
 }
+
+#[test]
+fn a_quote_ends_where_it_says() {
+    use crate::attester::simulated::intel::{IntelModel, IntelPlatform, Td, TdVersion};
+    let platform = IntelPlatform::generate(IntelModel::default(), 1_772_323_200).unwrap();
+    for version in [TdVersion::Four, TdVersion::Five] {
+        let quote = platform.quote_td(&Td { version, ..Td::of([7; 48]) }, &[1; 64]).unwrap();
+        let filled = [quote.clone(), vec![0; 70]].concat();
+        assert_eq!(without_filling(filled), quote);
+        assert_eq!(without_filling(quote.clone()), quote);
+        let other = [quote.clone(), vec![1]].concat();
+        assert_eq!(without_filling(other.clone()), other, "what is no filling is left to the Verifier");
+    }
+    for octets in [vec![], vec![4; 20], vec![0xff; 700], vec![5; 60]] {
+        assert_eq!(without_filling(octets.clone()), octets);
+    }
+}

@@ -10,6 +10,7 @@
 mod authenticity;
 mod claims;
 mod collateral;
+mod explain;
 mod provider;
 mod quote;
 mod rules;
@@ -19,6 +20,7 @@ pub(in crate::verifier) use authenticity::{module_step, table as authenticity};
 pub(in crate::verifier) use claims::{PlatformClaims, platform};
 pub(in crate::verifier) use collateral::read as read_collateral;
 pub use collateral::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE};
+pub(in crate::verifier) use explain::octets;
 pub use quote::quote_length;
 pub(in crate::verifier) use quote::{Quote, Tee, Unreadable, looks_like_a_quote};
 pub(in crate::verifier) use rules::{Machine, MachineText, TcbRules, table as rules};
@@ -26,8 +28,10 @@ pub(in crate::verifier) use verdict::Verdict;
 
 use dcap_qvl::QuoteClaims;
 
+use super::Input;
 use crate::verifier::checks::Found;
 use crate::verifier::collateral::Collateral;
+use crate::verifier::policy::CollateralPolicy;
 use crate::verifier::roots::{HardwareRoots, fingerprint};
 
 /// Intel's root, in DER: "Intel SGX Root CA", valid to the end of 2049.
@@ -72,6 +76,7 @@ pub(in crate::verifier) struct Judged<'a> {
     pub(in crate::verifier) verdict: Verdict,
     pub(in crate::verifier) tcb: &'a TcbRules,
     machines: &'a [Machine],
+    freshness: &'a CollateralPolicy,
     now: u64,
 }
 
@@ -80,17 +85,16 @@ impl<'a> Judged<'a> {
     pub(in crate::verifier) fn new(
         tee: Tee,
         octets: &[u8],
-        given: &Collateral,
-        roots: &HardwareRoots,
         (tcb, machines): (&'a TcbRules, &'a [Machine]),
-        now: u64,
+        input: &Input<'a>,
     ) -> Self {
+        let now = input.now;
         let quote = Quote::read(tee, octets);
         let unread = || "the quote could not be read".to_owned();
         let read = quote.as_ref().map_err(|_| unread());
-        let root = read.clone().and_then(|quote| pinned(roots, quote.root_certificate()));
+        let root = read.clone().and_then(|quote| pinned(input.roots, quote.root_certificate()));
         let chosen = match (&read, &root) {
-            (Ok(quote), Ok(root)) => collateral::choose(quote, &root.der, given, now),
+            (Ok(quote), Ok(root)) => collateral::choose(quote, &root.der, input.collateral, now),
             (Ok(_), Err(_)) => Err("no pinned root".to_owned()),
             (Err(error), _) => Err(error.clone()),
         };
@@ -98,7 +102,8 @@ impl<'a> Judged<'a> {
             (Ok(quote), Ok(root), Ok(chosen)) => verdict::of(quote, &root.der, chosen, now),
             _ => Verdict::not_begun(),
         };
-        Self { tee, quote, root, chosen, verdict, tcb, machines, now }
+        let freshness = input.policy.collateral();
+        Self { tee, quote, root, chosen, verdict, tcb, machines, freshness, now }
     }
 
     pub(in crate::verifier) fn quote(&self) -> Result<&Quote, Found> {

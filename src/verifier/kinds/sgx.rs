@@ -73,8 +73,16 @@ impl Kind for Sgx {
         SGX_QUOTE
     }
 
+    fn documents(&self) -> &'static [&'static str] {
+        &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE]
+    }
+
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        intel::octets(Tee::Sgx, check)
     }
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
@@ -89,7 +97,7 @@ impl Kind for Sgx {
         let policy = &input.policy.kinds().sgx;
         let owned = (&policy.tcb, policy.machines.as_slice());
         let octets = input.item.bytes();
-        let judged = Judged::new(Tee::Sgx, octets, input.collateral, input.roots, owned, input.now);
+        let judged = Judged::new(Tee::Sgx, octets, owned, input);
         let context = Context { judged, policy, references: input.references };
         let registers = context.report().ok().map(registers);
         let reference = registers.as_ref().and_then(|found| input.references.find(NAME, found));

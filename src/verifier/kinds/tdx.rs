@@ -97,8 +97,16 @@ impl Kind for Tdx {
         &[CCEL_TYPE, RUNTIME_LOG_TYPE]
     }
 
+    fn documents(&self) -> &'static [&'static str] {
+        &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE]
+    }
+
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        intel::octets(Tee::Tdx, check)
     }
 
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
@@ -127,7 +135,7 @@ pub(in crate::verifier) fn appraise(
 ) -> Finding {
     let policy = &input.policy.kinds().tdx;
     let owned = (&policy.tcb, policy.machines.as_slice());
-    let judged = Judged::new(Tee::Tdx, octets, input.collateral, input.roots, owned, input.now);
+    let judged = Judged::new(Tee::Tdx, octets, owned, input);
     let context = Context { events: Events::read(supplements), judged, policy, references: input.references };
     let registers = context.report().ok().map(registers);
     let reference = registers.as_ref().and_then(|found| input.references.find(NAME, found));

@@ -115,9 +115,15 @@ fn real_quotes_are_refused_for_what_is_wrong_with_them() {
             "collateral",
             "FMSPC 00806f050000",
         ),
-        ("dcap-qvl/tdx_quote", COLLATERAL_2025, LATE, "validity", "CrlExpired"),
-        ("go-tdx-guest/quote_v5_sample.dat", COLLATERAL_90C06F, LATE, "validity", "TCBInfo expired"),
-        ("attestation-rs/tdx_quote_live.dat", COLLATERAL_2025, MID_2025, "validity", "CertNotValidYet"),
+        ("dcap-qvl/tdx_quote", COLLATERAL_2025, LATE, "freshness", "CRL of the root"),
+        ("go-tdx-guest/quote_v5_sample.dat", COLLATERAL_90C06F, LATE, "freshness", "CRL of the PCK"),
+        (
+            "attestation-rs/tdx_quote_live.dat",
+            COLLATERAL_2025,
+            MID_2025,
+            "validity",
+            "of the PCK is not valid before 2026-03-30",
+        ),
     ];
     for (quote, collateral, now, name, words) in cases {
         let appraisal = real(quote, quote, collateral, now).unwrap().appraise();
@@ -138,12 +144,27 @@ fn real_quotes_are_refused_for_what_is_wrong_with_them() {
 fn what_is_untimely_is_judged_at_its_own_time() {
     let Some(case) = v4() else { return };
     let late = Case { now: NOW, ..case.clone() }.appraise();
-    assert_eq!(failed(&late), ["validity"]);
+    assert_only(&late, "freshness", "it was to be replaced by 2025-07-19T10:00:35Z");
     assert_eq!(not_evaluated(&late), [""; 0]);
-    assert!(check(&late, "validity").detail().ends_with("from 2025-06-19T10:32:27Z to 2025-07-19T10:00:35Z"));
-    assert_eq!(main(&late).assurance(), None, "and none of it is relied on");
+    assert!(check(&late, "tcb-status").detail().starts_with("UpToDate"), "at that time");
+    assert_eq!(main(&late).vector().hardware, 96);
     let early = Case { now: MID_2025 - 30 * DAY, ..case }.appraise();
-    assert_eq!(failed(&early), ["validity"]);
+    assert_only(&early, "freshness", "is not the one of that time");
+}
+
+#[test]
+fn the_grace_of_the_policy_shows() {
+    let rules = |text: &str| policy_of(&format!("{LENIENT}[collateral]\n{text}\n"));
+    let at = |policy, days: u64| Case { policy, now: NOW + days * DAY, ..example() }.appraise();
+    let graced = at(rules("grace_s = 864000"), 35);
+    assert_eq!((graced.refusal(), graced.status()), (None, Status::Warning));
+    assert!(check(&graced, "freshness").failed() && check(&graced, "freshness").waiver().is_some());
+    assert_only(&at(rules("grace_s = 86400"), 35), "freshness", "to be replaced");
+    for what in ["crl", "tcb-info", "qe-identity"] {
+        let young = rules(&format!("max_age_s = {{ \"{what}\" = 864000 }}"));
+        assert_affirming(what, &at(young.clone(), 9));
+        assert_only(&at(young, 11), "freshness", "to be replaced");
+    }
 }
 
 #[test]
@@ -262,7 +283,7 @@ fn sha2_of(octets: &[u8]) -> [u8; 32] {
     Sha256::digest(octets).into()
 }
 
-const PINNED: &str = "f89d365f30688d680cab7213eb1eb58dc926a5f8e06944805aad684ac4bfa524";
+const PINNED: &str = "b353a40663ec38acd4ef0a9b2d0d98a83bdd6907b15e76afc4ed038db010b797";
 
 // --- event logs ---------------------------------------------------------------------------------------------------
 
@@ -525,17 +546,19 @@ fn what_is_revoked_or_not_current_is_refused() {
         assert_only(&case.appraise(), "revocation", "CertRevoked");
     }
     let old = (NOW - 40 * DAY, NOW - 10 * DAY);
+    // Not all of one time: at that of the CRLs the documents are old, and the other way round.
     let documents = with_collateral(&example(), |collateral| collateral.current = old).appraise();
     assert_refused(&documents, "validity");
-    assert!(check(&documents, "validity").detail().contains("TCBInfo expired"));
+    assert!(check(&documents, "freshness").detail().contains("TCB information of"));
     let crls = with_collateral(&example(), |collateral| collateral.crls_current = old).appraise();
     assert_refused(&crls, "validity");
-    assert!(check(&crls, "validity").detail().contains("CrlExpired"));
+    assert!(check(&crls, "freshness").detail().contains("CRL of the root"));
     let future = (NOW + DAY, NOW + 10 * DAY);
     let early = with_collateral(&example(), |collateral| collateral.current = future).appraise();
-    assert_only(&early, "validity", "in the future");
+    assert_only(&early, "freshness", "is not the one of that time");
     let expired = Case { now: NOW + 8 * 365 * DAY, ..example() }.appraise();
-    assert_only(&expired, "validity", "Expired");
+    assert_refused(&expired, "validity");
+    assert!(check(&expired, "validity").detail().contains("the certificate of the PCK expired"));
 }
 
 #[test]

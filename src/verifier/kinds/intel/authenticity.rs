@@ -2,18 +2,19 @@
 
 use super::HasQuote;
 use super::quote::Unreadable;
-use super::verdict::{Answer, Step};
+use super::verdict::{Answer, Step, VALIDITY};
 use crate::clock::rfc3339;
 use crate::verifier::checks::{Check, Found, Harm, Outcome, fail};
 
 /// The checks, in order.
-pub(in crate::verifier) fn table<C: HasQuote>() -> [Check<C>; 12] {
+pub(in crate::verifier) fn table<C: HasQuote>() -> [Check<C>; 13] {
     [
         Check::firm("format", Harm::NotAuthentic, format),
         Check::firm("canonical", Harm::NotAuthentic, canonical),
         Check::firm("root", Harm::NotAuthentic, root),
         Check::firm("collateral", Harm::NotAuthentic, collateral),
         Check::firm("validity", Harm::NotAuthentic, validity),
+        Check::firm("freshness", Harm::Hardware, freshness),
         Check::firm("collateral-signature", Harm::NotAuthentic, |context| {
             let detail = "TCB information and the QE's identity are signed by the key that the root names";
             step(context, Step::QeIdentity, "collateral-signature", || detail.to_owned())
@@ -100,17 +101,37 @@ fn collateral<C: HasQuote>(context: &C) -> Outcome {
 
 fn validity<C: HasQuote>(context: &C) -> Outcome {
     let judged = context.judged();
-    outcome(&judged.verdict.timely(), || match judged.verdict.claims() {
-        Some(claims) => format!("all of it, until {}", rfc3339(claims.earliest_expiration_date)),
-        None => "certificates, CRLs and documents are current".to_owned(),
-    })
-    .map_err(|found| match (found, judged.verdict.claims()) {
-        (Found::Failed(reason), Some(claims)) => {
-            let (from, until) = (claims.latest_issue_date, claims.earliest_expiration_date);
-            Found::Failed(format!("{reason}; it holds from {} to {}", rfc3339(from), rfc3339(until)))
+    let chosen = judged.chosen.as_ref().map_err(|_| Found::NotEvaluated("the collateral is not complete"))?;
+    for (name, (from, until)) in &chosen.windows {
+        if judged.now < *from {
+            return fail(format!("the certificate {name} is not valid before {}", rfc3339(*from)));
         }
-        (found, _) => found,
-    })
+        if judged.now > *until {
+            return fail(format!("the certificate {name} expired at {}", rfc3339(*until)));
+        }
+    }
+    if let Answer::Fails(text) = judged.verdict.answer(Step::Crls, VALIDITY) {
+        return fail(format!("the collateral is not all of one time: {text}"));
+    }
+    let until = chosen.windows.iter().map(|(_, (_, until))| *until).min().unwrap_or_default();
+    Ok(format!("{} certificates, until {}", chosen.windows.len(), rfc3339(until)))
+}
+
+/// What Intel issues anew: as old as the policy lets it be, with the policy's grace after its end.
+fn freshness<C: HasQuote>(context: &C) -> Outcome {
+    let judged = context.judged();
+    let chosen = judged.chosen.as_ref().map_err(|_| Found::NotEvaluated("the collateral is not complete"))?;
+    let mut late = None;
+    for dated in &chosen.dated {
+        let usable = judged.freshness.usable(dated.what, dated.name, dated.from, dated.until, judged.now);
+        match usable {
+            Ok(_) => {}
+            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
+            Err(found) => return Err(found),
+        }
+    }
+    let until = chosen.dated.iter().filter_map(|dated| dated.until).min().unwrap_or(u64::MAX);
+    late.map_or_else(|| Ok(format!("CRLs and documents are current until {}", rfc3339(until))), Err)
 }
 
 fn chain<C: HasQuote>(context: &C) -> Outcome {
@@ -120,7 +141,8 @@ fn chain<C: HasQuote>(context: &C) -> Outcome {
 fn revocation<C: HasQuote>(context: &C) -> Outcome {
     let judged = context.judged();
     step(context, Step::PckChain, "revocation", || {
-        let from = judged.chosen.as_ref().map_or(0, |chosen| chosen.crls_issued);
-        format!("no certificate is revoked by the CRLs of {}", rfc3339(from))
+        let crls = judged.chosen.iter().flat_map(|chosen| &chosen.dated).filter(|dated| dated.what == "crl");
+        let from: Vec<String> = crls.map(|dated| rfc3339(dated.from)).collect();
+        format!("no certificate is revoked by the CRLs of {}", from.join(" and "))
     })
 }

@@ -33,10 +33,32 @@ pub(super) struct Chosen {
     pub(super) v3: QuoteCollateralV3,
     /// As it is logged.
     pub(super) snapshot: Collateral,
-    /// The last instant at which something in it was issued.
-    pub(super) issued: u64,
-    /// When the CRLs were issued.
-    pub(super) crls_issued: u64,
+    /// What of it is issued anew from time to time.
+    pub(super) dated: [Dated; 4],
+    /// When each certificate is valid, by whose it is.
+    pub(super) windows: Vec<(&'static str, (u64, u64))>,
+}
+
+/// Something that is issued anew from time to time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dated {
+    /// By the name that a policy has for it.
+    pub(super) what: &'static str,
+    /// For people.
+    pub(super) name: &'static str,
+    pub(super) from: u64,
+    pub(super) until: Option<u64>,
+}
+
+impl Chosen {
+    /// The instant to verify at: this one, if everything is current, else one at which it was.
+    pub(super) fn instant(&self, now: u64) -> u64 {
+        let current = |dated: &Dated| dated.from <= now && dated.until.is_none_or(|until| now <= until);
+        if self.dated.iter().all(current) {
+            return now;
+        }
+        self.dated.iter().map(|dated| dated.from).max().unwrap_or(now)
+    }
 }
 
 /// A document of Intel's and its signature.
@@ -64,7 +86,7 @@ struct Fitting<'a> {
     document: &'a Document,
     body: &'a str,
     signature: Vec<u8>,
-    issued: u64,
+    current: (u64, u64),
 }
 
 /// Takes what belongs to a quote out of what was given. Where several documents or CRLs fit, the current one is taken,
@@ -117,9 +139,37 @@ pub(super) fn choose(quote: &Quote, root: &[u8], given: &Collateral, now: u64) -
             vec![root_crl.0.clone(), pck_crl.0.clone()],
             vec![tcb_info.document.clone(), qe_identity.document.clone()],
         ),
-        issued: [tcb_info.issued, qe_identity.issued, root_crl.1, pck_crl.1].into_iter().fold(0, u64::max),
-        crls_issued: root_crl.1.min(pck_crl.1),
+        dated: [
+            Dated { what: "crl", name: "CRL of the root", from: root_crl.1, until: root_crl.2 },
+            Dated {
+                what: "crl",
+                name: "CRL of the PCK certificate's issuer",
+                from: pck_crl.1,
+                until: pck_crl.2,
+            },
+            dated("tcb-info", "TCB information", tcb_info),
+            dated("qe-identity", "identity of the quoting enclave", qe_identity),
+        ],
+        windows: windows(quote, tcb_signer, qe_signer),
     })
+}
+
+fn dated(what: &'static str, name: &'static str, document: &Fitting<'_>) -> Dated {
+    let (from, until) = document.current;
+    Dated { what, name, from, until: Some(until) }
+}
+
+/// When each certificate is valid. One that cannot be read is for the verification to complain about.
+fn windows(quote: &Quote, tcb_signer: &[u8], qe_signer: &[u8]) -> Vec<(&'static str, (u64, u64))> {
+    let [pck, issuer, root] = quote.certificates();
+    let named = [
+        ("of the PCK", pck.as_slice()),
+        ("of the PCK's issuer", issuer.as_slice()),
+        ("of the root", root.as_slice()),
+        ("of the TCB signing key", tcb_signer),
+        ("of the TCB signing key", qe_signer),
+    ];
+    named.into_iter().filter_map(|(name, der)| Some((name, Profile::parse(der).ok()?.validity()))).collect()
 }
 
 /// The document that fits: a current one before others, then the one of the latest TCB evaluation, then the newest.
@@ -137,23 +187,24 @@ fn newest<'a>(
         let until = clock::parse_rfc3339(&head.next_update).ok()?;
         let signature = HEXLOWER_PERMISSIVE.decode(signed.signature.as_bytes()).ok()?;
         let rank = ((issued..=until).contains(&now), head.tcb_evaluation_data_number, issued);
-        fits(&head).then_some((rank, Fitting { document, body: signed.body.get(), signature, issued }))
+        let current = (issued, until);
+        fits(&head).then_some((rank, Fitting { document, body: signed.body.get(), signature, current }))
     });
     read.max_by_key(|(rank, _)| *rank).map(|(_, fitting)| fitting)
 }
 
-/// The CRL of this issuer, and when it was issued: a current one before others, then the newest.
-fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u64)> {
+/// The CRL of this issuer, when it was issued and is to be replaced: a current one before others, then the newest.
+fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u64, Option<u64>)> {
     let issuer = x509_cert::Certificate::from_der(issuer).ok()?;
     let read = given.crls().iter().filter_map(|der| {
         let list: CertificateList = CertificateList::from_der(der).ok()?;
         let list = list.tbs_cert_list;
         let issued = list.this_update.to_unix_duration().as_secs();
-        let until = list.next_update.map_or(u64::MAX, |time| time.to_unix_duration().as_secs());
-        let rank = ((issued..=until).contains(&now), issued);
-        (&list.issuer == issuer.tbs_certificate().subject()).then_some((rank, der))
+        let until = list.next_update.map(|time| time.to_unix_duration().as_secs());
+        let rank = ((issued..=until.unwrap_or(u64::MAX)).contains(&now), issued);
+        (&list.issuer == issuer.tbs_certificate().subject()).then_some((rank, (der.clone(), issued, until)))
     });
-    read.max_by_key(|(rank, _)| *rank).map(|((_, issued), der)| (der.clone(), issued))
+    read.max_by_key(|(rank, _)| *rank).map(|(_, found)| found)
 }
 
 /// Certificates that name this root as their issuer and are no CA's: of the keys that sign documents.

@@ -106,7 +106,8 @@ const CAUSES: &[(&str, Step, &str)] = &[
     ("for claims", Step::Crls, "revocation"),
     ("CRL number", Step::Crls, "revocation"),
 ];
-const VALIDITY: &str = "validity";
+/// The check of times.
+pub(super) const VALIDITY: &str = "validity";
 
 /// Why it stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,10 +121,8 @@ struct Stop {
 #[derive(Debug, Clone)]
 pub(in crate::verifier) struct Verdict {
     claims: Option<Box<QuoteClaims>>,
-    /// Where it stopped; at another instant, if it was only too early or too late.
+    /// Where it stopped.
     stop: Option<Stop>,
-    /// Why it was too early or too late.
-    untimely: Option<String>,
     begun: bool,
 }
 
@@ -137,22 +136,12 @@ pub(super) enum Answer<'a> {
 impl Verdict {
     /// No verdict: something that it needs is missing.
     pub(super) fn not_begun() -> Self {
-        Self { claims: None, stop: None, untimely: None, begun: false }
+        Self { claims: None, stop: None, begun: false }
     }
 
-    /// What was verified, if all of it was; at the instant, but for what [`Self::timely`] says.
+    /// What was verified, if all of it was.
     pub(in crate::verifier) fn claims(&self) -> Option<&QuoteClaims> {
         self.claims.as_deref()
-    }
-
-    /// Whether everything was current at the instant.
-    pub(super) fn timely(&self) -> Answer<'_> {
-        match (&self.untimely, &self.stop) {
-            (Some(reason), _) => Answer::Fails(reason),
-            (None, Some(stop)) if stop.step <= Step::PckChain => Answer::NotReached,
-            (None, _) if self.begun => Answer::Holds,
-            (None, _) => Answer::NotReached,
-        }
     }
 
     /// What it says of the check that this step decides.
@@ -167,32 +156,20 @@ impl Verdict {
     }
 }
 
-/// Verifies a quote at an instant. If the collateral is of another time, everything else is judged at its own.
+/// Verifies a quote at an instant; if the collateral is of another time, at that, so that one sees what else is wrong.
+/// Whether it may be of another time is for the checks `validity` and `freshness`.
 pub(super) fn of(quote: &Quote, root: &[u8], chosen: &Chosen, now: u64) -> Verdict {
-    let mut verdict = at(quote, root, chosen, now);
-    let untimely = verdict.stop.take_if(|stop| stop.check == VALIDITY);
-    if let Some(untimely) = untimely {
-        verdict = at(quote, root, chosen, chosen.issued);
-        if verdict.stop.as_ref().is_some_and(|stop| stop.check == VALIDITY) {
-            // Not all of one time: nothing more can be said.
-            verdict.stop = Some(Stop { step: Step::Crls, ..untimely.clone() });
-        }
-        verdict.untimely = Some(untimely.text);
-    }
-    verdict
-}
-
-fn at(quote: &Quote, root: &[u8], chosen: &Chosen, instant: u64) -> Verdict {
+    let instant = chosen.instant(now);
     // What the crate may be told to let pass has a check of its own here; its policies do not decide anything.
     let verifier =
         QuoteVerifier::<Aws>::new_with_config(root.to_vec()).allow_debug(true).allow_service_td(true);
     let policy = QuotePolicy::claims_only(instant);
     match verifier.verify_with_policy(quote.raw(), &chosen.v3, instant, &policy) {
-        Ok(claims) => Verdict { claims: Some(Box::new(claims)), stop: None, untimely: None, begun: true },
+        Ok(claims) => Verdict { claims: Some(Box::new(claims)), stop: None, begun: true },
         Err(error) => {
             let text = format!("{error:#}");
             let (step, check) = cause(&text).unwrap_or_else(|| whose_chain(quote));
-            Verdict { claims: None, stop: Some(Stop { step, check, text }), untimely: None, begun: true }
+            Verdict { claims: None, stop: Some(Stop { step, check, text }), begun: true }
         }
     }
 }
