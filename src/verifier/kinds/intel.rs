@@ -15,6 +15,7 @@ mod provider;
 mod quote;
 mod rules;
 mod verdict;
+mod wanted;
 
 pub(in crate::verifier) use authenticity::{module_step, table as authenticity};
 pub(in crate::verifier) use claims::{PlatformClaims, platform};
@@ -25,6 +26,7 @@ pub use quote::quote_length;
 pub(in crate::verifier) use quote::{Quote, Tee, Unreadable, looks_like_a_quote};
 pub(in crate::verifier) use rules::{Machine, MachineText, TcbRules, table as rules};
 pub(in crate::verifier) use verdict::Verdict;
+pub(in crate::verifier) use wanted::{named_crls, named_documents, wants};
 
 use dcap_qvl::QuoteClaims;
 

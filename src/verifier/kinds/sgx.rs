@@ -16,8 +16,10 @@ use super::intel::{self, HasQuote, Judged, Tee};
 use super::{Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::reference::{ReferenceValues, Registers};
+use crate::verifier::wanted::Wanted;
 
 /// The name of this kind.
 pub const NAME: &str = "sgx";
@@ -79,6 +81,15 @@ impl Kind for Sgx {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        intel::wants(Tee::Sgx, octets)
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        // The CRLs are those of TDX too, and named there.
+        intel::named_documents(Tee::Sgx, collateral)
     }
 
     fn reads(&self, check: &str) -> Option<&'static str> {

@@ -18,9 +18,11 @@ use super::intel::{self, HasQuote, Judged, Tee};
 use super::{Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
+use crate::verifier::wanted::Wanted;
 
 use events::Events;
 
@@ -103,6 +105,14 @@ impl Kind for Tdx {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        intel::wants(Tee::Tdx, octets)
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        [intel::named_documents(Tee::Tdx, collateral), intel::named_crls(collateral)].concat()
     }
 
     fn reads(&self, check: &str) -> Option<&'static str> {

@@ -285,6 +285,25 @@ fn sha2_of(octets: &[u8]) -> [u8; 32] {
 
 const PINNED: &str = "b353a40663ec38acd4ef0a9b2d0d98a83bdd6907b15e76afc4ed038db010b797";
 
+/// A quote says what collateral it calls for, by the names under which that is found in what people keep.
+#[test]
+fn what_a_quote_calls_for_is_found_by_name() {
+    let Some(case) = v4() else { return };
+    let wanted = verifier::wanted(&case.evidence);
+    let names: Vec<String> = wanted.iter().map(verifier::Wanted::name).collect();
+    let all = ["intel/tdx/tcb/b0c06f000000", "intel/tdx/qe-identity", "intel/crl/platform", "intel/crl/root"];
+    assert_eq!(names, all);
+    assert!(wanted.iter().all(|one| one.is_among(&case.collateral)));
+    assert!(!wanted.iter().any(|one| one.is_among(&Collateral::default())));
+    let parts = verifier::named(&case.collateral).into_iter().map(|(_, part)| part);
+    let collateral = parts.reduce(|one, other| one.merged(other).unwrap()).unwrap();
+    assert_affirming("by name", &Case { collateral, ..case.clone() }.appraise());
+    let filled = case.with_octets([case.octets(), &[0; 70]].concat());
+    assert_eq!(verifier::wanted(&filled.evidence), wanted);
+    let simulated = verifier::named(&example().collateral);
+    assert!(simulated.iter().all(|(name, _)| !name.starts_with("intel/crl/")), "another organisation's");
+}
+
 // --- event logs ---------------------------------------------------------------------------------------------------
 
 fn with_log(case: &Case, media_type: &str, log: Vec<u8>) -> Case {

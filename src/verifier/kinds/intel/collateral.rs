@@ -72,10 +72,10 @@ struct Signed<'a> {
 /// What a document says about itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Head {
-    id: String,
+pub(super) struct Head {
+    pub(super) id: String,
     #[serde(default)]
-    fmspc: String,
+    pub(super) fmspc: String,
     issue_date: String,
     next_update: String,
     tcb_evaluation_data_number: u32,
@@ -172,6 +172,12 @@ fn windows(quote: &Quote, tcb_signer: &[u8], qe_signer: &[u8]) -> Vec<(&'static 
     named.into_iter().filter_map(|(name, der)| Some((name, Profile::parse(der).ok()?.validity()))).collect()
 }
 
+/// What a document says about itself.
+pub(super) fn head(document: &[u8]) -> Option<Head> {
+    let signed: Signed<'_> = serde_json::from_slice(document).ok()?;
+    serde_json::from_str(signed.body.get()).ok()
+}
+
 /// The document that fits: a current one before others, then the one of the latest TCB evaluation, then the newest.
 fn newest<'a>(
     given: &'a Collateral,
@@ -208,7 +214,7 @@ fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u
 }
 
 /// Certificates that name this root as their issuer and are no CA's: of the keys that sign documents.
-fn signers<'a>(given: &'a Collateral, root: &[u8]) -> Vec<&'a [u8]> {
+pub(super) fn signers<'a>(given: &'a Collateral, root: &[u8]) -> Vec<&'a [u8]> {
     let Ok(root) = Profile::parse(root) else { return Vec::new() };
     let is_signer = |der: &&[u8]| {
         Profile::parse(der).is_ok_and(|one| one.names_issuer(&root) && one.check_ca(0).is_err())

@@ -65,6 +65,14 @@ impl Tee {
         }
     }
 
+    /// The name in addresses of Intel's.
+    pub(super) const fn lower(self) -> &'static str {
+        match self {
+            Self::Sgx => "sgx",
+            Self::Tdx => "tdx",
+        }
+    }
+
     /// `id` of its quoting enclave's identity.
     pub(super) const fn identity(self) -> &'static str {
         match self {
