@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::appraisal::Status;
 use super::checks::{CheckResult, Harm};
 use super::ear::TrustVector;
-use super::kinds::{Assurance, Finding};
+use super::kinds::{Assurance, Finding, Kind};
 use super::reference::ReferenceValue;
 
 /// One component, such as the CPU or one of the GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     kind: &'static str,
+    tee: String,
     name: String,
     finding: Finding,
     vector: TrustVector,
@@ -19,14 +20,20 @@ pub struct Component {
 }
 
 impl Component {
-    pub(super) fn new(kind: &'static str, name: String, finding: Finding) -> Self {
+    pub(super) fn new(kind: &dyn Kind, name: String, finding: Finding) -> Self {
         let vector = TrustVector::of(&finding);
-        Self { kind, name, status: vector.status(), vector, finding }
+        let tee = kind.tee(&finding);
+        Self { kind: kind.name(), tee, name, status: vector.status(), vector, finding }
     }
 
     /// Its kind, such as `sev-snp`.
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// What it runs on: its kind, or for the result of another Verifier what that one vouches for.
+    pub fn tee(&self) -> &str {
+        &self.tee
     }
 
     /// Its name in this appraisal: the kind, and a number from the second of a kind on.

@@ -18,7 +18,10 @@ mod component;
 mod composite;
 mod ear;
 mod evidence;
+mod jose;
+mod json;
 mod kinds;
+mod lint;
 mod pem;
 mod policy;
 mod reference;
@@ -34,12 +37,22 @@ pub use collateral::{
 };
 pub use component::Component;
 pub use composite::SUBMOD_COMPOSITE;
-pub use ear::{BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, TrustVector, tier};
+pub use ear::{
+    AttestationResult, BUILD, CWT_TYPE, DEVELOPER, EarProfile, EarSubmod, JWT_TYPE,
+    MEDIA_TYPE as EAR_MEDIA_TYPE, NONCE_BYTES, PROFILE as EAR_PROFILE, TokenOptions, TrustVector, tier,
+    verify_cwt, verify_jwt, write_cwt, write_jwt,
+};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
+pub use jose::{KeyError, MAX_SKEW_S, MAX_TOKEN_BYTES, TokenAlgorithm, TokenError, TokenKeys};
 pub use kinds::Assurance;
+pub use kinds::attestation_result::{
+    ATTESTATION_RESULT, ATTESTATION_RESULT_BUNDLE, ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT,
+};
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
 };
+pub use kinds::software::PLATFORM_TOKEN;
+pub use lint::{Level, Remark, lint};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
     MAX_REFERENCE_VALUES, MAX_REGISTERS, MEASUREMENT, ReferenceError, ReferenceValue, ReferenceValues,
@@ -58,6 +71,11 @@ pub const DEFAULT_CACHED_CHAINS: usize = 1024;
 /// The name of every kind of evidence, and the media type it has.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     KINDS.iter().map(|kind| (kind.name(), kind.media_type()))
+}
+
+/// The kind whose evidence has this media type, in one of its forms.
+pub fn kind_of_type(media_type: &str) -> Option<&'static str> {
+    kinds::by_media_type(media_type).map(|kind| kind.name())
 }
 
 /// The vendors' roots that are built in: a name such as `amd-sev-snp-Milan`, and the SHA-256 of the certificate.
@@ -154,7 +172,7 @@ impl Verifier {
                 caches: &self.caches,
                 now,
             });
-            Component::new(group.kind.name(), group.name.clone(), finding)
+            Component::new(group.kind, group.name.clone(), finding)
         };
         let components: Vec<Component> = groups.iter().map(component).collect();
         let composite = composite::check(&components, policy, now);
