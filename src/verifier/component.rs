@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::appraisal::Status;
+use super::binding::Carriage;
 use super::checks::{CheckResult, Harm};
 use super::ear::TrustVector;
 use super::kinds::{Assurance, Finding, Kind};
@@ -90,6 +91,11 @@ impl Component {
     /// nothing.
     pub fn carries(&self, binding: &[u8; 64]) -> bool {
         self.finding.carriage.as_ref().is_some_and(|carriage| carriage.carries(binding))
+    }
+
+    /// What it carries where a binding value would be: 64 octets, or the 32 of a digest.
+    pub(super) fn carried(&self) -> Option<&[u8]> {
+        self.finding.carriage.as_ref().map(Carriage::octets)
     }
 
     /// Whether the octets are of this kind at all.

@@ -119,7 +119,7 @@ fn waived(policy: &AppraisalPolicy, waiver: &Waiver, now: u64, out: &mut Vec<Rem
             && (other.kind == waiver.kind || other.kind.is_none())
             && now < other.until
     };
-    if policy.waivers().iter().find(same) != Some(waiver) {
+    if policy.waivers().iter().find(same).is_some_and(|first| !std::ptr::eq(first, waiver)) {
         out.push(Remark::warning(&at, "an earlier waiver is in force for the same: this one has no effect"));
     }
     let of = |name: &str| waiver.kind.as_deref().is_none_or(|kind| kind == name);

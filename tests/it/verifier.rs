@@ -1,10 +1,14 @@
 //! Appraisal of evidence, kind by kind: from hardware (recorded reports in this repository; more where the folder of
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
+mod attestation_result;
 mod composite;
 mod conformance;
 mod document;
+mod lint;
 mod sev_snp;
+mod software;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 

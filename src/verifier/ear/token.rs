@@ -79,7 +79,7 @@ fn claims(appraisal: &Appraisal, options: TokenOptions<'_>) -> Result<Json, Toke
     let bad = |reason: &str| TokenError::Claims(reason.to_owned());
     let logged = strict_json::object(appraisal.ear()).map_err(TokenError::Claims)?;
     let Json::Object(logged) = logged else { return Err(bad("the result is no object")) };
-    if logged.get("submods").is_none_or(|submods| submods.as_object().is_none_or(Map::is_empty)) {
+    if appraisal.components().is_empty() {
         return Err(bad("nothing was appraised: there is no result to sign"));
     }
     if options.expires.is_some_and(|expires| expires <= appraisal.now()) {
@@ -100,6 +100,13 @@ fn claims(appraisal: &Appraisal, options: TokenOptions<'_>) -> Result<Json, Toke
                 return Err(bad("a nonce has 8 to 64 octets"));
             }
             claims.insert("eat_nonce".to_owned(), BASE64URL_NOPAD.encode(nonce).into());
+        }
+    }
+    // In a submodule it is the nonce that was in the evidence.
+    for component in appraisal.components() {
+        let submod = claims.get_mut("submods").and_then(|submods| submods.get_mut(component.name()));
+        if let (Some(Json::Object(submod)), Some(carried)) = (submod, component.carried()) {
+            submod.insert("eat_nonce".to_owned(), BASE64URL_NOPAD.encode(carried).into());
         }
     }
     Ok(Json::Object(claims))
@@ -128,9 +135,12 @@ fn read(claims: &Json, now: u64) -> Result<Ear, TokenError> {
 
 /// The claims of a CWT by the names that JSON has for them.
 pub(in crate::verifier) fn cwt_claims(token: &Token) -> Result<Json, String> {
-    let claims = strict::decode(token.payload(), MAX_TOKEN_BYTES).map_err(|error| error.to_string())?;
-    if !claims.is_map() {
-        return Err("the claims are no map".to_owned());
+    // Signed as they stand, so any encoding will do, as long as it says one thing: a claim that occurs twice is refused
+    // below. The crate of Veraison writes maps of indefinite length.
+    let mut rest = token.payload();
+    let claims: Cbor = ciborium::from_reader(&mut rest).map_err(|error| error.to_string())?;
+    if !claims.is_map() || !rest.is_empty() {
+        return Err("the claims are not one map".to_owned());
     }
     labels::to_json(&claims)
 }
