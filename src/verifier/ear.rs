@@ -31,8 +31,12 @@ pub const PROFILE: &str = "tag:ietf.org,2026:rats/ear#04";
 pub const MEDIA_TYPE: &str = "application/eat-ucs+json";
 /// The developer of this verifier.
 pub const DEVELOPER: &str = env!("CARGO_PKG_REPOSITORY");
-/// Its build.
-pub const BUILD: &str = concat!("treering ", env!("CARGO_PKG_VERSION"));
+/// Its build: the version, and the digest of the sources that decide (`build.rs`). Where they are compiled without that
+/// script, the version alone.
+pub const BUILD: &str = match option_env!("TREERING_VERIFIER_BUILD") {
+    Some(build) => build,
+    None => concat!("treering ", env!("CARGO_PKG_VERSION")),
+};
 
 /// AR4SI: cryptographic validation failed; nothing else can be claimed.
 const CRYPTO_FAILED: i8 = 99;

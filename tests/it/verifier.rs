@@ -2,11 +2,12 @@
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
 mod attestation_result;
+mod build;
 mod composite;
 mod conformance;
 mod document;
 mod lint;
-mod sev_snp;
+pub(crate) mod sev_snp;
 mod software;
 mod tokens;
 

@@ -124,6 +124,10 @@ impl Kind for AttestationResult {
         checks::infos(&table())
     }
 
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        requirements::reads(check)
+    }
+
     fn has_register(&self, name: &str, octets: usize) -> bool {
         name == IMAGE_DIGEST && octets == 32
     }

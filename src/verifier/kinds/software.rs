@@ -9,10 +9,11 @@
 //! The binding is in the audience, the one thing that a workload can choose when it asks for a token:
 //! `<audience of the policy>#<base64url of SHA-256(tag || binding)>`.
 
-use std::collections::BTreeSet;
+mod policy;
+
+pub(in crate::verifier) use policy::{Platform, PlatformText};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::attestation_result::IMAGE_DIGEST;
@@ -21,12 +22,10 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
-use crate::verifier::jose::{
-    Times, Token, TokenAlgorithm, TokenError, TokenKeys, audiences, looks_like_a_token,
-};
+use crate::verifier::jose::{Times, Token, TokenError, audiences, looks_like_a_token};
 use crate::verifier::json;
 use crate::verifier::lint::{Remark, repeated};
-use crate::verifier::policy::{AppraisalPolicy, PolicyError};
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 
 /// The name of this kind.
@@ -37,73 +36,6 @@ const BINDING_TAG: &str = "treering-binding-software-v1";
 
 /// This kind.
 pub(in crate::verifier) struct Software;
-
-/// The section `[[software]]`: a platform whose word about its workloads is accepted.
-#[derive(Debug, Clone)]
-pub(in crate::verifier) struct Platform {
-    pub(in crate::verifier) name: String,
-    issuer: String,
-    audience: String,
-    pub(in crate::verifier) subjects: BTreeSet<String>,
-    pub(in crate::verifier) keys: TokenKeys,
-    image_digest: Option<String>,
-    pub(in crate::verifier) max_age_s: u64,
-    pub(in crate::verifier) require_reference_value: bool,
-}
-
-/// The section as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::verifier) struct PlatformText {
-    name: String,
-    issuer: String,
-    audience: String,
-    subjects: BTreeSet<String>,
-    keys: String,
-    rsa_algorithm: Option<String>,
-    image_digest: Option<String>,
-    #[serde(default = "default_max_age_s")]
-    max_age_s: u64,
-    #[serde(default = "strictly")]
-    require_reference_value: bool,
-}
-
-const fn default_max_age_s() -> u64 {
-    600
-}
-
-const fn strictly() -> bool {
-    true
-}
-
-impl PlatformText {
-    pub(in crate::verifier) fn read(self) -> Result<Platform, PolicyError> {
-        let bad = |reason: String| PolicyError::Value { what: format!("software {:?}", self.name), reason };
-        let rsa =
-            self.rsa_algorithm.as_deref().map(|name| TokenAlgorithm::of_name(name).ok_or(name)).transpose();
-        let rsa = rsa.map_err(|name| bad(format!("rsa_algorithm {name:?} is not accepted")))?;
-        let keys = TokenKeys::parse(&self.keys, rsa).map_err(|error| bad(error.to_string()))?;
-        if self.audience.is_empty() || self.audience.contains('#') || self.issuer.is_empty() {
-            return Err(bad("issuer and audience are not empty, and an audience has no #".to_owned()));
-        }
-        if self.subjects.is_empty() {
-            return Err(bad("it names no subjects: which workloads may it speak for?".to_owned()));
-        }
-        if self.image_digest.as_deref().is_some_and(|pointer| !pointer.starts_with('/')) {
-            return Err(bad("image_digest is a JSON pointer, which begins with /".to_owned()));
-        }
-        Ok(Platform {
-            name: self.name,
-            issuer: self.issuer,
-            audience: self.audience,
-            subjects: self.subjects,
-            keys,
-            image_digest: self.image_digest,
-            max_age_s: self.max_age_s,
-            require_reference_value: self.require_reference_value,
-        })
-    }
-}
 
 /// Everything a check may look at.
 struct Context<'a> {
@@ -155,6 +87,22 @@ impl Kind for Software {
         checks::infos(&table())
     }
 
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        Some(match check {
+            "format" => "every octet; the header's alg, kid, crit, b64",
+            "issuer-key" => "the header's kid; the keys in the policy",
+            "signature" => "header and payload as received; the signature",
+            "claims" => "iss, sub, aud, exp, and the image where the policy says",
+            "issuer" => "iss",
+            "audience" => "aud before #",
+            "validity" => "iat, nbf, exp",
+            "age" => "iat",
+            "subject" => "sub",
+            "reference-value" => "the claim that the policy names for the image",
+            _ => return None,
+        })
+    }
+
     fn has_register(&self, name: &str, octets: usize) -> bool {
         name == IMAGE_DIGEST && octets == 32
     }
@@ -174,7 +122,7 @@ impl Kind for Software {
             if one.max_age_s == 0 {
                 remarks.push(Remark::error(at("max_age_s"), "0: only a token of the very second would pass"));
             }
-            if one.max_age_s > default_max_age_s() {
+            if one.max_age_s > policy::default_max_age_s() {
                 remarks.push(Remark::lenient(at("max_age_s"), format!("{} s", one.max_age_s)));
             }
             if one.require_reference_value && one.image_digest.is_none() {
@@ -307,8 +255,9 @@ impl<'a> Context<'a> {
 }
 
 fn format(context: &Context<'_>) -> Outcome {
-    match context.token {
-        Ok(_) => Ok("a token with one spelling".to_owned()),
+    match context.token.map(|token| token.check_type("jwt")) {
+        Ok(Err(error)) => fail(error.to_string()),
+        Ok(Ok(())) => Ok("a token with one spelling".to_owned()),
         Err(error) => fail(error.to_string()),
     }
 }

@@ -92,6 +92,11 @@ fn what_is_wrong_in_a_token_is_named() {
     assert_refused(&example().with_octets(stranger).appraise(), "signature");
     let renamed = ISSUER.raw("{\"alg\":\"EdDSA\",\"kid\":\"x\"}", &claims().to_string());
     assert_refused(&example().with_octets(renamed.into_bytes()).appraise(), "issuer-key");
+    for typ in ["wit+jwt", "at+jwt", "eat+jwt"] {
+        let header = format!("{{\"alg\":\"EdDSA\",\"kid\":\"{KID}\",\"typ\":\"{typ}\"}}");
+        let other = ISSUER.raw(&header, &claims().to_string()).into_bytes();
+        assert_refused(&example().with_octets(other).appraise(), "format");
+    }
     let unsigned = ISSUER.raw(&format!("{{\"alg\":\"none\",\"kid\":\"{KID}\"}}"), &claims().to_string());
     assert_refused(&example().with_octets(unsigned.into_bytes()).appraise(), "format");
 }

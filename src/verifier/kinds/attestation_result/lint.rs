@@ -27,7 +27,7 @@ fn same_key(one: &External, other: &External, out: &mut Vec<Remark>) {
     let at = format!("external {:?}", other.name);
     if one.issuer != other.issuer {
         out.push(Remark::error(at, format!("it has a key of {:?}, and another issuer", one.name)));
-    } else if one.format == other.format {
+    } else {
         out.push(Remark::error(
             at,
             format!("it has a key of {:?}, which answers for its tokens: no effect", one.name),

@@ -77,8 +77,8 @@ impl Presented {
         Ok(Self { form: Form::Bundle, main, detached: Some(detached) })
     }
 
-    /// The Verifier of the policy whose key the token names: of several the first whose key verifies it, so that one
-    /// issuer may be there twice, with another audience or another platform.
+    /// The Verifier of the policy whose key the token names: of several the first whose key verifies it, since names of
+    /// keys are their issuers' own, and two may choose the same.
     pub(super) fn external<'a>(&self, externals: &'a [External]) -> Option<&'a External> {
         let mut known =
             externals.iter().filter(|one| self.may_be(one.format) && self.main.is_known_to(&one.keys));

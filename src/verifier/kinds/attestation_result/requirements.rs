@@ -6,6 +6,32 @@ use crate::verifier::checks::{Found, Outcome, fail};
 use crate::verifier::ear::tier;
 use crate::verifier::kinds::Assurance;
 
+/// Which part of a token each check reads.
+pub(super) fn reads(check: &str) -> Option<&'static str> {
+    Some(match check {
+        "format" => "every octet; the header's alg, kid, typ, crit, b64 (JOSE), 1, 4, 16 (COSE)",
+        "issuer-key" => "the header's kid; the keys in the policy",
+        "signature" => "header and payload as received; the signature; a detached token's too",
+        "claims" => "the payload: every claim that the format has",
+        "issuer" => "iss; in an EAR without it ear_verifier_id",
+        "audience" => "aud",
+        "validity" => "iat, nbf, exp",
+        "age" => "iat",
+        "status" => {
+            "ear_status; policy_ids_unmatched; x-ms-compliance-status; swname, secboot, \
+             support_attributes; x-nvidia-overall-att-result, measres"
+        }
+        "tee" => "the submodule's name; annotated evidence; attester_type; x-ms-attestation-type; hwmodel",
+        "assurance" => "ear_verifier_claims; hwmodel",
+        "tcb-status" => "tcb_status; attester_tcb_status",
+        "debug" => {
+            "policy_debug_allowed; tdx_is_debuggable; x-ms-sevsnpvm-is-debuggable; dbgstat; the vector"
+        }
+        "reference-value" => "the measurements; image_digest",
+        _ => return None,
+    })
+}
+
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.presented {
         Ok(_) => Ok("a token with one spelling".to_owned()),
