@@ -20,8 +20,9 @@ use super::files;
 use super::provenance::{Signing, leaf, print};
 
 const EXAMPLES: &str = "\
+Before anything else, without a service:
+  treering policy lint --kind mapping manifest.toml
 The way of a policy, each step an entry of the log:
-  treering policy lint     --kind mapping manifest.toml                              before anything else
   treering policy propose  --kind mapping --name spiffe://… --file manifest.toml …   prints a leaf hash
   treering policy approve  --policy <leaf hash> …                                    by each approver
   treering policy activate --policy <leaf hash> …                                    by an operator
