@@ -3,9 +3,9 @@
 //! The same sources give the same name on every machine: it depends on no time, path, compiler or repository. In scope:
 //! the rooms that appraise, what they import from this workspace, and the lock file, which pins every crate by its hash.
 //! Out of scope: the compiler, and everything that only carries a result.
-#![expect(clippy::print_stdout, reason = "how a build script answers")]
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
