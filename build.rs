@@ -35,8 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             hash.update(part);
         }
     }
-    let digest: String =
-        hash.finalize().iter().take(SHOWN_OCTETS).map(|octet| format!("{octet:02x}")).collect();
+    let mut digest = String::new();
+    for octet in hash.finalize().iter().take(SHOWN_OCTETS) {
+        write!(digest, "{octet:02x}")?;
+    }
     println!(
         "cargo::rustc-env=TREERING_VERIFIER_BUILD=treering {} sha-256:{digest}",
         env!("CARGO_PKG_VERSION")

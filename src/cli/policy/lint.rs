@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             output::line(remark);
         }
         output::line(format!(
-            "{errors} errors, {} warnings, {} values more lenient than the default",
+            "errors: {errors}, warnings: {}, values more lenient than the default: {}",
             count(Level::Warning),
             count(Level::Note)
         ));
