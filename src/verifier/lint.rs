@@ -74,6 +74,13 @@ pub fn lint(policy: &AppraisalPolicy, now: u64) -> Vec<Remark> {
         kind.lint(policy, &mut remarks);
     }
     composite(policy, &mut remarks);
+    let collateral = policy.collateral();
+    for (what, _) in collateral.max_age_s.iter().filter(|(_, age)| **age == 0) {
+        remarks.push(Remark::error("collateral.max_age_s", format!("{what} = 0: none is ever young enough")));
+    }
+    if collateral.grace_s > 0 {
+        remarks.push(Remark::lenient("collateral.grace_s", format!("{} s", collateral.grace_s)));
+    }
     for waiver in policy.waivers() {
         waived(policy, waiver, now, &mut remarks);
     }

@@ -73,11 +73,6 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     KINDS.iter().map(|kind| (kind.name(), kind.media_type()))
 }
 
-/// The kind whose evidence has this media type, in one of its forms.
-pub fn kind_of_type(media_type: &str) -> Option<&'static str> {
-    kinds::by_media_type(media_type).map(|kind| kind.name())
-}
-
 /// The vendors' roots that are built in: a name such as `amd-sev-snp-Milan`, and the SHA-256 of the certificate.
 pub fn vendor_roots() -> impl Iterator<Item = (String, [u8; 32])> {
     KINDS.iter().flat_map(|kind| kind.vendor_roots())

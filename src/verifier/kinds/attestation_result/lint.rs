@@ -25,14 +25,12 @@ fn same_key(one: &External, other: &External, out: &mut Vec<Remark>) {
         return;
     }
     let at = format!("external {:?}", other.name);
-    if one.issuer != other.issuer {
-        out.push(Remark::error(at, format!("it has a key of {:?}, and another issuer", one.name)));
+    let text = if one.issuer == other.issuer {
+        format!("it has a key of {:?}, which answers for its tokens: no effect", one.name)
     } else {
-        out.push(Remark::error(
-            at,
-            format!("it has a key of {:?}, which answers for its tokens: no effect", one.name),
-        ));
-    }
+        format!("it has a key of {:?}, and another issuer", one.name)
+    };
+    out.push(Remark::error(at, text));
 }
 
 fn alone(one: &External, out: &mut Vec<Remark>) {
