@@ -187,8 +187,16 @@ impl AppraisalPolicy {
         }
         let mut kinds = Sections {
             sev_snp: file.sev_snp,
-            external: file.external.into_iter().map(attestation_result::ExternalText::read).collect::<Result<_, _>>()?,
-            software: file.software.into_iter().map(software::PlatformText::read).collect::<Result<_, _>>()?,
+            external: file
+                .external
+                .into_iter()
+                .map(attestation_result::ExternalText::read)
+                .collect::<Result<_, _>>()?,
+            software: file
+                .software
+                .into_iter()
+                .map(software::PlatformText::read)
+                .collect::<Result<_, _>>()?,
         };
         kinds.sev_snp.read()?;
         if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {

@@ -68,7 +68,7 @@ fn ear04() -> Value {
     })
 }
 
-fn old_ear(profile: &str, submod: &str, evidence: Value) -> Value {
+fn old_ear(profile: &str, submod: &str, evidence: &Value) -> Value {
     json!({
         "eat_profile": profile,
         "iat": NOW,
@@ -113,95 +113,79 @@ fn azure_snp() -> Value {
     })
 }
 
-fn examples() -> Vec<Example> {
-    let example = |format, media_type, issuer, algorithm, tee, claims| Example {
-        format,
-        media_type,
-        issuer,
-        algorithm,
-        tee,
-        claims,
-    };
-    let dev = "https://verifier.example";
-    let veraison = old_ear("tag:github.com,2023:veraison/ear", "SEV_SNP", snp_claims());
-    let trustee_profile = "tag:github.com,2024:confidential-containers/Trustee";
-    let snp = json!({ "snp": { "measurement": BASE64.encode(&MEASUREMENT), "policy_debug_allowed": false,
-        "report_data": HEXLOWER.encode(&BINDING) } });
-    let body = json!({ "mr_td": hex48(1), "rtmr_0": hex48(2), "rtmr_1": hex48(3), "rtmr_2": hex48(4),
-        "rtmr_3": hex48(5), "report_data": HEXLOWER.encode(&BINDING) });
-    let tdx = json!({ "tdx": { "quote": { "body": body }, "tcb_status": "UpToDate", "td_attributes": { "debug": false } } });
-    let ita = "https://portal.trustauthority.intel.com";
-    let maa = "https://sharedeus.eus.attest.azure.net";
-    let mut azure_tdx = tdx_claims();
-    azure_tdx["x-ms-attestation-type"] = "tdxvm".into();
-    azure_tdx["tdx_td_attributes_debug"] = false.into();
-    azure_tdx["tdx_report_data"] = HEXLOWER.encode(&BINDING).into();
-    let mut inner = azure_snp();
-    inner["x-ms-sevsnpvm-reportdata"] = HEXLOWER.encode(&[7; 64]).into();
-    let vm = json!({ "x-ms-attestation-type": "azurevm", "x-ms-isolation-tee": inner,
-        "x-ms-runtime": { "client-payload": { "nonce": BASE64.encode(&BINDING) } } });
-    let space = json!({
+const DEVELOPER: &str = "https://verifier.example";
+const INTEL: &str = "https://portal.trustauthority.intel.com";
+const AZURE: &str = "https://sharedeus.eus.attest.azure.net";
+const GOOGLE: &str = "https://confidentialcomputing.googleapis.com";
+const TRUSTEE: &str = "tag:github.com,2024:confidential-containers/Trustee";
+
+impl Example {
+    fn ear(format: &'static str, algorithm: &'static str, tee: &'static str, claims: Value) -> Self {
+        Self { format, media_type: ATTESTATION_RESULT, issuer: DEVELOPER, algorithm, tee, claims }
+    }
+
+    /// A vendor's, which names its issuer and has an end.
+    fn of(issuer: &'static str, algorithm: &'static str, tee: &'static str, claims: Value) -> Self {
+        let format = match issuer {
+            INTEL => "intel-trust-authority",
+            AZURE => "azure-attestation",
+            _ => "google-confidential-space",
+        };
+        let claims = issued(issuer, claims);
+        Self { format, media_type: ATTESTATION_RESULT_JWT, issuer, algorithm, tee, claims }
+    }
+}
+
+fn trustee(evidence: &Value) -> Value {
+    old_ear(TRUSTEE, "cpu0", evidence)
+}
+
+fn azure_tdx() -> Value {
+    let mut claims = tdx_claims();
+    claims["x-ms-attestation-type"] = "tdxvm".into();
+    claims["tdx_td_attributes_debug"] = false.into();
+    claims["tdx_report_data"] = HEXLOWER.encode(&BINDING).into();
+    claims
+}
+
+/// A confidential VM of Azure: its REPORT_DATA is of the vTPM's keys.
+fn azure_vm() -> Value {
+    let mut hardware = azure_snp();
+    hardware["x-ms-sevsnpvm-reportdata"] = HEXLOWER.encode(&[7; 64]).into();
+    json!({ "x-ms-attestation-type": "azurevm", "x-ms-isolation-tee": hardware,
+        "x-ms-runtime": { "client-payload": { "nonce": BASE64.encode(&BINDING) } } })
+}
+
+fn confidential_space() -> Value {
+    json!({
         "sub": "https://www.googleapis.com/compute/v1/projects/p/zones/z/instances/i",
         "aud": "https://treering.example",
         "eat_nonce": BASE64URL_NOPAD.encode(&BINDING),
         "secboot": true, "hwmodel": "GCP_INTEL_TDX", "swname": "CONFIDENTIAL_SPACE", "dbgstat": "disabled-since-boot",
         "submods": { "confidential_space": { "support_attributes": ["LATEST", "STABLE", "USABLE"] },
             "container": { "image_digest": format!("sha256:{}", HEXLOWER.encode(&[9; 32])) } },
-    });
-    let google = "https://confidentialcomputing.googleapis.com";
+    })
+}
+
+fn examples() -> Vec<Example> {
+    let veraison = old_ear("tag:github.com,2023:veraison/ear", "SEV_SNP", &snp_claims());
+    let snp = json!({ "snp": { "measurement": BASE64.encode(&MEASUREMENT), "policy_debug_allowed": false,
+        "report_data": HEXLOWER.encode(&BINDING) } });
+    let body = json!({ "mr_td": hex48(1), "rtmr_0": hex48(2), "rtmr_1": hex48(3), "rtmr_2": hex48(4),
+        "rtmr_3": hex48(5), "report_data": HEXLOWER.encode(&BINDING) });
+    let tdx = json!({ "tdx": { "quote": { "body": body }, "tcb_status": "UpToDate", "td_attributes": { "debug": false } } });
+    let untyped = Example::ear("ear-trustee", "ES256", "sev-snp", trustee(&snp));
     vec![
-        example("ear-04", ATTESTATION_RESULT, dev, "ES256", "sev-snp", ear04()),
-        example("ear-veraison", ATTESTATION_RESULT, dev, "ES256", "sev-snp", veraison),
-        example(
-            "ear-trustee",
-            ATTESTATION_RESULT_JWT,
-            dev,
-            "ES256",
-            "sev-snp",
-            old_ear(trustee_profile, "cpu0", snp),
-        ),
-        example(
-            "ear-trustee",
-            ATTESTATION_RESULT,
-            dev,
-            "ES384",
-            "tdx",
-            old_ear(trustee_profile, "cpu0", tdx),
-        ),
-        example(
-            "intel-trust-authority",
-            ATTESTATION_RESULT_JWT,
-            ita,
-            "PS384",
-            "tdx",
-            issued(ita, tdx_claims()),
-        ),
-        example(
-            "intel-trust-authority",
-            ATTESTATION_RESULT_JWT,
-            ita,
-            "RS256",
-            "tdx",
-            issued(ita, json!({ "tdx": tdx_claims() })),
-        ),
-        example(
-            "azure-attestation",
-            ATTESTATION_RESULT_JWT,
-            maa,
-            "RS256",
-            "sev-snp",
-            issued(maa, azure_snp()),
-        ),
-        example("azure-attestation", ATTESTATION_RESULT_JWT, maa, "RS256", "tdx", issued(maa, azure_tdx)),
-        example("azure-attestation", ATTESTATION_RESULT_JWT, maa, "RS256", "sev-snp", issued(maa, vm)),
-        example(
-            "google-confidential-space",
-            ATTESTATION_RESULT_JWT,
-            google,
-            "RS256",
-            "tdx",
-            issued(google, space),
-        ),
+        Example::ear("ear-04", "ES256", "sev-snp", ear04()),
+        Example::ear("ear-veraison", "ES256", "sev-snp", veraison),
+        Example { media_type: ATTESTATION_RESULT_JWT, ..untyped },
+        Example::ear("ear-trustee", "ES384", "tdx", trustee(&tdx)),
+        Example::of(INTEL, "PS384", "tdx", tdx_claims()),
+        Example::of(INTEL, "RS256", "tdx", json!({ "tdx": tdx_claims() })),
+        Example::of(AZURE, "RS256", "sev-snp", azure_snp()),
+        Example::of(AZURE, "RS256", "tdx", azure_tdx()),
+        Example::of(AZURE, "RS256", "sev-snp", azure_vm()),
+        Example::of(GOOGLE, "RS256", "tdx", confidential_space()),
     ]
 }
 
@@ -471,7 +455,7 @@ fn the_key_says_the_algorithm() {
     ] {
         assert_refused(&appraise(p256, &p256.raw(&header, &claims)), check);
     }
-    let twice = claims.replacen("{", "{\"iat\":1,", 1);
+    let twice = claims.replacen('{', "{\"iat\":1,", 1);
     assert_refused(&appraise(p256, &p256.raw(&header("ES256"), &twice)), "claims");
 }
 

@@ -7,7 +7,9 @@ use treering::verifier;
 
 fn files(path: &Path, out: &mut Vec<PathBuf>) {
     if path.is_dir() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| files(&entry.unwrap().path(), out));
+        for entry in std::fs::read_dir(path).unwrap() {
+            files(&entry.unwrap().path(), out);
+        }
     } else {
         out.push(path.to_owned());
     }
