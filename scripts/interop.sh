@@ -82,5 +82,8 @@ if command -v npm >/dev/null && ! cmp -s "$here/package-lock.json" "$work/node_m
     export here work
     scripts/quiet.sh "npm packages" bash -euc install_npm
 fi
+# The crate of the Veraison project, in a workspace and with a lock file of its own: what it pulls in is not ours.
+scripts/quiet.sh "the crate ear" cargo build --locked --manifest-path "$here/ear-oracle/Cargo.toml" \
+    --target-dir "$work/ear-oracle"
 # Go keeps what it built beside the rest, so that nothing is left in anybody's home.
 GOCACHE=$PWD/$work/go exec "$venv/bin/python" -B "$here/run.py" target/debug "$venv" "$work/node_modules" "$@"

@@ -1,4 +1,6 @@
-//! `treering policy`: propose, approve, activate.
+//! `treering policy`: look over, propose, approve, activate.
+
+mod lint;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,19 +13,22 @@ use treering_tlog::hash::Hash;
 
 use crate::client::Registered;
 use crate::clock::{Clock, SystemClock};
+use crate::verifier::AppraisalPolicy;
 
 use super::connect::Connect;
 use super::files;
 use super::provenance::{Signing, leaf, print};
 
 const EXAMPLES: &str = "\
+Before anything else, without a service:
+  treering policy lint --kind mapping manifest.toml
 The way of a policy, each step an entry of the log:
   treering policy propose  --kind mapping --name spiffe://… --file manifest.toml …   prints a leaf hash
   treering policy approve  --policy <leaf hash> …                                    by each approver
   treering policy activate --policy <leaf hash> …                                    by an operator
 Reference values (`treering provenance reference`) are approved and activated in the same way.";
 
-/// Propose, approve and activate policies
+/// Look over, propose, approve and activate policies
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -41,6 +46,8 @@ enum Kind {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Look for contradictions in a policy, and for what is more lenient than the default
+    Lint(lint::Args),
     /// Register a policy; nothing changes by it yet
     Propose {
         #[command(flatten)]
@@ -53,7 +60,7 @@ enum Command {
         /// Its name: versions of one policy share it
         #[arg(long, value_name = "NAME")]
         name: String,
-        /// The policy, TOML
+        /// The policy, TOML; an appraisal policy may be deterministic CBOR
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
         /// The leaf hash of the policy that it replaces, hex
@@ -99,7 +106,9 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let now = SystemClock.now();
     let optional = |text: &Option<String>| text.as_deref().map(leaf).transpose();
     match &args.command {
+        Command::Lint(args) => lint::run(args),
         Command::Propose { connect, signing, kind, name, file, predecessor, json } => {
+            let body = files::read(file)?;
             let content = Policy {
                 v: V1,
                 policy_type: match kind {
@@ -107,8 +116,8 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
                     Kind::Mapping => PolicyType::Mapping,
                 },
                 name: name.clone(),
-                media_type: "application/toml".to_owned(),
-                body: Bytes(files::read(file)?),
+                media_type: AppraisalPolicy::media_type(&body).to_owned(),
+                body: Bytes(body),
                 predecessor: optional(predecessor)?,
             };
             let signer = signing.signer()?;

@@ -5,6 +5,7 @@
 //!
 //! Mapping is a pure function of the appraisal's facts and the manifest's bytes.
 
+mod lint;
 mod manifest;
 
 use treering_provenance::content::{Claim, Claims};
@@ -13,6 +14,7 @@ use crate::ident::WorkloadIdentifier;
 use crate::verifier::Appraised;
 
 pub use crate::verifier::Assurance;
+pub use lint::lint;
 pub use manifest::{Fact, Manifest, ManifestError, Selector};
 
 /// The claim that no manifest may set: how far the identity can be trusted.

@@ -25,6 +25,13 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::None, Self::Affirming, Self::Warning, Self::Contraindicated]
+            .into_iter()
+            .find(|one| one.name() == name)
+    }
+
     /// The name in an EAR.
     pub const fn name(self) -> &'static str {
         match self {
@@ -246,9 +253,10 @@ impl Appraised {
         self.appraisal.matches_binding(binding)
     }
 
-    /// The kinds of its components, in order, joined by `+`: `sev-snp`, `tdx+nvidia-gpu`.
+    /// What its components run on, in order, joined by `+`: `sev-snp`, `tdx+nvidia-gpu`. For the result of another
+    /// Verifier that is what it vouches for.
     pub fn tee(&self) -> String {
-        let kinds: Vec<&str> = self.components().iter().map(Component::kind).collect();
+        let kinds: Vec<&str> = self.components().iter().map(Component::tee).collect();
         kinds.join("+")
     }
 

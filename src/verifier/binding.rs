@@ -13,6 +13,14 @@ pub(super) enum Carriage {
 }
 
 impl Carriage {
+    /// The octets as they are carried.
+    pub(super) fn octets(&self) -> &[u8] {
+        match self {
+            Self::Whole(octets) => octets,
+            Self::Digest { digest, .. } => digest,
+        }
+    }
+
     /// Whether this is what would be carried for the value, compared in constant time.
     pub(super) fn carries(&self, value: &[u8; 64]) -> bool {
         match self {

@@ -3,15 +3,17 @@
 use serde_json::Value;
 
 use super::appraisal::Status;
+use super::binding::Carriage;
 use super::checks::{CheckResult, Harm};
 use super::ear::TrustVector;
-use super::kinds::{Assurance, Finding};
+use super::kinds::{Assurance, Finding, Kind};
 use super::reference::ReferenceValue;
 
 /// One component, such as the CPU or one of the GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     kind: &'static str,
+    tee: String,
     name: String,
     finding: Finding,
     vector: TrustVector,
@@ -19,14 +21,20 @@ pub struct Component {
 }
 
 impl Component {
-    pub(super) fn new(kind: &'static str, name: String, finding: Finding) -> Self {
+    pub(super) fn new(kind: &dyn Kind, name: String, finding: Finding) -> Self {
         let vector = TrustVector::of(&finding);
-        Self { kind, name, status: vector.status(), vector, finding }
+        let tee = kind.tee(&finding);
+        Self { kind: kind.name(), tee, name, status: vector.status(), vector, finding }
     }
 
     /// Its kind, such as `sev-snp`.
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// What it runs on: its kind, or for the result of another Verifier what that one vouches for.
+    pub fn tee(&self) -> &str {
+        &self.tee
     }
 
     /// Its name in this appraisal: the kind, and a number from the second of a kind on.
@@ -83,6 +91,11 @@ impl Component {
     /// nothing.
     pub fn carries(&self, binding: &[u8; 64]) -> bool {
         self.finding.carriage.as_ref().is_some_and(|carriage| carriage.carries(binding))
+    }
+
+    /// What it carries where a binding value would be: 64 octets, or the 32 of a digest.
+    pub(super) fn carried(&self) -> Option<&[u8]> {
+        self.finding.carriage.as_ref().map(Carriage::octets)
     }
 
     /// Whether the octets are of this kind at all.

@@ -1,7 +1,11 @@
 //! The attestation result: an EAR (draft-ietf-rats-ear-04) with a trustworthiness vector (draft-ietf-rats-ar4si-10).
 //!
-//! Both drafts move: this file is the only one that knows their names and numbers. The octets are deterministic: the
+//! Both drafts move: this file and its folder are the only ones that know their names and numbers. The octets are deterministic: the
 //! same inputs give the same JSON, which is what a replay compares.
+
+mod labels;
+mod read;
+mod token;
 
 use std::collections::BTreeMap;
 
@@ -15,16 +19,24 @@ use super::composite::SUBMOD_COMPOSITE;
 use super::kinds::Finding;
 use super::policy::{AppraisalPolicy, Waiver, ni_uri};
 
+pub use read::{Ear as AttestationResult, EarProfile, EarSubmod};
+pub(super) use token::cwt_claims;
+pub use token::{
+    CWT_TYPE, JWT_TYPE, NONCE_BYTES, TokenOptions, verify_cwt, verify_jwt, write_cwt, write_jwt,
+};
+
 /// The profile that the result claims.
 pub const PROFILE: &str = "tag:ietf.org,2026:rats/ear#04";
 /// Media type of the result, unsigned; the statement it is logged in signs it.
 pub const MEDIA_TYPE: &str = "application/eat-ucs+json";
-/// Name of the submodule of a SEV-SNP platform.
-
 /// The developer of this verifier.
 pub const DEVELOPER: &str = env!("CARGO_PKG_REPOSITORY");
-/// Its build.
-pub const BUILD: &str = concat!("treering ", env!("CARGO_PKG_VERSION"));
+/// Its build: the version, and the digest of the sources that decide (`build.rs`). Where they are compiled without that
+/// script, the version alone.
+pub const BUILD: &str = match option_env!("TREERING_VERIFIER_BUILD") {
+    Some(build) => build,
+    None => concat!("treering ", env!("CARGO_PKG_VERSION")),
+};
 
 /// AR4SI: cryptographic validation failed; nothing else can be claimed.
 const CRYPTO_FAILED: i8 = 99;

@@ -4,9 +4,11 @@
 //! checks, and says what the octets claim. What the checks amount to is decided for all kinds alike (`component`).
 //! A new kind is a module here, a line in [`KINDS`], a section of the policy and a table in docs/verifier.md.
 
+pub(super) mod attestation_result;
 pub(super) mod intel;
 pub(super) mod sev_snp;
 pub(super) mod sgx;
+pub(super) mod software;
 pub(super) mod tdx;
 
 use serde_json::Value;
@@ -17,13 +19,20 @@ use super::checks::{CheckInfo, CheckResult};
 use super::collateral::Collateral;
 use super::ear::TrustVector;
 use super::evidence::EvidenceItem;
+use super::lint::Remark;
 use super::policy::AppraisalPolicy;
 use super::reference::{ReferenceValue, ReferenceValues};
 use super::roots::HardwareRoots;
 use super::wanted::Wanted;
 
 /// Every kind, in the order in which octets of an unknown type are offered to them.
-pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx];
+pub(super) const KINDS: &[&dyn Kind] = &[
+    &sev_snp::SevSnp,
+    &tdx::Tdx,
+    &sgx::Sgx,
+    &attestation_result::AttestationResult,
+    &software::Software,
+];
 
 /// One kind of evidence.
 pub(super) trait Kind: Sync {
@@ -32,6 +41,16 @@ pub(super) trait Kind: Sync {
 
     /// The type of the item that is this kind's evidence.
     fn media_type(&self) -> &'static str;
+
+    /// Other forms of the same evidence.
+    fn other_media_types(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What the workload runs on: this kind, unless it is the word of another Verifier about some other.
+    fn tee(&self, _finding: &Finding) -> String {
+        self.name().to_owned()
+    }
 
     /// The types of items that belong to the one before them, such as its event log.
     fn supplements(&self) -> &'static [&'static str] {
@@ -70,6 +89,19 @@ pub(super) trait Kind: Sync {
     /// Whether octets are recognisably of this kind, genuine or not. One changed bit never makes them unrecognisable.
     fn recognises(&self, octets: &[u8]) -> bool;
 
+    /// What the owner of a policy will hardly have meant about this kind, and what is more lenient than the default.
+    fn lint(&self, _policy: &AppraisalPolicy, _remarks: &mut Vec<Remark>) {}
+
+    /// Why no evidence of this kind can pass a policy, if that is so.
+    fn impossible(&self, _policy: &AppraisalPolicy) -> Option<String> {
+        None
+    }
+
+    /// Whether a policy asks for nothing that this check could find missing.
+    fn is_off(&self, _policy: &AppraisalPolicy, _check: &str) -> bool {
+        false
+    }
+
     /// Appraises: a pure function of what is in the input.
     fn appraise(&self, input: &Input<'_>) -> Finding;
 }
@@ -81,7 +113,9 @@ pub(super) fn by_name(name: &str) -> Option<&'static dyn Kind> {
 
 /// The kind whose evidence has this type.
 pub(super) fn by_media_type(media_type: &str) -> Option<&'static dyn Kind> {
-    KINDS.iter().copied().find(|kind| kind.media_type() == media_type)
+    let takes =
+        |kind: &&dyn Kind| kind.media_type() == media_type || kind.other_media_types().contains(&media_type);
+    KINDS.iter().copied().find(takes)
 }
 
 /// Everything that an appraisal of one component may look at.

@@ -19,7 +19,10 @@ mod composite;
 mod ear;
 mod event_log;
 mod evidence;
+mod jose;
+mod json;
 mod kinds;
+mod lint;
 mod pem;
 mod policy;
 mod reference;
@@ -35,15 +38,25 @@ pub use collateral::{
 };
 pub use component::Component;
 pub use composite::SUBMOD_COMPOSITE;
-pub use ear::{BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, TrustVector, tier};
+pub use ear::{
+    AttestationResult, BUILD, CWT_TYPE, DEVELOPER, EarProfile, EarSubmod, JWT_TYPE,
+    MEDIA_TYPE as EAR_MEDIA_TYPE, NONCE_BYTES, PROFILE as EAR_PROFILE, TokenOptions, TrustVector, tier,
+    verify_cwt, verify_jwt, write_cwt, write_jwt,
+};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
+pub use jose::{KeyError, MAX_SKEW_S, MAX_TOKEN_BYTES, TokenAlgorithm, TokenError, TokenKeys};
 pub use kinds::Assurance;
+pub use kinds::attestation_result::{
+    ATTESTATION_RESULT, ATTESTATION_RESULT_BUNDLE, ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT,
+};
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
 };
 pub use kinds::sgx::{NAME as SUBMOD_SGX, SGX_QUOTE};
+pub use kinds::software::PLATFORM_TOKEN;
 pub use kinds::tdx::{CCEL_TYPE, NAME as SUBMOD_TDX, RUNTIME_LOG_TYPE, TDX_QUOTE};
+pub use lint::{Level, Remark, lint};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
     MAX_REFERENCE_VALUES, MAX_REGISTERS, MEASUREMENT, ReferenceError, ReferenceValue, ReferenceValues,
@@ -158,7 +171,7 @@ impl Verifier {
                 caches: &self.caches,
                 now,
             });
-            Component::new(group.kind.name(), group.name.clone(), finding)
+            Component::new(group.kind, group.name.clone(), finding)
         };
         let components: Vec<Component> = groups.iter().map(component).collect();
         let composite = composite::check(&components, policy, now);

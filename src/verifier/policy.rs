@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are refused, and a key left out takes its strict value. What the owner accepts against the rules
 //! is a waiver with a reason and an end, and shows in every result that it changed. The policy is identified by the
-//! SHA-256 of its octets as written.
+//! SHA-256 of its octets as written, TOML or deterministic CBOR.
 //! Out of scope: which policy is in force (that is a question to the log).
 
 use std::collections::BTreeMap;
@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use treering_provenance::strict;
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, sev_snp, sgx, tdx};
+use super::kinds::{self, KINDS, attestation_result, sev_snp, sgx, software, tdx};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -28,7 +29,7 @@ pub enum PolicyError {
     /// Too large.
     #[error("an appraisal policy has at most {MAX_POLICY_BYTES} octets, got {0}")]
     TooLarge(usize),
-    /// Not TOML of the form, or with an unknown key.
+    /// Not TOML or deterministic CBOR of the form, or with an unknown key.
     #[error("not an appraisal policy: {0}")]
     Form(String),
     /// A format version from elsewhere.
@@ -107,6 +108,8 @@ pub(super) struct Sections {
     pub(super) sev_snp: sev_snp::Policy,
     pub(super) tdx: tdx::Policy,
     pub(super) sgx: sgx::Policy,
+    pub(super) external: Vec<attestation_result::External>,
+    pub(super) software: Vec<software::Platform>,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -134,6 +137,10 @@ struct PolicyFile {
     #[serde(default)]
     sgx: sgx::Policy,
     #[serde(default)]
+    external: Vec<attestation_result::ExternalText>,
+    #[serde(default)]
+    software: Vec<software::PlatformText>,
+    #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
     collateral: CollateralPolicy,
@@ -151,19 +158,54 @@ struct WaiverText {
     until: String,
 }
 
+impl PolicyFile {
+    /// Of either form: a CBOR map begins with an octet with which no text does.
+    fn read(bytes: &[u8]) -> Result<Self, PolicyError> {
+        if is_cbor(bytes) {
+            let value = strict::decode(bytes, MAX_POLICY_BYTES)
+                .map_err(|error| PolicyError::Form(error.to_string()))?;
+            return value.deserialized().map_err(|error| PolicyError::Form(error.to_string()));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| PolicyError::Form(error.to_string()))?;
+        toml::from_str(text).map_err(|error| PolicyError::Form(error.message().to_owned()))
+    }
+}
+
+/// Whether octets are a CBOR map rather than TOML.
+fn is_cbor(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first >> 5 == 5)
+}
+
 impl AppraisalPolicy {
-    /// Reads a policy in TOML.
+    /// The media type of a policy in one of its two forms.
+    pub fn media_type(bytes: &[u8]) -> &'static str {
+        if is_cbor(bytes) { "application/cbor" } else { "application/toml" }
+    }
+
+    /// Reads a policy: TOML, or the same in deterministic CBOR with the same names.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
         if bytes.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLarge(bytes.len()));
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| PolicyError::Form(error.to_string()))?;
-        let file: PolicyFile =
-            toml::from_str(text).map_err(|error| PolicyError::Form(error.message().to_owned()))?;
+        let file = PolicyFile::read(bytes)?;
         if file.version != 1 {
             return Err(PolicyError::Version(file.version));
         }
-        let mut kinds = Sections { sev_snp: file.sev_snp, tdx: file.tdx, sgx: file.sgx };
+        let mut kinds = Sections {
+            sev_snp: file.sev_snp,
+            tdx: file.tdx,
+            sgx: file.sgx,
+            external: file
+                .external
+                .into_iter()
+                .map(attestation_result::ExternalText::read)
+                .collect::<Result<_, _>>()?,
+            software: file
+                .software
+                .into_iter()
+                .map(software::PlatformText::read)
+                .collect::<Result<_, _>>()?,
+        };
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;
         kinds.sgx.read()?;

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import check_cddl
 import check_cwt
+import check_ear
 import check_issuer
 import check_scitt_cose
 import check_transmute
@@ -69,6 +70,11 @@ def checks(report, world, modules):
     ledger.settle()
     client("cddl-verifier", check_cddl.check, ledger, ledger.statement(ledger.tree_size() - 1))
     client("cwt", check_cwt.check, ledger)
+    oracle = modules.parent / "ear-oracle" / "debug" / "ear-oracle"
+    if oracle.exists():
+        client("ear", check_ear.check, world.binaries / "treering", oracle, world.dir, HERE.parents[1])
+    else:
+        report.missing("ear", "cargo did not build tests/interop/ear-oracle")
     client("scitt-cose", check_scitt_cose.statements, ledger)
     client("scitt-cose", check_scitt_cose.same_leaf, ledger)
     early = ledger.settle()

@@ -8,6 +8,7 @@ mod collateral;
 mod conformance;
 mod demo;
 mod layering;
+mod mapping;
 mod packaging;
 mod service;
 mod support;

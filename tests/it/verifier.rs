@@ -1,13 +1,18 @@
 //! Appraisal of evidence, kind by kind: from hardware (recorded reports in this repository; more where the folder of
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
+mod attestation_result;
+mod build;
 mod composite;
 mod conformance;
 mod document;
 mod intel;
-mod sev_snp;
+mod lint;
+pub(crate) mod sev_snp;
 mod sgx;
+mod software;
 mod tdx;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 

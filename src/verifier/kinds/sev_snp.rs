@@ -9,6 +9,7 @@ mod chain;
 mod claims;
 mod explain;
 mod generation;
+mod lint;
 mod policy;
 mod report;
 mod requirements;
@@ -28,7 +29,8 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::SNP_REPORT;
-use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{MEASUREMENT, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
@@ -120,6 +122,18 @@ impl Kind for SevSnp {
 
     fn recognises(&self, octets: &[u8]) -> bool {
         report::looks_like_a_report(octets)
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().sev_snp, remarks);
+    }
+
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().sev_snp)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().sev_snp, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("tile_path", formats::tile_path),
     ("tlog_policy", formats::tlog_policy),
     ("tlog_proof", formats::tlog_proof),
+    ("token", service::token),
     ("trust_file", provenance::trust_file),
     ("verify_x509", provenance::verify_x509),
     ("witness_files", formats::witness_files),

@@ -17,10 +17,11 @@ use treering::{
     mapper::{self, Manifest},
     verifier::{
         self, Appraisal, AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots, REPORT_BYTES,
-        ReferenceValue, ReferenceValues, Verifier,
+        ReferenceValue, ReferenceValues, TokenOptions, Verifier,
     },
     wire,
 };
+use treering_provenance::cose::{Ed25519Signer, Signer};
 
 use crate::{Input, edited};
 
@@ -272,6 +273,76 @@ pub fn intel_quote(data: &[u8]) {
     }
 }
 
+/// The formats of other Verifiers, and the type of their tokens.
+const FORMATS: [(&str, &str); 7] = [
+    ("ear-04", "application/eat+jwt"),
+    ("ear-veraison", "application/eat+jwt"),
+    ("ear-trustee", "application/eat+jwt"),
+    ("intel-trust-authority", "application/jwt"),
+    ("azure-attestation", "application/jwt"),
+    ("google-confidential-space", "application/jwt"),
+    ("nvidia-nras", "application/eat-bun+json"),
+];
+
+/// Results that a fixed key signed: genuine ones by the length of their list, and a policy for each format.
+struct Tokens {
+    signer: Ed25519Signer,
+    genuine: [(&'static str, Vec<u8>); 2],
+    policies: Vec<AppraisalPolicy>,
+}
+
+static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
+    let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
+    let spki = data_encoding::BASE64.encode(&signer.key().to_spki());
+    let keys = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+    let policy = |(format, _): &(&str, &str)| {
+        let text = format!(
+            "version = 1\nname = \"t\"\n[[external]]\nname = \"v\"\nformat = \"{format}\"\nissuer = \"{}\"\ntees = [\"sev-snp\"]\nkeys = \"\"\"\n{keys}\"\"\"\nallow_simulated = true\nrequire_reference_value = false\n[[software]]\nname = \"p\"\nissuer = \"i\"\naudience = \"a\"\nsubjects = [\"s\"]\nkeys = \"\"\"\n{keys}\"\"\"\nimage_digest = \"/image\"\n",
+            verifier::DEVELOPER
+        );
+        AppraisalPolicy::parse(text.as_bytes()).unwrap()
+    };
+    let result = KNOWN.appraise(&KNOWN.simulated, &KNOWN.simulated_collateral, &AppraisalPolicy::baseline());
+    let jwt = verifier::write_jwt(&result, TokenOptions::default(), &signer).unwrap().into_bytes();
+    let cwt = verifier::write_cwt(&result, TokenOptions::default(), &signer).unwrap();
+    let genuine = [("application/eat+jwt", jwt), ("application/eat+cwt", cwt)];
+    Tokens { genuine, policies: FORMATS.iter().map(policy).collect(), signer }
+});
+
+/// A result of another Verifier, or a platform's token. Raw octets are a token's, then the payload of one that is signed;
+/// edits are made to a genuine one.
+pub fn token(data: &[u8]) {
+    let tokens = &*TOKENS;
+    let appraise = |media_type: &str, octets: Vec<u8>, policy: &AppraisalPolicy| {
+        let evidence = Evidence::new([(media_type, octets)]).ok()?;
+        let (none, values) = (Collateral::default(), ReferenceValues::none());
+        Some(KNOWN.verifier.appraise(&evidence, &none, policy, &values, recorded::INSTANT))
+    };
+    match Input::of(data) {
+        Some(Input::Raw(bytes)) => {
+            let header = r#"{"alg":"EdDSA"}"#;
+            let part = |octets: &[u8]| data_encoding::BASE64URL_NOPAD.encode(octets);
+            let signed = format!("{}.{}", part(header.as_bytes()), part(bytes));
+            let token = format!("{signed}.{}", part(&tokens.signer.sign(signed.as_bytes()).unwrap()));
+            for ((_, media_type), policy) in FORMATS.iter().zip(&tokens.policies) {
+                appraise(media_type, bytes.to_vec(), policy);
+                appraise(media_type, token.clone().into_bytes(), policy);
+            }
+            appraise("application/eat+cwt", bytes.to_vec(), &tokens.policies[0]);
+            appraise(verifier::PLATFORM_TOKEN, token.into_bytes(), &tokens.policies[0]);
+        }
+        Some(Input::Edits(edits)) => {
+            for (media_type, genuine) in &tokens.genuine {
+                let Some(changed) = edited(genuine, edits) else { continue };
+                if let Some(appraisal) = appraise(media_type, changed, &tokens.policies[0]) {
+                    assert!(!appraisal.is_authentic() && appraisal.into_appraised().is_err());
+                }
+            }
+        }
+        None => {}
+    }
+}
+
 /// Inputs to begin with.
 pub fn seeds() -> crate::Seeds {
     let known = &*KNOWN;
@@ -302,5 +373,9 @@ pub fn seeds() -> crate::Seeds {
         ("snp_report", raw(&known.simulated)),
         ("snp_report", vec![1, 0, 0x50, 1]),
         ("snp_report", vec![1, 0, 0, 3, 0, 0x90, 0xff]),
+        ("token", raw(&TOKENS.genuine[0].1)),
+        ("token", raw(&TOKENS.genuine[1].1)),
+        ("token", raw(br#"{"iss":"i","sub":"s","aud":"a","iat":1,"exp":2,"image":"sha256:00","submods":{}}"#)),
+        ("token", vec![1, 0, 0x50, 1]),
     ]
 }

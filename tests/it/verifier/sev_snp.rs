@@ -646,7 +646,7 @@ fn the_octets_of_a_result_are_pinned() {
     let (report, collateral) = recorded_parts();
     let appraisal = appraise(&report, &collateral, recorded::INSTANT);
     let text = String::from_utf8(appraisal.ear().to_vec()).unwrap();
-    let text = text.replace(concat!("treering ", env!("CARGO_PKG_VERSION")), "treering 0");
+    let text = text.replace(verifier::BUILD, "treering 0");
     let digest = verifier::fingerprint(text.as_bytes());
     assert_eq!(
         data_encoding::HEXLOWER.encode(&digest),
@@ -662,7 +662,7 @@ fn the_result_is_an_ear() {
     assert_eq!(ear["eat_profile"], "tag:ietf.org,2026:rats/ear#04");
     assert_eq!(ear["iat"], recorded::INSTANT);
     assert_eq!(ear["ear_status"], "affirming");
-    assert_eq!(ear["ear_verifier_id"]["build"], concat!("treering ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(ear["ear_verifier_id"]["build"], verifier::BUILD);
     let submod = &ear["submods"]["sev-snp"];
     assert_eq!(submod["ear_status"], "affirming");
     assert_eq!(submod["ear_appraisal_policy_ids"][0], AppraisalPolicy::baseline().id());

@@ -62,7 +62,7 @@ impl Default for Policy {
 }
 
 /// Rules for POLICY, which the guest's owner chose at launch. DEBUG and MIGRATE_MA have checks of their own.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a bit of the report")]
 pub(super) struct GuestPolicyRules {
@@ -78,7 +78,7 @@ pub(super) struct GuestPolicyRules {
 }
 
 /// Rules for PLATFORM_INFO, which the host's owner chose.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a bit of the report")]
 pub(super) struct PlatformRules {

@@ -1,0 +1,143 @@
+//! Whose word about evidence counts: one section `[[external]]` per Verifier.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::verifier::jose::{TokenAlgorithm, TokenKeys};
+use crate::verifier::policy::PolicyError;
+
+/// Names of platforms are short.
+const MAX_TEES: usize = 16;
+
+/// The form of a Verifier's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::verifier) enum Format {
+    /// draft-ietf-rats-ear-04, JWT or CWT.
+    #[serde(rename = "ear-04")]
+    Ear04,
+    /// The first EAR, as Veraison writes it.
+    EarVeraison,
+    /// The same as Trustee writes it.
+    EarTrustee,
+    /// Intel Trust Authority.
+    IntelTrustAuthority,
+    /// Microsoft Azure Attestation.
+    AzureAttestation,
+    /// Google Cloud Attestation for Confidential Space.
+    GoogleConfidentialSpace,
+    /// NVIDIA Remote Attestation Service: a detached EAT bundle.
+    NvidiaNras,
+}
+
+impl Format {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ear04 => "ear-04",
+            Self::EarVeraison => "ear-veraison",
+            Self::EarTrustee => "ear-trustee",
+            Self::IntelTrustAuthority => "intel-trust-authority",
+            Self::AzureAttestation => "azure-attestation",
+            Self::GoogleConfidentialSpace => "google-confidential-space",
+            Self::NvidiaNras => "nvidia-nras",
+        }
+    }
+
+    /// Whether its tokens are EARs, which name submodules.
+    pub(super) const fn is_ear(self) -> bool {
+        matches!(self, Self::Ear04 | Self::EarVeraison | Self::EarTrustee)
+    }
+}
+
+/// A Verifier whose results are accepted.
+#[derive(Debug, Clone)]
+pub(in crate::verifier) struct External {
+    pub(in crate::verifier) name: String,
+    pub(in crate::verifier) format: Format,
+    pub(super) issuer: String,
+    pub(super) audience: Option<String>,
+    pub(in crate::verifier) tees: BTreeSet<String>,
+    pub(in crate::verifier) keys: TokenKeys,
+    pub(super) submod: Option<String>,
+    pub(in crate::verifier) max_age_s: u64,
+    pub(in crate::verifier) allow_warning: bool,
+    pub(in crate::verifier) allow_simulated: bool,
+    pub(in crate::verifier) allowed_tcb_statuses: BTreeSet<String>,
+    pub(in crate::verifier) require_reference_value: bool,
+}
+
+/// The section as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::verifier) struct ExternalText {
+    name: String,
+    format: Format,
+    issuer: String,
+    audience: Option<String>,
+    tees: Vec<String>,
+    /// A JWK Set, JSON, or one public key in PEM.
+    keys: String,
+    /// For RSA keys that do not say it themselves.
+    rsa_algorithm: Option<String>,
+    submod: Option<String>,
+    #[serde(default = "default_max_age_s")]
+    max_age_s: u64,
+    #[serde(default)]
+    allow_warning: bool,
+    #[serde(default)]
+    allow_simulated: bool,
+    #[serde(default = "default_tcb_statuses")]
+    allowed_tcb_statuses: BTreeSet<String>,
+    #[serde(default = "strictly")]
+    require_reference_value: bool,
+}
+
+const fn default_max_age_s() -> u64 {
+    600
+}
+
+fn default_tcb_statuses() -> BTreeSet<String> {
+    BTreeSet::from(["UpToDate".to_owned()])
+}
+
+const fn strictly() -> bool {
+    true
+}
+
+impl ExternalText {
+    pub(in crate::verifier) fn read(self) -> Result<External, PolicyError> {
+        let bad = |reason: String| PolicyError::Value { what: format!("external {:?}", self.name), reason };
+        let rsa = match self.rsa_algorithm.as_deref() {
+            Some(name) => {
+                let found = TokenAlgorithm::of_name(name);
+                Some(found.ok_or_else(|| bad(format!("rsa_algorithm {name:?} is not accepted")))?)
+            }
+            None => None,
+        };
+        let keys = TokenKeys::parse(&self.keys, rsa).map_err(|error| bad(error.to_string()))?;
+        if self.issuer.is_empty() || self.name.trim().is_empty() {
+            return Err(bad("name and issuer are not empty".to_owned()));
+        }
+        if self.tees.is_empty() || self.tees.len() > MAX_TEES {
+            return Err(bad(format!("tees names 1 to {MAX_TEES} platforms, got {}", self.tees.len())));
+        }
+        if self.submod.is_some() && !self.format.is_ear() {
+            return Err(bad(format!("tokens of {} have no submodules to choose from", self.format.name())));
+        }
+        Ok(External {
+            format: self.format,
+            issuer: self.issuer,
+            audience: self.audience,
+            tees: self.tees.into_iter().collect(),
+            keys,
+            submod: self.submod,
+            max_age_s: self.max_age_s,
+            allow_warning: self.allow_warning,
+            allow_simulated: self.allow_simulated,
+            allowed_tcb_statuses: self.allowed_tcb_statuses,
+            require_reference_value: self.require_reference_value,
+            name: self.name,
+        })
+    }
+}
