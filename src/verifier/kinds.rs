@@ -4,10 +4,13 @@
 //! checks, and says what the octets claim. What the checks amount to is decided for all kinds alike (`component`).
 //! A new kind is a module here, a line in [`KINDS`], a section of the policy and a table in docs/verifier.md.
 
+pub(super) mod azure;
+pub(super) mod envelopes;
 pub(super) mod intel;
 pub(super) mod sev_snp;
 pub(super) mod sgx;
 pub(super) mod tdx;
+pub(super) mod tpm;
 
 use serde_json::Value;
 
@@ -18,12 +21,12 @@ use super::collateral::Collateral;
 use super::ear::TrustVector;
 use super::evidence::EvidenceItem;
 use super::policy::AppraisalPolicy;
-use super::reference::{ReferenceValue, ReferenceValues};
+use super::reference::{ReferenceValue, ReferenceValues, Registers};
 use super::roots::HardwareRoots;
 use super::wanted::Wanted;
 
 /// Every kind, in the order in which octets of an unknown type are offered to them.
-pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx];
+pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx, &tpm::Tpm, &azure::AzSnp];
 
 /// One kind of evidence.
 pub(super) trait Kind: Sync {
@@ -129,6 +132,22 @@ pub(super) struct Finding {
     /// The reference value that what runs was found to be.
     pub(super) reference: Option<ReferenceValue>,
     /// The part of the collateral that it rests on: log this, and it can be replayed for ever.
+    pub(super) collateral: Collateral,
+}
+
+/// What a kind found in a report that came inside evidence of another kind.
+pub(super) struct Inner {
+    pub(super) checks: Vec<CheckResult>,
+    /// What is affirmed if every check holds, executables apart.
+    pub(super) affirms: TrustVector,
+    pub(super) claims: Option<Value>,
+    /// The 64 octets that whoever asked for the report put into it.
+    pub(super) report_data: Option<[u8; 64]>,
+    /// What it measures.
+    pub(super) registers: Option<Registers>,
+    pub(super) assurance: Assurance,
+    pub(super) generation: Option<String>,
+    pub(super) machine: Option<Vec<u8>>,
     pub(super) collateral: Collateral,
 }
 

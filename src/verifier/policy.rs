@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, sev_snp, sgx, tdx};
+use super::kinds::{self, KINDS, azure, sev_snp, sgx, tdx, tpm};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -107,6 +107,8 @@ pub(super) struct Sections {
     pub(super) sev_snp: sev_snp::Policy,
     pub(super) tdx: tdx::Policy,
     pub(super) sgx: sgx::Policy,
+    pub(super) tpm: tpm::Policy,
+    pub(super) az_snp: azure::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -133,6 +135,10 @@ struct PolicyFile {
     tdx: tdx::Policy,
     #[serde(default)]
     sgx: sgx::Policy,
+    #[serde(default)]
+    tpm: tpm::Policy,
+    #[serde(default)]
+    az_snp: azure::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -163,10 +169,17 @@ impl AppraisalPolicy {
         if file.version != 1 {
             return Err(PolicyError::Version(file.version));
         }
-        let mut kinds = Sections { sev_snp: file.sev_snp, tdx: file.tdx, sgx: file.sgx };
+        let mut kinds = Sections {
+            sev_snp: file.sev_snp,
+            tdx: file.tdx,
+            sgx: file.sgx,
+            tpm: file.tpm,
+            az_snp: file.az_snp,
+        };
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;
         kinds.sgx.read()?;
+        kinds.tpm.read()?;
         if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
             let reason = format!("there is no evidence of kind {kind:?}");
             return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });
