@@ -25,6 +25,10 @@ pub const TCB_INFO_TYPE: &str = "application/vnd.intel.tcb-info+json";
 pub const ENCLAVE_IDENTITY_TYPE: &str = "application/vnd.intel.enclave-identity+json";
 /// Media type of a revocation list.
 pub const CRL_TYPE: &str = "application/pkix-crl";
+/// Media type of a TPM quote with its key and registers. The verifier has the same constants; a test compares them.
+pub const TPM_QUOTE: &str = "application/vnd.treering.tpm-quote+cbor";
+/// Media type of a SEV-SNP report for an Azure paravisor, with a quote of its vTPM.
+pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]

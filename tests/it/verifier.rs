@@ -1,6 +1,7 @@
 //! Appraisal of evidence, kind by kind: from hardware (recorded reports in this repository; more where the folder of
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
+mod azure;
 mod composite;
 mod conformance;
 mod document;
@@ -8,6 +9,7 @@ mod intel;
 mod sev_snp;
 mod sgx;
 mod tdx;
+mod tpm;
 
 use std::path::{Path, PathBuf};
 

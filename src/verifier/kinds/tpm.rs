@@ -59,7 +59,7 @@ fn table<'a>() -> [Check<Context<'a>>; 15] {
         Check::firm("attestation-key", Harm::NotAuthentic, |context| quote::attestation_key(&context.quoted)),
         Check::firm("quote-signature", Harm::NotAuthentic, |context| quote::signature(&context.quoted)),
         Check::firm("pcr-digest", Harm::NotAuthentic, |context| quote::pcr_digest(&context.quoted)),
-        Check::firm("event-log", Harm::NotAuthentic, |context| quote::event_log(&context.quoted)),
+        Check::firm("boot-log", Harm::NotAuthentic, |context| quote::boot_log(&context.quoted)),
         Check::firm("endorsement", Harm::NotAuthentic, endorsement),
         Check::firm("chain", Harm::NotAuthentic, chain),
         Check::firm("root", Harm::NotAuthentic, root),

@@ -6,7 +6,13 @@ use super::{Case, assert_affirming, policy_of};
 
 /// One example of each kind that affirms: from hardware where there is one, else from a simulated platform.
 fn examples() -> Vec<Case> {
-    vec![super::sev_snp::example(), super::tdx::example(), super::sgx::example()]
+    vec![
+        super::sev_snp::example(),
+        super::tdx::example(),
+        super::sgx::example(),
+        super::tpm::example(),
+        super::azure::example(),
+    ]
 }
 
 #[test]

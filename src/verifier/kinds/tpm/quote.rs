@@ -210,7 +210,7 @@ pub(in crate::verifier::kinds) fn pcr_digest(quoted: &Quoted<'_>) -> Outcome {
 }
 
 /// A log that came along must lead to the registers, and say what its digests say.
-pub(in crate::verifier::kinds) fn event_log(quoted: &Quoted<'_>) -> Outcome {
+pub(in crate::verifier::kinds) fn boot_log(quoted: &Quoted<'_>) -> Outcome {
     quoted.attest()?;
     match quoted.log {
         None => Ok("none given: the registers speak for themselves".to_owned()),
