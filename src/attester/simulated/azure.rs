@@ -83,13 +83,11 @@ impl AzureVm {
         let modulus = BASE64URL_NOPAD.encode(&self.key.modulus());
         let configuration = serde_json::to_string(&self.configuration);
         let configuration = configuration.map_err(|error| AttesterError::Report(error.to_string()))?;
-        let key = format!(
-            r#"{{"kid":"HCLAkPub","key_ops":["sign"],"kty":"RSA","e":"AQAB","n":"{modulus}"}}"#
-        );
+        let key =
+            format!(r#"{{"kid":"HCLAkPub","key_ops":["sign"],"kty":"RSA","e":"AQAB","n":"{modulus}"}}"#);
         let user_data = "0".repeat(128);
-        let text = format!(
-            r#"{{"keys":[{key}],"vm-configuration":{configuration},"user-data":"{user_data}"}}"#
-        );
+        let text =
+            format!(r#"{{"keys":[{key}],"vm-configuration":{configuration},"user-data":"{user_data}"}}"#);
         Ok(text.into_bytes())
     }
 

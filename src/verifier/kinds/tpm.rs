@@ -56,7 +56,7 @@ fn table<'a>() -> [Check<Context<'a>>; 15] {
         Check::firm("format", Harm::NotAuthentic, format),
         Check::firm("canonical", Harm::NotAuthentic, canonical),
         Check::firm("quote-type", Harm::NotAuthentic, |context| quote::quote_type(&context.quoted)),
-        Check::firm("attestation-key", Harm::NotAuthentic, |context| quote::attestation_key(&context.quoted)),
+        Check::firm("quote-key", Harm::NotAuthentic, |context| quote::quote_key(&context.quoted)),
         Check::firm("quote-signature", Harm::NotAuthentic, |context| quote::signature(&context.quoted)),
         Check::firm("pcr-digest", Harm::NotAuthentic, |context| quote::pcr_digest(&context.quoted)),
         Check::firm("boot-log", Harm::NotAuthentic, |context| quote::boot_log(&context.quoted)),

@@ -163,7 +163,7 @@ pub(in crate::verifier::kinds) fn quote_type(quoted: &Quoted<'_>) -> Outcome {
     }
 }
 
-pub(in crate::verifier::kinds) fn attestation_key(quoted: &Quoted<'_>) -> Outcome {
+pub(in crate::verifier::kinds) fn quote_key(quoted: &Quoted<'_>) -> Outcome {
     quoted.quote()?;
     match quoted.key {
         Ok(key) => Ok(format!("{}, SHA-256 {}", key.name(), HEXLOWER.encode(&key.fingerprint()))),
