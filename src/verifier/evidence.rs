@@ -17,6 +17,8 @@ pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
 pub const TPM_QUOTE: &str = "application/vnd.treering.tpm-quote+cbor";
 /// Media type of a SEV-SNP report for an Azure paravisor, with a quote of its vTPM: our own container.
 pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
+/// Media type of a TDX quote for an Azure paravisor, with a quote of its vTPM: our own container.
+pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
 /// Media type of a TCG event log, as the firmware of a machine with a TPM hands it over.
 pub const TCG_EVENT_LOG: &str = "application/vnd.treering.tcg-event-log";
 

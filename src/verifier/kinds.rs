@@ -26,7 +26,8 @@ use super::roots::HardwareRoots;
 use super::wanted::Wanted;
 
 /// Every kind, in the order in which octets of an unknown type are offered to them.
-pub(super) const KINDS: &[&dyn Kind] = &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx, &tpm::Tpm, &azure::AzSnp];
+pub(super) const KINDS: &[&dyn Kind] =
+    &[&sev_snp::SevSnp, &tdx::Tdx, &sgx::Sgx, &tpm::Tpm, &azure::AzSnp, &azure::AzTdx];
 
 /// One kind of evidence.
 pub(super) trait Kind: Sync {

@@ -36,18 +36,18 @@ pub use collateral::{
 pub use component::Component;
 pub use composite::SUBMOD_COMPOSITE;
 pub use ear::{BUILD, DEVELOPER, MEDIA_TYPE as EAR_MEDIA_TYPE, PROFILE as EAR_PROFILE, TrustVector, tier};
-pub use evidence::{AZ_SNP, TCG_EVENT_LOG, TPM_QUOTE};
+pub use evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG, TPM_QUOTE};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
 pub use kinds::Assurance;
+pub use kinds::azure::{AZ_SNP_BINDING_TAG, AZ_TDX_BINDING_TAG};
+pub use kinds::envelopes::{EnvelopeError, MAX_ENVELOPE_BYTES, Opened, open_vtpm_json};
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
 };
 pub use kinds::sgx::{NAME as SUBMOD_SGX, SGX_QUOTE};
 pub use kinds::tdx::{CCEL_TYPE, NAME as SUBMOD_TDX, RUNTIME_LOG_TYPE, TDX_QUOTE};
-pub use kinds::azure::AZ_SNP_BINDING_TAG;
-pub use kinds::envelopes::{EnvelopeError, Opened, open_vtpm_json};
-pub use kinds::tpm::BINDING_TAG as TPM_BINDING_TAG;
+pub use kinds::tpm::{BINDING_TAG as TPM_BINDING_TAG, NAME as SUBMOD_TPM};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
     MAX_REFERENCE_VALUES, MAX_REGISTERS, MEASUREMENT, ReferenceError, ReferenceValue, ReferenceValues,

@@ -109,6 +109,7 @@ pub(super) struct Sections {
     pub(super) sgx: sgx::Policy,
     pub(super) tpm: tpm::Policy,
     pub(super) az_snp: azure::Policy,
+    pub(super) az_tdx: azure::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -139,6 +140,8 @@ struct PolicyFile {
     tpm: tpm::Policy,
     #[serde(default)]
     az_snp: azure::Policy,
+    #[serde(default)]
+    az_tdx: azure::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -175,6 +178,7 @@ impl AppraisalPolicy {
             sgx: file.sgx,
             tpm: file.tpm,
             az_snp: file.az_snp,
+            az_tdx: file.az_tdx,
         };
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;

@@ -1,7 +1,8 @@
-//! A simulated Azure VM under a paravisor: a SEV-SNP guest of the simulated platform, whose report is for runtime data
+//! A simulated Azure VM under a paravisor: on a simulated platform of SEV-SNP or TDX, whose report is for runtime data
 //! with the key of a simulated vTPM.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
@@ -10,12 +11,14 @@ use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
 use super::Guest;
+use super::intel::{IntelPlatform, Td};
 use super::keys::RsaKey;
 use super::tpm::{Attest, Tpm};
-use crate::attester::{AZ_SNP, Attestation, Attester, AttesterError, EvidenceItem};
+use crate::attester::{AZ_SNP, AZ_TDX, Attestation, Attester, AttesterError, EvidenceItem};
 
 /// What the binding value is digested under. The verifier has the same.
-const BINDING_TAG: &str = "treering-binding-az-snp-v1";
+const SNP_BINDING_TAG: &str = "treering-binding-az-snp-v1";
+const TDX_BINDING_TAG: &str = "treering-binding-az-tdx-v1";
 /// TPM_ALG_RSASSA and TPM_ALG_SHA256.
 const RSASSA_SHA256: [u8; 4] = [0, 0x14, 0, 0x0b];
 
@@ -58,9 +61,18 @@ impl AzureEvidence {
     }
 }
 
-/// A VM on a simulated SEV-SNP platform.
+/// What the VM runs on.
+#[derive(Debug, Clone)]
+pub enum Host {
+    /// A guest of a SEV-SNP platform.
+    Snp(Guest),
+    /// A trust domain of an Intel platform.
+    Tdx(Arc<IntelPlatform>, Box<Td>),
+}
+
+/// A VM on a simulated platform.
 pub struct AzureVm {
-    guest: Guest,
+    host: Host,
     key: RsaKey,
     vtpm: Tpm,
     configuration: VmConfiguration,
@@ -74,8 +86,8 @@ impl std::fmt::Debug for AzureVm {
 
 impl AzureVm {
     /// A VM; of the TPM, the registers are the vTPM's.
-    pub fn new(guest: Guest, vtpm: Tpm, configuration: VmConfiguration) -> Result<Self, AttesterError> {
-        Ok(Self { guest, key: RsaKey::generate()?, vtpm, configuration })
+    pub fn new(host: Host, vtpm: Tpm, configuration: VmConfiguration) -> Result<Self, AttesterError> {
+        Ok(Self { host, key: RsaKey::generate()?, vtpm, configuration })
     }
 
     /// The runtime data: JSON as the paravisor writes it.
@@ -100,6 +112,10 @@ impl AzureVm {
     pub fn evidence(&self, runtime: &[u8], attest: &Attest) -> Result<AzureEvidence, AttesterError> {
         let mut report_data = [0; 64];
         report_data.iter_mut().zip(Sha256::digest(runtime)).for_each(|(to, from)| *to = from);
+        let (tee, report) = match &self.host {
+            Host::Snp(guest) => ("sev-snp", guest.report_bytes(&report_data)?.to_vec()),
+            Host::Tdx(platform, td) => ("tdx", platform.quote_td(td, &report_data)?),
+        };
         let attest = attest.to_bytes();
         let signature = self.key.sign_pkcs1(&attest)?;
         let length = u16::try_from(signature.len()).unwrap_or_default().to_be_bytes();
@@ -107,23 +123,34 @@ impl AzureVm {
         let pcrs = self.vtpm.registers().map(|(index, value)| (index, Bytes(value.to_vec())));
         Ok(AzureEvidence {
             pcrs: pcrs.collect(),
-            report: Bytes(self.guest.report_bytes(&report_data)?.to_vec()),
+            report: Bytes(report),
             runtime: Bytes(runtime.to_vec()),
             signature: Bytes(signature),
             attest: Bytes(attest),
-            tee: "sev-snp".to_owned(),
+            tee: tee.to_owned(),
         })
     }
 }
 
 impl Attester for AzureVm {
     fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError> {
-        let digest = Sha256::new().chain_update(BINDING_TAG).chain_update(report_data).finalize();
+        let tag = match self.host {
+            Host::Snp(_) => SNP_BINDING_TAG,
+            Host::Tdx(..) => TDX_BINDING_TAG,
+        };
+        let digest = Sha256::new().chain_update(tag).chain_update(report_data).finalize();
         let bytes = self.evidence(&self.runtime()?, &self.attest(&digest))?.to_bytes()?;
-        Ok(Attestation {
-            evidence: vec![EvidenceItem { media_type: AZ_SNP, bytes }],
-            endorsements: self.guest.platform().certificates().to_vec(),
-            ..Attestation::default()
+        Ok(match &self.host {
+            Host::Snp(guest) => Attestation {
+                evidence: vec![EvidenceItem { media_type: AZ_SNP, bytes }],
+                endorsements: guest.platform().certificates().to_vec(),
+                ..Attestation::default()
+            },
+            Host::Tdx(platform, _) => Attestation {
+                evidence: vec![EvidenceItem { media_type: AZ_TDX, bytes }],
+                endorsements: vec![platform.signer().to_vec()],
+                documents: platform.publish(&platform.collateral())?,
+            },
         })
     }
 }

@@ -21,15 +21,17 @@ use treering_provenance::strict;
 
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
-use super::{Finding, Inner, Input, Kind, sev_snp, tpm};
+use super::{Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::{AZ_SNP, TCG_EVENT_LOG};
+use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
 use crate::verifier::reference::{MEASUREMENT, ReferenceValue, ReferenceValues, Registers};
 use runtime::{Runtime, VmConfiguration};
 
 /// What the binding value is digested under.
 pub const AZ_SNP_BINDING_TAG: &str = "treering-binding-az-snp-v1";
+/// The same for TDX.
+pub const AZ_TDX_BINDING_TAG: &str = "treering-binding-az-tdx-v1";
 /// Octets of the whole: a TD quote with its certificates has 5 to 8 KiB, runtime data 1.2 KiB, a quote 2 KiB.
 const MAX_BYTES: usize = 48 * 1024;
 
@@ -155,6 +157,44 @@ impl Kind for AzSnp {
         let recognised = self.recognises(input.item.bytes());
         let policy = &input.policy.kinds().az_snp;
         finding(self.name(), AZ_SNP_BINDING_TAG, input, policy, container.as_ref(), inner, recognised)
+    }
+}
+
+/// TDX under Azure's paravisor. The TD itself gets the quote, of a TDREPORT that the paravisor requested.
+pub(in crate::verifier) struct AzTdx;
+
+impl Kind for AzTdx {
+    fn name(&self) -> &'static str {
+        "az-tdx"
+    }
+
+    fn media_type(&self) -> &'static str {
+        AZ_TDX
+    }
+
+    fn supplements(&self) -> &'static [&'static str] {
+        &[TCG_EVENT_LOG]
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        [checks::infos(&table_before()), tdx::inner_checks(), checks::infos(&table_after())].concat()
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        tdx::Tdx.has_register(name, octets) || quote::has_pcr(name, octets)
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        looks_like_one(octets) && !contains(octets, b"\x67sev-snp")
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        let container = Container::read(input.item.bytes(), tdx::NAME);
+        let report = container.as_ref().map(|container| container.report.as_slice()).unwrap_or_default();
+        let inner = tdx::appraise_inner(self.name(), report, input);
+        let recognised = self.recognises(input.item.bytes());
+        let policy = &input.policy.kinds().az_tdx;
+        finding(self.name(), AZ_TDX_BINDING_TAG, input, policy, container.as_ref(), inner, recognised)
     }
 }
 

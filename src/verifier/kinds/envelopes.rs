@@ -13,7 +13,7 @@ use treering_provenance::strict;
 
 use super::azure::{self, hcl};
 use super::tpm::{container, wire};
-use crate::verifier::evidence::{AZ_SNP, MAX_ITEM_BYTES, TPM_QUOTE};
+use crate::verifier::evidence::{AZ_SNP, AZ_TDX, MAX_ITEM_BYTES, TPM_QUOTE};
 use crate::verifier::pem;
 
 /// Octets of an envelope: octets as lists of numbers take up to four times the room.
@@ -160,6 +160,14 @@ fn open_azure(envelope: &Envelope, report: &[u8], quote: &QuoteJson) -> Result<O
             let items = vec![(AZ_SNP.to_owned(), form(cut.report.to_vec(), super::sev_snp::NAME)?)];
             let certificates = envelope.vcek.as_deref().map(certificates).transpose()?.unwrap_or_default();
             Ok(Opened { items, certificates })
+        }
+        // The TDREPORT in the HCL report proves nothing outside its machine: the quote is of it.
+        (hcl::Tee::Tdx, Some(quote)) => {
+            let quote = quote.base64("td_quote")?;
+            let length = super::intel::quote_length(&quote).unwrap_or(quote.len());
+            let quote = quote.get(..length).unwrap_or(&quote).to_vec();
+            let items = vec![(AZ_TDX.to_owned(), form(quote, super::tdx::NAME)?)];
+            Ok(Opened { items, certificates: Vec::new() })
         }
         _ => Err(EnvelopeError::Form("report and quote are of different TEEs".to_owned())),
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use proptest::prelude::*;
-use treering::attester::simulated::azure::{AzureEvidence, AzureVm, VmConfiguration};
+use treering::attester::simulated::azure::{AzureEvidence, AzureVm, Host, VmConfiguration};
+use treering::attester::simulated::intel::{Td, measure};
 use treering::attester::simulated::tpm::{Attest, Tpm};
 use treering::attester::simulated::{Launch, Platform, Processor};
 use treering::attester::{self, Attester};
@@ -15,7 +16,7 @@ use treering::verifier::{
 };
 
 use super::tpm::NOW;
-use super::{Case, assert_affirming, assert_refused, failed, main, policy_of, read, vectors};
+use super::{Case, assert_affirming, assert_refused, failed, intel, main, policy_of, read, vectors};
 
 const BINDING: [u8; 64] = [0x5a; 64];
 const MEASUREMENT: [u8; 48] = [0xa5; 48];
@@ -34,7 +35,8 @@ fn vm(launch: &Launch, secure_boot: bool) -> AzureVm {
         tpm_enabled: true,
         vm_unique_id: "911B0EF8-9DBA-48B0-B275-4E4DF2D39252".to_owned(),
     };
-    AzureVm::new(MILAN.guest(*launch).unwrap(), Tpm::generate(NOW).unwrap(), configuration).unwrap()
+    let host = Host::Snp(MILAN.guest(*launch).unwrap());
+    AzureVm::new(host, Tpm::generate(NOW).unwrap(), configuration).unwrap()
 }
 
 fn attest() -> Attest {
@@ -191,7 +193,7 @@ fn the_octets_of_a_result_for_azure_are_pinned() {
     let text = text.replace(concat!("treering ", env!("CARGO_PKG_VERSION")), "treering 0");
     assert_eq!(
         HEXLOWER.encode(&verifier::fingerprint(text.as_bytes())),
-        "09c58cb6ffb15dac672ac7703a5edd1b24bd6a56ba12e346bfd8bcd54e1dcb56"
+        "f267bfd2ffd6fcfb4cc30181ec92b934f501ca30a9195afcdbbae0081f23d366"
     );
 }
 
@@ -329,6 +331,151 @@ fn measurements_of_paravisor_and_registers_are_found() {
     let plain = with("sev-snp", &[("measurement", MEASUREMENT.to_vec())]);
     assert_affirming("plain", &plain);
     assert_eq!(main(&plain).vector().executables, 0);
+}
+
+// --- TDX under the same paravisor ---------------------------------------------------------------------------------
+
+fn tdx_vm() -> AzureVm {
+    let configuration = VmConfiguration {
+        console_enabled: true,
+        secure_boot: true,
+        tpm_enabled: true,
+        vm_unique_id: "6332533D-5649-4D02-8AA7-8F64B7C3EE21".to_owned(),
+    };
+    let host = Host::Tdx(Arc::clone(&intel::PLATFORM), Box::new(Td::of(measure(b"paravisor"))));
+    AzureVm::new(host, Tpm::generate(intel::NOW).unwrap(), configuration).unwrap()
+}
+
+static TDX_VM: LazyLock<AzureVm> = LazyLock::new(tdx_vm);
+const TDX_LENIENT: &str =
+    "[tdx]\nrequire_reference_value = false\n[az_tdx]\nrequire_reference_value = false\n";
+
+fn tdx_evidence() -> AzureEvidence {
+    let digest = verifier::digest_of(verifier::AZ_TDX_BINDING_TAG, &BINDING);
+    TDX_VM.evidence(&TDX_VM.runtime().unwrap(), &TDX_VM.attest(&digest)).unwrap()
+}
+
+pub(crate) fn tdx_example() -> Case {
+    static EVIDENCE: LazyLock<AzureEvidence> = LazyLock::new(tdx_evidence);
+    intel::simulated(verifier::AZ_TDX, EVIDENCE.to_bytes().unwrap())
+}
+
+#[test]
+fn a_simulated_td_under_a_paravisor_counts_where_its_root_is_pinned() {
+    let appraisal = tdx_example().appraise();
+    assert_affirming("simulated", &appraisal);
+    assert_eq!(main(&appraisal).assurance(), Some(Assurance::Simulated));
+    assert!(appraisal.matches_binding(&BINDING) && !appraisal.matches_binding(&[0; 64]));
+    assert_refused(&Case { roots: HardwareRoots::vendors(), ..tdx_example() }.appraise(), "root");
+    let attestation = TDX_VM.report(&BINDING).unwrap();
+    let evidence = Evidence::new(attestation.items()).unwrap();
+    let collateral = intel::of_items(attestation.endorsements, attestation.documents);
+    let appraisal = Case { evidence, collateral, ..tdx_example() }.appraise();
+    assert_affirming("attester", &appraisal);
+    assert!(appraisal.matches_binding(&BINDING));
+    assert_eq!(attester::AZ_TDX, verifier::AZ_TDX);
+}
+
+#[test]
+fn what_is_wrong_in_evidence_of_a_td_under_a_paravisor_is_named() {
+    type Edit = fn(&mut AzureEvidence);
+    let cases: [(&str, Edit); 7] = [
+        ("container", |evidence| evidence.tee = "sev-snp".to_owned()),
+        ("runtime-binding", |evidence| evidence.runtime.0.push(b' ')),
+        ("pcr-digest", |evidence| evidence.pcrs.get_mut(&3).unwrap().0[0] ^= 1),
+        ("quote-signature", |evidence| *evidence.signature.0.last_mut().unwrap() ^= 1),
+        ("format", |evidence| drop(evidence.report.0.pop())),
+        ("signature", |evidence| evidence.report.0[0xb8] ^= 1),
+        ("runtime-binding", |evidence| {
+            // A quote of another TD, as genuine.
+            let td = Td::of(measure(b"paravisor"));
+            evidence.report.0 = intel::PLATFORM.quote_td(&td, &[0; 64]).unwrap();
+        }),
+    ];
+    for (number, (check, edit)) in cases.into_iter().enumerate() {
+        let mut evidence = tdx_evidence();
+        edit(&mut evidence);
+        let appraisal = tdx_example().with_octets(evidence.to_bytes().unwrap()).appraise();
+        assert!(failed(&appraisal).contains(&check), "{number}: {:?}", failed(&appraisal));
+        assert!(appraisal.into_appraised().is_err(), "{number}");
+    }
+}
+
+#[test]
+fn the_policies_of_paravisor_and_td_are_kept() {
+    let with = |text: &str| Case { policy: policy_of(text), ..tdx_example() }.appraise();
+    assert_affirming("lenient", &with(TDX_LENIENT));
+    assert_eq!(failed(&with("")), ["reference-value"], "strict by default");
+    assert_eq!(failed(&with(&format!("{TDX_LENIENT}forbid_console = true\n"))), ["console"]);
+    let fmspc = HEXLOWER.encode(&intel::PLATFORM.model().fmspc);
+    let machine = format!("{TDX_LENIENT}[[tdx.machine]]\nname = \"other\"\nppid = \"{}\"\n", "00".repeat(16));
+    assert_eq!(failed(&with(&machine)), ["machine"], "{fmspc}");
+    let registers = [("mrtd", measure(b"paravisor").to_vec()), ("pcr4", vec![0; 32])];
+    let registers: Registers =
+        registers.into_iter().map(|(name, octets)| (name.to_owned(), octets)).collect();
+    let value =
+        ReferenceValue { name: "image".to_owned(), tee: "az-tdx".to_owned(), registers, source: [1; 32] };
+    let references = ReferenceValues::new(vec![value]).unwrap();
+    let appraisal = Case { references, ..tdx_example() }.appraise();
+    assert_affirming("registers", &appraisal);
+    assert_eq!(main(&appraisal).vector().executables, 2);
+}
+
+/// The vectors have no collateral of this platform (FMSPC 00806f050000), so that the quote cannot be judged; all that
+/// is the paravisor's holds.
+#[test]
+fn a_recorded_td_quote_of_azure_lacks_its_collateral() {
+    for path in ["az-tdx-vtpm/trustee/evidence-v0.json", "az-tdx-vtpm/trustee/evidence-v1.json"] {
+        let Some(case) = recorded(path) else { return };
+        let dir = vectors().unwrap().join("evidence");
+        let td_quote = read(dir.join("az-tdx-vtpm/trustee/td-quote.bin"));
+        let quote = intel::cut(&td_quote);
+        assert!(
+            case.octets().windows(quote.len()).any(|window| window == quote),
+            "{path}: as in td-quote.bin"
+        );
+        let collateral = read(dir.join("tdx/assembled/collateral_fmspc_50806f_2026-03.json"));
+        let case = Case { collateral: super::collateral(&[collateral]), now: 1_774_051_200, ..case };
+        let appraisal = case.appraise();
+        assert_refused(&appraisal, "collateral");
+        assert!(intel::check(&appraisal, "collateral").detail().contains("00806f050000"), "{path}");
+        for name in [
+            "container",
+            "runtime-data",
+            "runtime-binding",
+            "quote-type",
+            "quote-key",
+            "quote-signature",
+            "pcr-digest",
+        ] {
+            assert!(intel::check(&appraisal, name).ok(), "{path}: {name}");
+        }
+    }
+    // The HCL report and the quote beside it are those of the evidence.
+    let Some(dir) = vectors().map(|dir| dir.join("evidence/az-tdx-vtpm/trustee")) else { return };
+    let json: serde_json::Value = serde_json::from_slice(&read(dir.join("evidence-v1.json"))).unwrap();
+    assert_eq!(super::base64url(json["hcl_report"].as_str().unwrap()), read(dir.join("hcl-report.bin")));
+    let quote: serde_json::Value = serde_json::from_slice(&read(dir.join("tpm-quote-v1.json"))).unwrap();
+    assert_eq!(json["tpm_quote"], quote);
+}
+
+/// Each bit of what is the paravisor's and the vTPM's makes one of their checks fail, whatever the quote is worth.
+#[test]
+fn every_flipped_bit_of_a_recorded_td_under_a_paravisor_is_noticed() {
+    let Some(case) = recorded("az-tdx-vtpm/trustee/evidence-v1.json") else { return };
+    let quote = intel::cut(&read(vectors().unwrap().join("evidence/az-tdx-vtpm/trustee/td-quote.bin")));
+    let octets = case.octets().to_vec();
+    let at = octets.windows(quote.len()).position(|window| window == quote).unwrap();
+    let own = ["container", "runtime-data", "runtime-binding", "quote-key", "quote-signature", "pcr-digest"];
+    let verifier = verifier::Verifier::new(case.roots.clone());
+    for octet in (0..octets.len()).step_by(11).filter(|octet| !(at..at + quote.len()).contains(octet)) {
+        let mut flipped = octets.clone();
+        flipped[octet] ^= 1 << (octet % 8);
+        let evidence = case.with_octets(flipped).evidence;
+        let appraisal =
+            verifier.appraise(&evidence, &case.collateral, &case.policy, &case.references, case.now);
+        assert!(failed(&appraisal).iter().any(|name| own.contains(name)), "octet {octet:#x}");
+    }
 }
 
 proptest! {

@@ -12,6 +12,7 @@ fn examples() -> Vec<Case> {
         super::sgx::example(),
         super::tpm::example(),
         super::azure::example(),
+        super::azure::tdx_example(),
     ]
 }
 
