@@ -144,6 +144,8 @@ pub(super) struct Inner {
     pub(super) claims: Option<Value>,
     /// The 64 octets that whoever asked for the report put into it.
     pub(super) report_data: Option<[u8; 64]>,
+    /// The privilege level at which it was asked for, where the platform has such.
+    pub(super) level: Option<u32>,
     /// What it measures.
     pub(super) registers: Option<Registers>,
     pub(super) assurance: Assurance,

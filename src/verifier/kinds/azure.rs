@@ -93,6 +93,7 @@ struct Context<'a> {
     runtime: Option<Result<&'a Runtime, &'a str>>,
     quoted: Quoted<'a>,
     report_data: Option<[u8; 64]>,
+    level: Option<u32>,
     policy: &'a Policy,
     kind: &'static str,
     reference: Option<&'a ReferenceValue>,
@@ -111,6 +112,11 @@ fn table_before<'a>() -> [Check<Context<'a>>; 8] {
         Check::firm("pcr-digest", Harm::NotAuthentic, |context| quote::pcr_digest(&context.quoted)),
         Check::firm("boot-log", Harm::NotAuthentic, |context| quote::boot_log(&context.quoted)),
     ]
+}
+
+/// What holds of SEV-SNP alone.
+fn table_snp<'a>() -> [Check<Context<'a>>; 1] {
+    [Check::firm("paravisor-level", Harm::NotAuthentic, paravisor_level)]
 }
 
 /// What comes after them.
@@ -139,7 +145,8 @@ impl Kind for AzSnp {
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
-        [checks::infos(&table_before()), sev_snp::inner_checks(), checks::infos(&table_after())].concat()
+        let own = [checks::infos(&table_before()), checks::infos(&table_snp())].concat();
+        [own, sev_snp::inner_checks(), checks::infos(&table_after())].concat()
     }
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
@@ -227,16 +234,22 @@ fn finding(
             log: log.as_ref(),
         },
         report_data: inner.report_data,
+        level: inner.level,
         policy,
         kind,
         reference,
         references: input.references,
     };
+    let only_snp = if kind == AzSnp.name() {
+        checks::run(kind, &table_snp(), &context, input.policy, input.now)
+    } else {
+        Vec::new()
+    };
     let run_before = checks::run(kind, &table_before(), &context, input.policy, input.now);
     let run_after = checks::run(kind, &table_after(), &context, input.policy, input.now);
     Finding {
         recognised,
-        checks: [run_before, inner.checks, run_after].concat(),
+        checks: [run_before, only_snp, inner.checks, run_after].concat(),
         affirms: TrustVector { executables: executables(reference), ..inner.affirms },
         claims: runtime
             .and_then(Result::ok)
@@ -258,6 +271,11 @@ fn executables(reference: Option<&ReferenceValue>) -> i8 {
         Some(value) if value.registers.keys().any(|name| name.starts_with("pcr")) => 2,
         Some(_) => 3,
     }
+}
+
+/// Whether a reference value names what was launched: without it, nothing is known of who speaks.
+fn names_paravisor(value: &ReferenceValue) -> bool {
+    value.registers.contains_key(MEASUREMENT) || value.registers.contains_key(tdx::MRTD)
 }
 
 fn contains(octets: &[u8], word: &[u8]) -> bool {
@@ -339,6 +357,15 @@ fn runtime_binding(context: &Context<'_>) -> Outcome {
     }
 }
 
+/// The guest itself may ask for reports, at a lower level and for data of its own: such a one vouches for no paravisor.
+fn paravisor_level(context: &Context<'_>) -> Outcome {
+    match context.level {
+        None => Err(Found::NotEvaluated("the report could not be read")),
+        Some(0) => Ok("requested at VMPL 0, where the paravisor is".to_owned()),
+        Some(level) => fail(format!("requested at VMPL {level}, which is not the paravisor's")),
+    }
+}
+
 fn secure_boot(context: &Context<'_>) -> Outcome {
     match (context.runtime()?.vm.secure_boot, context.policy.require_secure_boot) {
         (Some(true), _) => Ok("on, as the paravisor says".to_owned()),
@@ -361,6 +388,10 @@ fn reference_value(context: &Context<'_>) -> Outcome {
     }
     let known = context.references.count(context.kind);
     match context.reference {
+        // Registers are the paravisor's word: a VM that was launched with another one says of them what it likes.
+        Some(value) if !names_paravisor(value) => {
+            fail(format!("{} names registers, and not the paravisor whose word they are", value.name))
+        }
         Some(value) => Ok(format!("the measurements are those of {}", value.name)),
         None if known == 0 && !context.policy.require_reference_value => {
             Ok("no reference values given: the measurements are not judged".to_owned())

@@ -47,8 +47,8 @@ pub enum EnvelopeError {
     },
 }
 
-fn field(field: &'static str, reason: impl ToString) -> EnvelopeError {
-    EnvelopeError::Field { field, reason: reason.to_string() }
+fn field(field: &'static str, reason: impl Into<String>) -> EnvelopeError {
+    EnvelopeError::Field { field, reason: reason.into() }
 }
 
 /// Octets as a list of numbers (v0), hex, or base64 of either alphabet.
@@ -64,7 +64,7 @@ impl Octets {
         match self {
             Self::List(list) => Ok(list.clone()),
             Self::Text(text) => {
-                HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|error| field(name, error))
+                HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|error| field(name, error.to_string()))
             }
         }
     }
@@ -74,7 +74,8 @@ impl Octets {
             Self::List(list) => Ok(list.clone()),
             Self::Text(text) => {
                 let url = BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes());
-                url.or_else(|_| BASE64.decode(text.as_bytes())).map_err(|error| field(name, error))
+                url.or_else(|_| BASE64.decode(text.as_bytes()))
+                    .map_err(|error| field(name, error.to_string()))
             }
         }
     }

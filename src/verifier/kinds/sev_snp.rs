@@ -209,6 +209,7 @@ fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner 
         },
         claims: report.map(|report| claims::of(report, generation)),
         report_data: report.map(|report| report.fields().report_data),
+        level: report.map(|report| report.fields().vmpl),
         registers: report.map(registers),
         assurance: match root {
             Some(root) if root.simulated => Assurance::Simulated,

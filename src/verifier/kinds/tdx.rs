@@ -31,6 +31,8 @@ pub const NAME: &str = "tdx";
 /// Media type of a TDX quote. No type is registered; this is the name we use, in Intel's tree.
 pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
 
+/// The register of what a TD was launched with.
+pub(super) const MRTD: &str = "mrtd";
 /// What a reference value may name, each of 48 octets.
 const REGISTERS: [&str; 10] = [
     "mrconfigid",
@@ -38,7 +40,7 @@ const REGISTERS: [&str; 10] = [
     "mrownerconfig",
     "mrseam",
     "mrsignerseam",
-    "mrtd",
+    MRTD,
     "rtmr0",
     "rtmr1",
     "rtmr2",
@@ -156,6 +158,7 @@ pub(super) fn appraise_inner(kind: &str, quote: &[u8], input: &Input<'_>) -> Inn
         affirms: TrustVector { executables: 0, ..finding.affirms },
         claims: finding.claims,
         report_data,
+        level: None,
         registers,
         assurance: finding.assurance,
         generation: finding.generation,

@@ -139,6 +139,10 @@ fn climb<'a>(
 fn check_leaf(der: &[u8]) -> Result<String, String> {
     let certificate = Certificate::from_der(der).map_err(|error| format!("its certificate: {error}"))?;
     let extensions = certificate.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default();
+    if !extensions.iter().any(|extension| extension.extn_id == KeyUsage::OID) {
+        // A maker's root certifies endorsement keys too, which are for decryption.
+        return Err("its certificate does not say what the key is for".to_owned());
+    }
     let known = [KeyUsage::OID, BasicConstraints::OID, SubjectAltName::OID, ExtendedKeyUsage::OID];
     for extension in extensions {
         let (id, value) = (extension.extn_id, extension.extn_value.as_bytes());
