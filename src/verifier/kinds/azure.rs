@@ -7,6 +7,7 @@
 //! In scope: the runtime data, what binds the three together. Out of scope: the report (`sev_snp`) and the quote (`tpm`),
 //! whose own code makes their checks; the envelopes of services (`envelopes`).
 
+mod checks;
 pub(super) mod hcl;
 mod runtime;
 
@@ -14,18 +15,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
 use super::{Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
-use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
+use crate::verifier::checks::{CheckInfo, infos, run};
+use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
-use crate::verifier::reference::{MEASUREMENT, ReferenceValue, ReferenceValues, Registers};
+use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
+use crate::verifier::wanted::Wanted;
+use checks::{Context, table_after, table_before, table_snp};
 use runtime::{Runtime, VmConfiguration};
 
 /// What the binding value is digested under.
@@ -87,47 +89,6 @@ impl Container {
     }
 }
 
-/// Everything a check may look at.
-struct Context<'a> {
-    container: Result<&'a Container, &'a str>,
-    runtime: Option<Result<&'a Runtime, &'a str>>,
-    quoted: Quoted<'a>,
-    report_data: Option<[u8; 64]>,
-    level: Option<u32>,
-    policy: &'a Policy,
-    kind: &'static str,
-    reference: Option<&'a ReferenceValue>,
-    references: &'a ReferenceValues,
-}
-
-/// What comes before the checks of the report.
-fn table_before<'a>() -> [Check<Context<'a>>; 8] {
-    [
-        Check::firm("container", Harm::NotAuthentic, container),
-        Check::firm("runtime-data", Harm::NotAuthentic, runtime_data),
-        Check::firm("runtime-binding", Harm::NotAuthentic, runtime_binding),
-        Check::firm("quote-type", Harm::NotAuthentic, |context| quote::quote_type(&context.quoted)),
-        Check::firm("quote-key", Harm::NotAuthentic, |context| quote::quote_key(&context.quoted)),
-        Check::firm("quote-signature", Harm::NotAuthentic, |context| quote::signature(&context.quoted)),
-        Check::firm("pcr-digest", Harm::NotAuthentic, |context| quote::pcr_digest(&context.quoted)),
-        Check::firm("boot-log", Harm::NotAuthentic, |context| quote::boot_log(&context.quoted)),
-    ]
-}
-
-/// What holds of SEV-SNP alone.
-fn table_snp<'a>() -> [Check<Context<'a>>; 1] {
-    [Check::firm("paravisor-level", Harm::NotAuthentic, paravisor_level)]
-}
-
-/// What comes after them.
-fn table_after<'a>() -> [Check<Context<'a>>; 3] {
-    [
-        Check::waivable("secure-boot", Harm::Configuration, secure_boot),
-        Check::waivable("console", Harm::Configuration, console),
-        Check::waivable("reference-value", Harm::Executables, reference_value),
-    ]
-}
-
 /// SEV-SNP under Azure's paravisor.
 pub(in crate::verifier) struct AzSnp;
 
@@ -145,8 +106,21 @@ impl Kind for AzSnp {
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
-        let own = [checks::infos(&table_before()), checks::infos(&table_snp())].concat();
-        [own, sev_snp::inner_checks(), checks::infos(&table_after())].concat()
+        let own = [infos(&table_before()), infos(&table_snp())].concat();
+        [own, sev_snp::inner_checks(), infos(&table_after())].concat()
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        let report = Container::read(octets, sev_snp::NAME).map(|container| container.report);
+        report.map(|report| sev_snp::SevSnp.wants(&report)).unwrap_or_default()
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        sev_snp::SevSnp.named(collateral)
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        reads(check, &sev_snp::SevSnp)
     }
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
@@ -184,7 +158,20 @@ impl Kind for AzTdx {
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
-        [checks::infos(&table_before()), tdx::inner_checks(), checks::infos(&table_after())].concat()
+        [infos(&table_before()), tdx::inner_checks(), infos(&table_after())].concat()
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        let report = Container::read(octets, tdx::NAME).map(|container| container.report);
+        report.map(|report| tdx::Tdx.wants(&report)).unwrap_or_default()
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        tdx::Tdx.named(collateral)
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        reads(check, &tdx::Tdx)
     }
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
@@ -203,6 +190,23 @@ impl Kind for AzTdx {
         let policy = &input.policy.kinds().az_tdx;
         finding(self.name(), AZ_TDX_BINDING_TAG, input, policy, container.as_ref(), inner, recognised)
     }
+}
+
+/// Which octets a check reads: of the container, of the quote in it, or of the report.
+fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
+    Some(match check {
+        "container" => "all: the map, TPMS_ATTEST in `attest`, TPMT_SIGNATURE in `signature`",
+        "runtime-data" => "`runtime`: keys, vm-configuration",
+        "runtime-binding" => "`runtime`, all of it; `report`: the 64 octets that it is for",
+        "paravisor-level" => "`report`: 0x030..0x034 VMPL",
+        "secure-boot" => "`runtime`: secure-boot of vm-configuration",
+        "console" => "`runtime`: console-enabled of vm-configuration",
+        "reference-value" => "`report`: what it measures; `pcrs`",
+        "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
+            return tpm::explain::octets(check);
+        }
+        of_the_report => return inner.reads(of_the_report),
+    })
 }
 
 /// The two kinds differ in the report alone.
@@ -241,12 +245,12 @@ fn finding(
         references: input.references,
     };
     let only_snp = if kind == AzSnp.name() {
-        checks::run(kind, &table_snp(), &context, input.policy, input.now)
+        run(kind, &table_snp(), &context, input.policy, input.now)
     } else {
         Vec::new()
     };
-    let run_before = checks::run(kind, &table_before(), &context, input.policy, input.now);
-    let run_after = checks::run(kind, &table_after(), &context, input.policy, input.now);
+    let run_before = run(kind, &table_before(), &context, input.policy, input.now);
+    let run_after = run(kind, &table_after(), &context, input.policy, input.now);
     Finding {
         recognised,
         checks: [run_before, only_snp, inner.checks, run_after].concat(),
@@ -271,11 +275,6 @@ fn executables(reference: Option<&ReferenceValue>) -> i8 {
         Some(value) if value.registers.keys().any(|name| name.starts_with("pcr")) => 2,
         Some(_) => 3,
     }
-}
-
-/// Whether a reference value names what was launched: without it, nothing is known of who speaks.
-fn names_paravisor(value: &ReferenceValue) -> bool {
-    value.registers.contains_key(MEASUREMENT) || value.registers.contains_key(tdx::MRTD)
 }
 
 fn contains(octets: &[u8], word: &[u8]) -> bool {
@@ -317,85 +316,4 @@ fn claims(
     };
     // Texts and numbers always become JSON.
     serde_json::to_value(claims).ok()
-}
-
-impl<'a> Context<'a> {
-    fn runtime(&self) -> Result<&'a Runtime, Found> {
-        let read = self.runtime.ok_or(Found::NotEvaluated("the evidence could not be read"))?;
-        read.map_err(|_| Found::NotEvaluated("the runtime data could not be read"))
-    }
-}
-
-fn container(context: &Context<'_>) -> Outcome {
-    match context.container {
-        Ok(_) => Ok("report, runtime data and quote, in the one encoding".to_owned()),
-        Err(reason) => fail(reason),
-    }
-}
-
-fn runtime_data(context: &Context<'_>) -> Outcome {
-    match context.runtime {
-        Some(Ok(_)) => Ok("JSON with the key of the vTPM and the configuration of the VM".to_owned()),
-        Some(Err(reason)) => fail(reason),
-        None => Err(Found::NotEvaluated("the evidence could not be read")),
-    }
-}
-
-/// The report is for this runtime data, octet for octet: so it vouches for the key in it.
-fn runtime_binding(context: &Context<'_>) -> Outcome {
-    let Ok(container) = context.container else {
-        return Err(Found::NotEvaluated("the evidence could not be read"));
-    };
-    let report_data = context.report_data.ok_or(Found::NotEvaluated("the report could not be read"))?;
-    let mut wanted = [0; 64];
-    let digest = Sha256::digest(&container.runtime);
-    wanted.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    if bool::from(report_data.ct_eq(&wanted)) {
-        Ok("REPORT_DATA is the SHA-256 of the runtime data".to_owned())
-    } else {
-        fail("REPORT_DATA is not the SHA-256 of the runtime data")
-    }
-}
-
-/// The guest itself may ask for reports, at a lower level and for data of its own: such a one vouches for no paravisor.
-fn paravisor_level(context: &Context<'_>) -> Outcome {
-    match context.level {
-        None => Err(Found::NotEvaluated("the report could not be read")),
-        Some(0) => Ok("requested at VMPL 0, where the paravisor is".to_owned()),
-        Some(level) => fail(format!("requested at VMPL {level}, which is not the paravisor's")),
-    }
-}
-
-fn secure_boot(context: &Context<'_>) -> Outcome {
-    match (context.runtime()?.vm.secure_boot, context.policy.require_secure_boot) {
-        (Some(true), _) => Ok("on, as the paravisor says".to_owned()),
-        (_, true) => fail("the paravisor does not say that it is on, and the policy requires it"),
-        (_, false) => Ok("not on; the policy does not require it".to_owned()),
-    }
-}
-
-fn console(context: &Context<'_>) -> Outcome {
-    match (context.runtime()?.vm.console_enabled, context.policy.forbid_console) {
-        (Some(false), _) => Ok("no serial console".to_owned()),
-        (_, true) => fail("the VM has a serial console, or does not say, and the policy forbids it"),
-        (_, false) => Ok("the policy does not forbid a serial console".to_owned()),
-    }
-}
-
-fn reference_value(context: &Context<'_>) -> Outcome {
-    if context.container.is_err() || context.report_data.is_none() {
-        return Err(Found::NotEvaluated("the evidence could not be read"));
-    }
-    let known = context.references.count(context.kind);
-    match context.reference {
-        // Registers are the paravisor's word: a VM that was launched with another one says of them what it likes.
-        Some(value) if !names_paravisor(value) => {
-            fail(format!("{} names registers, and not the paravisor whose word they are", value.name))
-        }
-        Some(value) => Ok(format!("the measurements are those of {}", value.name)),
-        None if known == 0 && !context.policy.require_reference_value => {
-            Ok("no reference values given: the measurements are not judged".to_owned())
-        }
-        None => fail(format!("the measurements are those of none of the {known} reference values")),
-    }
 }

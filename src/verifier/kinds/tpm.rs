@@ -7,6 +7,7 @@
 //! References: TPM 2.0 Library, Parts 1 to 3 (TCG); PC Client Platform Firmware Profile (TCG).
 
 pub(super) mod container;
+pub(super) mod explain;
 pub(super) mod key;
 pub(super) mod log;
 mod policy;
@@ -88,6 +89,10 @@ impl Kind for Tpm {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        explain::octets(check)
     }
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
