@@ -261,7 +261,12 @@ fn what_is_wrong_in_evidence_of_azure_is_named() {
         ("pcr-digest", put_together(|evidence| evidence.pcrs.get_mut(&3).unwrap().0[0] ^= 1)),
         ("quote-signature", put_together(|evidence| *evidence.attest.0.last_mut().unwrap() ^= 1)),
         ("quote-signature", put_together(|evidence| *evidence.signature.0.last_mut().unwrap() ^= 1)),
-        ("format", put_together(|evidence| drop(evidence.report.0.pop()))),
+        (
+            "format",
+            put_together(|evidence| {
+                evidence.report.0.pop();
+            }),
+        ),
         ("signature", put_together(|evidence| evidence.report.0[0x90] ^= 1)),
     ];
     for (number, (check, case)) in cases.into_iter().enumerate() {
@@ -405,7 +410,9 @@ fn what_is_wrong_in_evidence_of_a_td_under_a_paravisor_is_named() {
         ("runtime-binding", |evidence| evidence.runtime.0.push(b' ')),
         ("pcr-digest", |evidence| evidence.pcrs.get_mut(&3).unwrap().0[0] ^= 1),
         ("quote-signature", |evidence| *evidence.signature.0.last_mut().unwrap() ^= 1),
-        ("format", |evidence| drop(evidence.report.0.pop())),
+        ("format", |evidence| {
+            evidence.report.0.pop();
+        }),
         ("signature", |evidence| evidence.report.0[0xb8] ^= 1),
         ("runtime-binding", |evidence| {
             // A quote of another TD, as genuine.
