@@ -27,6 +27,9 @@ have_rocksdb() {
     compgen -G "$library/librocksdb.*" >/dev/null || compgen -G "$library/*-linux-gnu/librocksdb.*" >/dev/null
 }
 
+# A software TPM, whose quotes a test appraises: skipped without it, but not in CI.
+have_swtpm() { [ "${CI:-}" != true ] || command -v swtpm >/dev/null; }
+
 rocksdb_version() {
     sed -nE 's/^#define ROCKSDB_(MAJOR|MINOR|PATCH) ([0-9]+).*/\2/p' "$include/rocksdb/version.h" | paste -sd.
 }
@@ -48,6 +51,7 @@ missing() {
     have_compiler || echo build-essential
     have_libclang || echo libclang-dev
     have_rocksdb || echo librocksdb-dev
+    have_swtpm || echo swtpm
 }
 
 command -v cargo >/dev/null || {

@@ -1,6 +1,6 @@
 //! The workload's side: makes Evidence on demand.
 //!
-//! In scope: the interface, simulated platforms of SEV-SNP, TDX and SGX ([`simulated`]), and a report once recorded on AMD hardware
+//! In scope: the interface, simulated platforms of SEV-SNP, TDX, SGX, TPMs and Azure's paravisor ([`simulated`]), and a report once recorded on AMD hardware
 //! ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
 //! room does not know: both are held to AMD's formats, and a test holds them to each other).
 
@@ -25,6 +25,12 @@ pub const TCB_INFO_TYPE: &str = "application/vnd.intel.tcb-info+json";
 pub const ENCLAVE_IDENTITY_TYPE: &str = "application/vnd.intel.enclave-identity+json";
 /// Media type of a revocation list.
 pub const CRL_TYPE: &str = "application/pkix-crl";
+/// Media type of a TPM quote with its key and registers. The verifier has the same constants; a test compares them.
+pub const TPM_QUOTE: &str = "application/vnd.treering.tpm-quote+cbor";
+/// Media type of a SEV-SNP report for an Azure paravisor, with a quote of its vTPM.
+pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
+/// The same for a TDX quote.
+pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]

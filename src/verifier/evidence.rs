@@ -13,6 +13,15 @@ use super::canonical::canonical;
 /// firmware returns them. No type is registered for them; this is the name we use, in AMD's vendor tree.
 pub const SNP_REPORT: &str = "application/vnd.amd.sev-snp-attestation-report";
 
+/// Media type of a TPM 2.0 quote with its key and registers: our own container (docs/verifier.md).
+pub const TPM_QUOTE: &str = "application/vnd.treering.tpm-quote+cbor";
+/// Media type of a SEV-SNP report for an Azure paravisor, with a quote of its vTPM: our own container.
+pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
+/// Media type of a TDX quote for an Azure paravisor, with a quote of its vTPM: our own container.
+pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
+/// Media type of a TCG event log, as the firmware of a machine with a TPM hands it over.
+pub const TCG_EVENT_LOG: &str = "application/vnd.treering.tcg-event-log";
+
 /// Items in one Evidence: a confidential VM, its GPUs (eight in the largest machines) and a vTPM, with room to spare.
 pub const MAX_ITEMS: usize = 16;
 /// Octets of one item. A TDX quote with its certificates has about 8 KiB, a vTPM event log is the largest.

@@ -5,11 +5,14 @@
 //! A new kind is a module here, a line in [`KINDS`], a section of the policy and a table in docs/verifier.md.
 
 pub(super) mod attestation_result;
+pub(super) mod azure;
+pub(super) mod envelopes;
 pub(super) mod intel;
 pub(super) mod sev_snp;
 pub(super) mod sgx;
 pub(super) mod software;
 pub(super) mod tdx;
+pub(super) mod tpm;
 
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ use super::ear::TrustVector;
 use super::evidence::EvidenceItem;
 use super::lint::Remark;
 use super::policy::AppraisalPolicy;
-use super::reference::{ReferenceValue, ReferenceValues};
+use super::reference::{ReferenceValue, ReferenceValues, Registers};
 use super::roots::HardwareRoots;
 use super::wanted::Wanted;
 
@@ -30,6 +33,9 @@ pub(super) const KINDS: &[&dyn Kind] = &[
     &sev_snp::SevSnp,
     &tdx::Tdx,
     &sgx::Sgx,
+    &tpm::Tpm,
+    &azure::AzSnp,
+    &azure::AzTdx,
     &attestation_result::AttestationResult,
     &software::Software,
 ];
@@ -163,6 +169,24 @@ pub(super) struct Finding {
     /// The reference value that what runs was found to be.
     pub(super) reference: Option<ReferenceValue>,
     /// The part of the collateral that it rests on: log this, and it can be replayed for ever.
+    pub(super) collateral: Collateral,
+}
+
+/// What a kind found in a report that came inside evidence of another kind.
+pub(super) struct Inner {
+    pub(super) checks: Vec<CheckResult>,
+    /// What is affirmed if every check holds, executables apart.
+    pub(super) affirms: TrustVector,
+    pub(super) claims: Option<Value>,
+    /// The 64 octets that whoever asked for the report put into it.
+    pub(super) report_data: Option<[u8; 64]>,
+    /// The privilege level at which it was asked for, where the platform has such.
+    pub(super) level: Option<u32>,
+    /// What it measures.
+    pub(super) registers: Option<Registers>,
+    pub(super) assurance: Assurance,
+    pub(super) generation: Option<String>,
+    pub(super) machine: Option<Vec<u8>>,
     pub(super) collateral: Collateral,
 }
 

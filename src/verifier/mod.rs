@@ -43,12 +43,15 @@ pub use ear::{
     MEDIA_TYPE as EAR_MEDIA_TYPE, NONCE_BYTES, PROFILE as EAR_PROFILE, TokenOptions, TrustVector, tier,
     verify_cwt, verify_jwt, write_cwt, write_jwt,
 };
+pub use evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG, TPM_QUOTE};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
 pub use jose::{KeyError, MAX_SKEW_S, MAX_TOKEN_BYTES, TokenAlgorithm, TokenError, TokenKeys};
 pub use kinds::Assurance;
 pub use kinds::attestation_result::{
     ATTESTATION_RESULT, ATTESTATION_RESULT_BUNDLE, ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT,
 };
+pub use kinds::azure::{AZ_SNP_BINDING_TAG, AZ_TDX_BINDING_TAG};
+pub use kinds::envelopes::{EnvelopeError, MAX_ENVELOPE_BYTES, Opened, open_vtpm_json};
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
@@ -56,6 +59,7 @@ pub use kinds::sev_snp::{
 pub use kinds::sgx::{NAME as SUBMOD_SGX, SGX_QUOTE};
 pub use kinds::software::PLATFORM_TOKEN;
 pub use kinds::tdx::{CCEL_TYPE, NAME as SUBMOD_TDX, RUNTIME_LOG_TYPE, TDX_QUOTE};
+pub use kinds::tpm::{BINDING_TAG as TPM_BINDING_TAG, NAME as SUBMOD_TPM};
 pub use lint::{Level, Remark, lint};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use treering_provenance::strict;
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, attestation_result, sev_snp, sgx, software, tdx};
+use super::kinds::{self, KINDS, attestation_result, azure, sev_snp, sgx, software, tdx, tpm};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -110,6 +110,9 @@ pub(super) struct Sections {
     pub(super) sgx: sgx::Policy,
     pub(super) external: Vec<attestation_result::External>,
     pub(super) software: Vec<software::Platform>,
+    pub(super) tpm: tpm::Policy,
+    pub(super) az_snp: azure::Policy,
+    pub(super) az_tdx: azure::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -140,6 +143,12 @@ struct PolicyFile {
     external: Vec<attestation_result::ExternalText>,
     #[serde(default)]
     software: Vec<software::PlatformText>,
+    #[serde(default)]
+    tpm: tpm::Policy,
+    #[serde(default)]
+    az_snp: azure::Policy,
+    #[serde(default)]
+    az_tdx: azure::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -205,10 +214,14 @@ impl AppraisalPolicy {
                 .into_iter()
                 .map(software::PlatformText::read)
                 .collect::<Result<_, _>>()?,
+            tpm: file.tpm,
+            az_snp: file.az_snp,
+            az_tdx: file.az_tdx,
         };
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;
         kinds.sgx.read()?;
+        kinds.tpm.read()?;
         if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
             let reason = format!("there is no evidence of kind {kind:?}");
             return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });

@@ -2,6 +2,7 @@
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
 mod attestation_result;
+mod azure;
 mod build;
 mod composite;
 mod conformance;
@@ -13,6 +14,7 @@ mod sgx;
 mod software;
 mod tdx;
 mod tokens;
+mod tpm;
 
 use std::path::{Path, PathBuf};
 
@@ -135,13 +137,22 @@ pub(crate) fn assert_refused(appraisal: &Appraisal, check: &str) {
 /// Flips every bit of the first item in a range of octets, one at a time, and has each result refused by a check: what
 /// is not signed must be refused as non-canonical. Chains are verified once; both cores work.
 pub(crate) fn no_flipped_bit_is_accepted(case: &Case, octets: std::ops::Range<usize>) {
+    no_flipped_bit_of_every_nth_octet_is_accepted(case, octets, 1);
+}
+
+/// The same for a part of the octets: the whole of long evidence takes long.
+pub(crate) fn no_flipped_bit_of_every_nth_octet_is_accepted(
+    case: &Case,
+    octets: std::ops::Range<usize>,
+    step: usize,
+) {
     let verifier = Verifier::new(case.roots.clone());
     let appraise = |evidence: &Evidence| {
         verifier.appraise(evidence, &case.collateral, &case.policy, &case.references, case.now)
     };
     assert_eq!(appraise(&case.evidence).refusal(), None, "{}", case.name);
     let flip_all = |octets: std::ops::Range<usize>| {
-        for (octet, bit) in octets.flat_map(|octet| (0..8).map(move |bit| (octet, bit))) {
+        for (octet, bit) in octets.step_by(step).flat_map(|octet| (0..8).map(move |bit| (octet, bit))) {
             let mut flipped = case.octets().to_vec();
             flipped[octet] ^= 1 << bit;
             let appraisal = appraise(&case.with_octets(flipped).evidence);

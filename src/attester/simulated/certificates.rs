@@ -188,7 +188,7 @@ fn algorithm() -> Vec<u8> {
 }
 
 /// A name in AMD's order of attributes.
-fn name(common_name: &str) -> Vec<u8> {
+pub(super) fn name(common_name: &str) -> Vec<u8> {
     let attribute = |id: &'static str, value: Vec<u8>| set(&[sequence(&[oid(id), value])]);
     sequence(&[
         attribute("2.5.4.11", utf8("Engineering")),
@@ -200,7 +200,7 @@ fn name(common_name: &str) -> Vec<u8> {
     ])
 }
 
-fn extension(id: &'static str, critical: bool, value: &[u8]) -> Vec<u8> {
+pub(super) fn extension(id: &'static str, critical: bool, value: &[u8]) -> Vec<u8> {
     let mut parts = vec![oid(id)];
     if critical {
         parts.push(boolean_true());

@@ -3,7 +3,9 @@
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PSS_SHA384};
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA384,
+};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -37,6 +39,19 @@ impl RsaKey {
         let signed = self.0.sign(&RSA_PSS_SHA384, &SystemRandom::new(), message, &mut signature);
         signed.map_err(|_| AttesterError::Crypto("an RSA signature could not be made"))?;
         Ok(signature)
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256, as the attestation keys of paravisors sign.
+    pub(super) fn sign_pkcs1(&self, message: &[u8]) -> Result<Vec<u8>, AttesterError> {
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        let signed = self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+        signed.map_err(|_| AttesterError::Crypto("an RSA signature could not be made"))?;
+        Ok(signature)
+    }
+
+    /// The modulus, big-endian.
+    pub(super) fn modulus(&self) -> Vec<u8> {
+        self.0.public_key().modulus().big_endian_without_leading_zero().to_vec()
     }
 
     /// SubjectPublicKeyInfo of kind rsaEncryption.

@@ -3,11 +3,13 @@
 //! A Verifier accepts them only where the configuration pins that root, and marks every result as simulated. What
 //! cannot be told apart is the form; what always differs is the root and the organisation in the certificates' names.
 
+pub mod azure;
 mod certificates;
 mod der;
 pub mod intel;
 mod keys;
 mod store;
+pub mod tpm;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ pub use generation::Generation;
 pub(in crate::verifier) use policy::Policy;
 pub use report::{ECDSA_P384_SHA384, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS};
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{Assurance, Finding, Inner, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
@@ -137,47 +137,19 @@ impl Kind for SevSnp {
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
-        let vek = input.caches.sev_snp.get_or_make(
-            input.collateral.digest(),
-            || chain::verify(input.collateral, input.roots),
-            VerifiedVek::holds,
-        );
-        let report = Report::read(input.item.bytes());
-        let policy = &input.policy.kinds().sev_snp;
-        let freshness = input.policy.collateral();
-        let context = Context {
-            report: report.as_ref(),
-            vek: &vek,
-            policy,
-            freshness,
-            references: input.references,
-            now: input.now,
-        };
-        let report = report.as_ref().ok();
-        let root = vek.root.as_ref().ok();
-        let generation = report.and_then(|report| report.generation().and_then(Result::ok));
-        let generation = generation.or(root.map(|root| root.generation));
-        let reference = report.and_then(|report| input.references.find(NAME, &registers(report)));
+        let inner = examine(NAME, input.item.bytes(), input, Place::Alone);
+        let reference = inner.registers.as_ref().and_then(|found| input.references.find(NAME, found));
         Finding {
             recognised: self.recognises(input.item.bytes()),
-            checks: checks::run(NAME, &table(), &context, input.policy, input.now),
-            affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
-                configuration: 2,
-                executables: if reference.is_some() { 3 } else { 0 },
-                hardware: 2,
-                runtime_opaque: 2,
-            },
-            claims: report.map(|report| claims::of(report, generation)),
-            carriage: report.map(|report| Carriage::Whole(report.fields().report_data)),
-            assurance: match root {
-                Some(root) if root.simulated => Assurance::Simulated,
-                _ => Assurance::Hardware,
-            },
-            generation: generation.map(|generation| generation.name().to_ascii_lowercase()),
-            machine: report.and_then(Report::authenticated_chip).map(|chip| chip.to_vec()),
+            checks: inner.checks,
+            affirms: TrustVector { executables: if reference.is_some() { 3 } else { 0 }, ..inner.affirms },
+            claims: inner.claims,
+            carriage: inner.report_data.map(Carriage::Whole),
+            assurance: inner.assurance,
+            generation: inner.generation,
+            machine: inner.machine,
             reference: reference.cloned(),
-            collateral: vek.collateral.clone(),
+            collateral: inner.collateral,
         }
     }
 }
@@ -198,6 +170,69 @@ fn wants(report: &Report) -> Vec<Wanted> {
         wanted.push(Wanted::AmdVcek { generation, hardware_id, tcb: report.reported_tcb() });
     }
     wanted
+}
+
+/// The checks of a report inside other evidence: all but that of reference values, which are the other kind's.
+pub(super) fn inner_checks() -> Vec<CheckInfo> {
+    checks::infos(table().split_last().map_or(&[], |(_, others)| others))
+}
+
+/// Appraises a report inside evidence of another kind, whose waivers apply.
+pub(super) fn appraise_inner(kind: &str, report: &[u8], input: &Input<'_>) -> Inner {
+    examine(kind, report, input, Place::Inside)
+}
+
+/// Where a report is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Alone,
+    Inside,
+}
+
+fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner {
+    let table = table();
+    let inside = table.split_last().map_or(table.as_slice(), |(_, others)| others);
+    let checks = if place == Place::Alone { &table } else { inside };
+    let vek = input.caches.sev_snp.get_or_make(
+        input.collateral.digest(),
+        || chain::verify(input.collateral, input.roots),
+        VerifiedVek::holds,
+    );
+    let report = Report::read(octets);
+    let policy = &input.policy.kinds().sev_snp;
+    let context = Context {
+        report: report.as_ref(),
+        vek: &vek,
+        policy,
+        freshness: input.policy.collateral(),
+        references: input.references,
+        now: input.now,
+    };
+    let report = report.as_ref().ok();
+    let root = vek.root.as_ref().ok();
+    let generation = report.and_then(|report| report.generation().and_then(Result::ok));
+    let generation = generation.or(root.map(|root| root.generation));
+    Inner {
+        checks: checks::run(kind, checks, &context, input.policy, input.now),
+        affirms: TrustVector {
+            instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+            configuration: 2,
+            executables: 0,
+            hardware: 2,
+            runtime_opaque: 2,
+        },
+        claims: report.map(|report| claims::of(report, generation)),
+        report_data: report.map(|report| report.fields().report_data),
+        level: report.map(|report| report.fields().vmpl),
+        registers: report.map(registers),
+        assurance: match root {
+            Some(root) if root.simulated => Assurance::Simulated,
+            _ => Assurance::Hardware,
+        },
+        generation: generation.map(|generation| generation.name().to_ascii_lowercase()),
+        machine: report.and_then(Report::authenticated_chip).map(|chip| chip.to_vec()),
+        collateral: vek.collateral.clone(),
+    }
 }
 
 /// What the report measures.

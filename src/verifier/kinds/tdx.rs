@@ -1,7 +1,7 @@
 //! Intel TDX: quotes of version 4 and 5 (TDX 1.0 and 1.5), with the event log of the TD where one comes along.
 //!
 //! In scope: what a TD says of itself, and what the policy asks of it. Out of scope: what is Intel's own (`intel`), and
-//! quotes inside a vTPM's evidence (a kind of its own, which may call [`appraise`]).
+//! what else is in evidence with a quote inside (`azure`, which calls [`appraise_inner`]).
 //! References: *ABI* is Intel 348551 (TDX Module ABI specification), *DCAP* see `intel`.
 
 mod claims;
@@ -15,7 +15,7 @@ pub(in crate::verifier) use policy::Policy;
 use dcap_qvl::quote::{Report, TDReport10};
 
 use super::intel::{self, HasQuote, Judged, Tee};
-use super::{Assurance, Finding, Input, Kind};
+use super::{Assurance, Finding, Inner, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
@@ -31,6 +31,8 @@ pub const NAME: &str = "tdx";
 /// Media type of a TDX quote. No type is registered; this is the name we use, in Intel's tree.
 pub const TDX_QUOTE: &str = "application/vnd.intel.tdx-quote";
 
+/// The register of what a TD was launched with.
+pub(super) const MRTD: &str = "mrtd";
 /// What a reference value may name, each of 48 octets.
 const REGISTERS: [&str; 10] = [
     "mrconfigid",
@@ -38,7 +40,7 @@ const REGISTERS: [&str; 10] = [
     "mrownerconfig",
     "mrseam",
     "mrsignerseam",
-    "mrtd",
+    MRTD,
     "rtmr0",
     "rtmr1",
     "rtmr2",
@@ -132,17 +134,47 @@ impl Kind for Tdx {
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
-        appraise(input.item.bytes(), input.supplements, input)
+        examine(NAME, input.item.bytes(), input.supplements, input).0
     }
 }
 
-/// Appraises the octets of a quote and the logs that come along with it, whatever item of evidence they were in; of
-/// the input, everything but the item and its supplements counts. The findings of a kind that holds such a quote.
-pub(in crate::verifier) fn appraise(
+/// The checks of a quote inside other evidence: all but the last, that of reference values, which are the other kind's.
+pub(super) fn inner_checks() -> Vec<CheckInfo> {
+    let mut infos = checks::infos(&table());
+    infos.truncate(infos.len().saturating_sub(1));
+    infos
+}
+
+/// Appraises a quote inside evidence of another kind, whose waivers apply.
+pub(super) fn appraise_inner(kind: &str, quote: &[u8], input: &Input<'_>) -> Inner {
+    let (mut finding, registers) = examine(kind, quote, &[], input);
+    finding.checks.truncate(finding.checks.len().saturating_sub(1));
+    let report_data = match finding.carriage {
+        Some(Carriage::Whole(octets)) => Some(octets),
+        Some(Carriage::Digest { .. }) | None => None,
+    };
+    Inner {
+        checks: finding.checks,
+        affirms: TrustVector { executables: 0, ..finding.affirms },
+        claims: finding.claims,
+        report_data,
+        level: None,
+        registers,
+        assurance: finding.assurance,
+        generation: finding.generation,
+        machine: finding.machine,
+        collateral: finding.collateral,
+    }
+}
+
+/// Appraises the octets of a quote and the logs that come along with it, whatever item of evidence they were in: of the
+/// input, everything but the item and its supplements counts. With the findings, what the quote measures.
+fn examine(
+    kind: &str,
     octets: &[u8],
     supplements: &[&EvidenceItem],
     input: &Input<'_>,
-) -> Finding {
+) -> (Finding, Option<Registers>) {
     let policy = &input.policy.kinds().tdx;
     let owned = (&policy.tcb, policy.machines.as_slice());
     let judged = Judged::new(Tee::Tdx, octets, owned, input);
@@ -150,9 +182,9 @@ pub(in crate::verifier) fn appraise(
     let registers = context.report().ok().map(registers);
     let reference = registers.as_ref().and_then(|found| input.references.find(NAME, found));
     let judged = &context.judged;
-    Finding {
+    let finding = Finding {
         recognised: intel::looks_like_a_quote(Tee::Tdx, octets),
-        checks: checks::run(NAME, &table(), &context, input.policy, input.now),
+        checks: checks::run(kind, &table(), &context, input.policy, input.now),
         affirms: TrustVector {
             instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
             configuration: 2,
@@ -167,7 +199,8 @@ pub(in crate::verifier) fn appraise(
         machine: judged.machine(),
         reference: reference.cloned(),
         collateral: judged.collateral(input.collateral),
-    }
+    };
+    (finding, registers)
 }
 
 /// AR4SI: 2 where everything that was started is vouched for, 3 where only a part of it is.

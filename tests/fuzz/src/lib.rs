@@ -11,6 +11,7 @@ use std::path::Path;
 pub mod formats;
 pub mod provenance;
 pub mod service;
+pub mod vtpm;
 #[path = "../../../provenance/tests/it/fixture.rs"]
 #[allow(
     dead_code,
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("token", service::token),
     ("trust_file", provenance::trust_file),
     ("verify_x509", provenance::verify_x509),
+    ("vtpm_evidence", vtpm::vtpm_evidence),
     ("witness_files", formats::witness_files),
     ("x509_strip", provenance::x509_strip),
 ];
@@ -103,7 +105,7 @@ pub fn write_seeds(target: &str, seeds: fn() -> Seeds) {
 mod tests {
     use std::path::Path;
 
-    use super::{formats, provenance, service};
+    use super::{formats, provenance, service, vtpm};
 
     #[test]
     fn targets_are_sorted_and_have_files() {
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn seeds_pass() {
-        let seeds = [formats::seeds(), provenance::seeds(), service::seeds()].concat();
+        let seeds = [formats::seeds(), provenance::seeds(), service::seeds(), vtpm::seeds()].concat();
         for (name, _) in super::TARGETS {
             assert!(seeds.iter().any(|(seeded, _)| seeded == name), "{name} has no seed");
         }

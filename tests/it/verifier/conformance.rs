@@ -12,6 +12,9 @@ fn examples() -> Vec<Case> {
         super::sgx::example(),
         super::attestation_result::example(),
         super::software::example(),
+        super::tpm::example(),
+        super::azure::example(),
+        super::azure::tdx_example(),
     ]
 }
 

@@ -98,7 +98,11 @@ fn composites_that_nothing_can_meet_are_named() {
 
 #[test]
 fn rules_about_collateral_are_looked_at() {
-    says(&format!("{SNP}[collateral]\nmax_age_s = {{ crl = 0 }}\n"), Level::Error, "none is ever young enough");
+    says(
+        &format!("{SNP}[collateral]\nmax_age_s = {{ crl = 0 }}\n"),
+        Level::Error,
+        "none is ever young enough",
+    );
     says(&format!("{SNP}[collateral]\ngrace_s = 3600\n"), Level::Note, "3600 s");
 }
 

@@ -1,0 +1,319 @@
+//! Azure's confidential VMs under a paravisor: a report of the TEE for the paravisor, which vouches for the key of a
+//! vTPM that the paravisor keeps in the memory of the TEE, and a quote of that vTPM.
+//!
+//! The report is requested by the paravisor (HCL) at start; its REPORT_DATA is the SHA-256 of the *runtime data*, JSON
+//! with the vTPM's attestation key and how the VM is set up. The guest itself cannot have a report: what answers our
+//! challenge is the quote.
+//! In scope: the runtime data, what binds the three together. Out of scope: the report (`sev_snp`) and the quote (`tpm`),
+//! whose own code makes their checks; the envelopes of services (`envelopes`).
+
+mod checks;
+pub(super) mod hcl;
+mod runtime;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use treering_provenance::bytes::Bytes;
+use treering_provenance::strict;
+
+use super::tpm::log::BootLog;
+use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
+use super::{Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
+use crate::verifier::checks::{CheckInfo, infos, run};
+use crate::verifier::collateral::Collateral;
+use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
+use crate::verifier::wanted::Wanted;
+use checks::{Context, table_after, table_before, table_snp};
+use runtime::{Runtime, VmConfiguration};
+
+/// What the binding value is digested under.
+pub const AZ_SNP_BINDING_TAG: &str = "treering-binding-az-snp-v1";
+/// The same for TDX.
+pub const AZ_TDX_BINDING_TAG: &str = "treering-binding-az-tdx-v1";
+/// Octets of the whole: a TD quote with its certificates has 5 to 8 KiB, runtime data 1.2 KiB, a quote 2 KiB.
+const MAX_BYTES: usize = 48 * 1024;
+
+/// The sections `[az_snp]` and `[az_tdx]`. What the report must be is for the section of its own kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::verifier) struct Policy {
+    require_reference_value: bool,
+    require_secure_boot: bool,
+    forbid_console: bool,
+}
+
+/// Fail closed.
+impl Default for Policy {
+    fn default() -> Self {
+        Self { require_reference_value: true, require_secure_boot: true, forbid_console: false }
+    }
+}
+
+/// The map that such evidence is, in deterministic CBOR; documented in docs/verifier.md.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Form {
+    /// TPMS_ATTEST.
+    pub(super) attest: Bytes,
+    /// The registers quoted.
+    pub(super) pcrs: BTreeMap<u8, Bytes>,
+    /// The report of the TEE.
+    pub(super) report: Bytes,
+    /// The runtime data that the report is for.
+    pub(super) runtime: Bytes,
+    /// TPMT_SIGNATURE.
+    pub(super) signature: Bytes,
+    /// Which TEE: the name of the kind of the report.
+    pub(super) tee: String,
+}
+
+/// Evidence that was read.
+struct Container {
+    quote: Quote,
+    report: Vec<u8>,
+    runtime: Vec<u8>,
+}
+
+impl Container {
+    fn read(octets: &[u8], tee: &str) -> Result<Self, String> {
+        let form: Form = strict::from_slice(octets, MAX_BYTES).map_err(|error| error.to_string())?;
+        if form.tee != tee {
+            return Err(format!("a report of {:?}, want {tee:?}", form.tee));
+        }
+        let quote = Quote::read(&form.attest, &form.signature, &form.pcrs)?;
+        Ok(Self { quote, report: form.report.0, runtime: form.runtime.0 })
+    }
+}
+
+/// SEV-SNP under Azure's paravisor.
+pub(in crate::verifier) struct AzSnp;
+
+impl Kind for AzSnp {
+    fn name(&self) -> &'static str {
+        "az-snp"
+    }
+
+    fn media_type(&self) -> &'static str {
+        AZ_SNP
+    }
+
+    fn supplements(&self) -> &'static [&'static str] {
+        &[TCG_EVENT_LOG]
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        let own = [infos(&table_before()), infos(&table_snp())].concat();
+        [own, sev_snp::inner_checks(), infos(&table_after())].concat()
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        let report = Container::read(octets, sev_snp::NAME).map(|container| container.report);
+        report.map(|report| sev_snp::SevSnp.wants(&report)).unwrap_or_default()
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        sev_snp::SevSnp.named(collateral)
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        reads(check, &sev_snp::SevSnp)
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets)
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        looks_like_one(octets) && !contains(octets, b"\x63tdx")
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        let container = Container::read(input.item.bytes(), sev_snp::NAME);
+        let report = container.as_ref().map(|container| container.report.as_slice()).unwrap_or_default();
+        let inner = sev_snp::appraise_inner(self.name(), report, input);
+        let recognised = self.recognises(input.item.bytes());
+        let policy = &input.policy.kinds().az_snp;
+        finding(self.name(), AZ_SNP_BINDING_TAG, input, policy, container.as_ref(), inner, recognised)
+    }
+}
+
+/// TDX under Azure's paravisor. The TD itself gets the quote, of a TDREPORT that the paravisor requested.
+pub(in crate::verifier) struct AzTdx;
+
+impl Kind for AzTdx {
+    fn name(&self) -> &'static str {
+        "az-tdx"
+    }
+
+    fn media_type(&self) -> &'static str {
+        AZ_TDX
+    }
+
+    fn supplements(&self) -> &'static [&'static str] {
+        &[TCG_EVENT_LOG]
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        [infos(&table_before()), tdx::inner_checks(), infos(&table_after())].concat()
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        let report = Container::read(octets, tdx::NAME).map(|container| container.report);
+        report.map(|report| tdx::Tdx.wants(&report)).unwrap_or_default()
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        tdx::Tdx.named(collateral)
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        reads(check, &tdx::Tdx)
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        tdx::Tdx.has_register(name, octets) || quote::has_pcr(name, octets)
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        looks_like_one(octets) && !contains(octets, b"\x67sev-snp")
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        let container = Container::read(input.item.bytes(), tdx::NAME);
+        let report = container.as_ref().map(|container| container.report.as_slice()).unwrap_or_default();
+        let inner = tdx::appraise_inner(self.name(), report, input);
+        let recognised = self.recognises(input.item.bytes());
+        let policy = &input.policy.kinds().az_tdx;
+        finding(self.name(), AZ_TDX_BINDING_TAG, input, policy, container.as_ref(), inner, recognised)
+    }
+}
+
+/// Which octets a check reads: of the container, of the quote in it, or of the report.
+fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
+    Some(match check {
+        "container" => "all: the map, TPMS_ATTEST in `attest`, TPMT_SIGNATURE in `signature`",
+        "runtime-data" => "`runtime`: keys, vm-configuration",
+        "runtime-binding" => "`runtime`, all of it; `report`: the 64 octets that it is for",
+        "paravisor-level" => "`report`: 0x030..0x034 VMPL",
+        "secure-boot" => "`runtime`: secure-boot of vm-configuration",
+        "console" => "`runtime`: console-enabled of vm-configuration",
+        "reference-value" => "`report`: what it measures; `pcrs`",
+        "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
+            return tpm::explain::octets(check);
+        }
+        of_the_report => return inner.reads(of_the_report),
+    })
+}
+
+/// The two kinds differ in the report alone.
+fn finding(
+    kind: &'static str,
+    tag: &'static str,
+    input: &Input<'_>,
+    policy: &Policy,
+    container: Result<&Container, &String>,
+    inner: Inner,
+    recognised: bool,
+) -> Finding {
+    let read = container.ok();
+    let quote = read.map(|container| &container.quote);
+    let runtime = read.map(|container| Runtime::read(&container.runtime));
+    let runtime = runtime.as_ref().map(|read| read.as_ref().map_err(String::as_str));
+    let log = tpm::boot_log(input.supplements, Bank::Sha256, quote);
+    let registers = read.zip(inner.registers.as_ref()).map(|(container, measured)| {
+        measured.clone().into_iter().chain(container.quote.registers()).collect::<Registers>()
+    });
+    let reference = registers.as_ref().and_then(|registers| input.references.find(kind, registers));
+    let context = Context {
+        container: container.map_err(String::as_str),
+        runtime,
+        quoted: Quoted {
+            quote,
+            key: runtime.unwrap_or(Err("")).map(|runtime| &runtime.key),
+            bank: Bank::Sha256,
+            log: log.as_ref(),
+        },
+        report_data: inner.report_data,
+        level: inner.level,
+        policy,
+        kind,
+        reference,
+        references: input.references,
+    };
+    let only_snp = if kind == AzSnp.name() {
+        run(kind, &table_snp(), &context, input.policy, input.now)
+    } else {
+        Vec::new()
+    };
+    let run_before = run(kind, &table_before(), &context, input.policy, input.now);
+    let run_after = run(kind, &table_after(), &context, input.policy, input.now);
+    Finding {
+        recognised,
+        checks: [run_before, only_snp, inner.checks, run_after].concat(),
+        affirms: TrustVector { executables: executables(reference), ..inner.affirms },
+        claims: runtime
+            .and_then(Result::ok)
+            .zip(quote)
+            .and_then(|(runtime, quote)| claims(runtime, quote, log.as_ref(), inner.claims)),
+        carriage: quote.and_then(|quote| quote.carriage(tag)),
+        assurance: inner.assurance,
+        generation: inner.generation,
+        machine: inner.machine,
+        reference: reference.cloned(),
+        collateral: inner.collateral,
+    }
+}
+
+/// The report measures the paravisor, the registers what it booted: both, or only the first.
+fn executables(reference: Option<&ReferenceValue>) -> i8 {
+    match reference {
+        None => 0,
+        Some(value) if value.registers.keys().any(|name| name.starts_with("pcr")) => 2,
+        Some(_) => 3,
+    }
+}
+
+fn contains(octets: &[u8], word: &[u8]) -> bool {
+    octets.windows(word.len()).any(|window| window == word)
+}
+
+/// Whether octets are recognisably such a container, perhaps a damaged one.
+fn looks_like_one(octets: &[u8]) -> bool {
+    let signs =
+        [contains(octets, b"\x67runtime"), contains(octets, b"\x66report"), contains(octets, b"HCLAkPub")];
+    octets.len() <= MAX_BYTES && signs.iter().filter(|sign| **sign).count() >= 2
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    #[serde(flatten)]
+    quote: QuoteClaims,
+    vm: &'a VmConfiguration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot: Option<&'a BootLog>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Value>,
+}
+
+fn claims(
+    runtime: &Runtime,
+    quote: &Quote,
+    log: Option<&Result<BootLog, String>>,
+    report: Option<Value>,
+) -> Option<Value> {
+    let claims = Claims {
+        quote: quote.claims()?,
+        vm: &runtime.vm,
+        user_data: runtime.user_data.as_deref(),
+        boot: log.and_then(|log| log.as_ref().ok()),
+        report,
+    };
+    // Texts and numbers always become JSON.
+    serde_json::to_value(claims).ok()
+}
