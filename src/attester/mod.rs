@@ -1,7 +1,7 @@
 //! The workload's side: makes Evidence on demand.
 //!
-//! In scope: the interface, simulated platforms of SEV-SNP, TDX, SGX, TPMs and Azure's paravisor ([`simulated`]), and a report once recorded on AMD hardware
-//! ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
+//! In scope: the interface, simulated platforms of SEV-SNP, TDX, SGX, TPMs, Azure's paravisor, Nitro Enclaves and Arm
+//! CCA ([`simulated`]), and a report once recorded on AMD hardware ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
 //! room does not know: both are held to AMD's formats, and a test holds them to each other).
 
 pub mod nsm;
@@ -31,6 +31,9 @@ pub const TPM_QUOTE: &str = "application/vnd.treering.tpm-quote+cbor";
 pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
 /// The same for a TDX quote.
 pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
+
+/// Media type of an Arm CCA attestation token, CBOR tag 399.
+pub const CCA_TOKEN: &str = "application/vnd.arm.cca-attestation-token";
 
 /// One item of Evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]

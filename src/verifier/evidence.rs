@@ -22,6 +22,14 @@ pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
 /// Media type of a TCG event log, as the firmware of a machine with a TPM hands it over.
 pub const TCG_EVENT_LOG: &str = "application/vnd.treering.tcg-event-log";
 
+/// Media type of an attestation document of AWS Nitro Enclaves, as the Nitro Security Module returns it. No type is
+/// registered for them; this is the name we use, in AWS's vendor tree.
+pub const NITRO_DOCUMENT: &str = "application/vnd.aws.nitro-attestation-document";
+
+/// Media type of an Arm CCA attestation token, CBOR tag 399. The one that its draft uses is a general one with the
+/// profile as a parameter; this is a name of ours, in Arm's vendor tree.
+pub const CCA_TOKEN: &str = "application/vnd.arm.cca-attestation-token";
+
 /// Items in one Evidence: a confidential VM, its GPUs (eight in the largest machines) and a vTPM, with room to spare.
 pub const MAX_ITEMS: usize = 16;
 /// Octets of one item. A TDX quote with its certificates has about 8 KiB, a vTPM event log is the largest.

@@ -6,8 +6,10 @@
 
 pub(super) mod attestation_result;
 pub(super) mod azure;
+pub(super) mod cca;
 pub(super) mod envelopes;
 pub(super) mod intel;
+pub(super) mod nitro;
 pub(super) mod sev_snp;
 pub(super) mod sgx;
 pub(super) mod software;
@@ -36,6 +38,8 @@ pub(super) const KINDS: &[&dyn Kind] = &[
     &tpm::Tpm,
     &azure::AzSnp,
     &azure::AzTdx,
+    &nitro::Nitro,
+    &cca::Cca,
     &attestation_result::AttestationResult,
     &software::Software,
 ];

@@ -12,6 +12,7 @@ mod appraisal;
 mod binding;
 mod cache;
 mod canonical;
+mod cbor;
 mod checks;
 mod collateral;
 mod component;
@@ -27,6 +28,7 @@ mod pem;
 mod policy;
 mod reference;
 mod roots;
+mod sign1;
 mod wanted;
 
 pub use appraisal::{Appraisal, Appraised, Refused, Status};
@@ -43,7 +45,7 @@ pub use ear::{
     MEDIA_TYPE as EAR_MEDIA_TYPE, NONCE_BYTES, PROFILE as EAR_PROFILE, TokenOptions, TrustVector, tier,
     verify_cwt, verify_jwt, write_cwt, write_jwt,
 };
-pub use evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG, TPM_QUOTE};
+pub use evidence::{AZ_SNP, AZ_TDX, CCA_TOKEN, NITRO_DOCUMENT, TCG_EVENT_LOG, TPM_QUOTE};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
 pub use jose::{KeyError, MAX_SKEW_S, MAX_TOKEN_BYTES, TokenAlgorithm, TokenError, TokenKeys};
 pub use kinds::Assurance;
@@ -51,8 +53,10 @@ pub use kinds::attestation_result::{
     ATTESTATION_RESULT, ATTESTATION_RESULT_BUNDLE, ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT,
 };
 pub use kinds::azure::{AZ_SNP_BINDING_TAG, AZ_TDX_BINDING_TAG};
+pub use kinds::cca::NAME as SUBMOD_CCA;
 pub use kinds::envelopes::{EnvelopeError, MAX_ENVELOPE_BYTES, Opened, open_vtpm_json};
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
+pub use kinds::nitro::NAME as SUBMOD_NITRO;
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
 };

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use treering_provenance::strict;
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, attestation_result, azure, sev_snp, sgx, software, tdx, tpm};
+use super::kinds::{self, KINDS, attestation_result, azure, cca, nitro, sev_snp, sgx, software, tdx, tpm};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -113,6 +113,8 @@ pub(super) struct Sections {
     pub(super) tpm: tpm::Policy,
     pub(super) az_snp: azure::Policy,
     pub(super) az_tdx: azure::Policy,
+    pub(super) nitro: nitro::Policy,
+    pub(super) cca: cca::Policy,
 }
 
 /// A check that the owner of the policy lets fail, for a time.
@@ -149,6 +151,10 @@ struct PolicyFile {
     az_snp: azure::Policy,
     #[serde(default)]
     az_tdx: azure::Policy,
+    #[serde(default)]
+    nitro: nitro::Policy,
+    #[serde(default)]
+    cca: cca::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -217,11 +223,15 @@ impl AppraisalPolicy {
             tpm: file.tpm,
             az_snp: file.az_snp,
             az_tdx: file.az_tdx,
+            nitro: file.nitro,
+            cca: file.cca,
         };
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;
         kinds.sgx.read()?;
         kinds.tpm.read()?;
+        kinds.nitro.read()?;
+        kinds.cca.read()?;
         if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
             let reason = format!("there is no evidence of kind {kind:?}");
             return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });

@@ -18,7 +18,7 @@ cargo fuzz build --fuzz-dir . --sanitizer none
 
 # Foreign test vectors, where they are: each is offered to every target, which keeps what reaches something new.
 vectors=()
-for folder in ../../../shared/vectors/{cose,c2sp,evidence/snp,merkle}; do
+for folder in ../../../shared/vectors/{cose,c2sp,evidence/cca/rust-ccatoken,evidence/nitro/nitro_attest,evidence/snp,merkle}; do
     [ -d "$folder" ] && vectors+=("$folder")
 done
 

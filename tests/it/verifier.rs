@@ -4,11 +4,13 @@
 mod attestation_result;
 mod azure;
 mod build;
+mod cca;
 mod composite;
 mod conformance;
 mod document;
 mod intel;
 mod lint;
+mod nitro;
 pub(crate) mod sev_snp;
 mod sgx;
 mod software;

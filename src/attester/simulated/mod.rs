@@ -4,10 +4,12 @@
 //! cannot be told apart is the form; what always differs is the root and the organisation in the certificates' names.
 
 pub mod azure;
+pub mod cca;
 mod certificates;
 mod der;
 pub mod intel;
 mod keys;
+pub mod nitro;
 mod store;
 pub mod tpm;
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 pub mod formats;
+pub mod platforms;
 pub mod provenance;
 pub mod service;
 pub mod vtpm;
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("add_checkpoint", formats::add_checkpoint),
     ("appraisal_policy", service::appraisal_policy),
     ("bundle", formats::bundle),
+    ("cca_token", platforms::cca_token),
     ("checkpoint", formats::checkpoint),
     ("cmw_collection", service::cmw_collection),
     ("collateral", service::collateral),
@@ -44,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("jwk", provenance::jwk),
     ("manifest", service::manifest),
     ("merkle_proof", formats::merkle_proof),
+    ("nitro_document", platforms::nitro_document),
     ("note", formats::note),
     ("receipt", provenance::receipt),
     ("reference_values", service::reference_values),
@@ -105,7 +108,7 @@ pub fn write_seeds(target: &str, seeds: fn() -> Seeds) {
 mod tests {
     use std::path::Path;
 
-    use super::{formats, provenance, service, vtpm};
+    use super::{formats, platforms, provenance, service, vtpm};
 
     #[test]
     fn targets_are_sorted_and_have_files() {
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn seeds_pass() {
-        let seeds = [formats::seeds(), provenance::seeds(), service::seeds(), vtpm::seeds()].concat();
+        let seeds = [formats::seeds(), platforms::seeds(), provenance::seeds(), service::seeds(), vtpm::seeds()].concat();
         for (name, _) in super::TARGETS {
             assert!(seeds.iter().any(|(seeded, _)| seeded == name), "{name} has no seed");
         }

@@ -15,6 +15,8 @@ fn examples() -> Vec<Case> {
         super::tpm::example(),
         super::azure::example(),
         super::azure::tdx_example(),
+        super::nitro::example(),
+        super::cca::example(),
     ]
 }
 

@@ -1,0 +1,177 @@
+//! What the appraisal policy may ask of a CCA platform and a realm, and whose platforms it trusts.
+
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use serde::Deserialize;
+use treering_provenance::cose::{Algorithm, VerifyingKey};
+
+use super::platform::PlatformClaims;
+use crate::verifier::pem;
+use crate::verifier::policy::{PolicyError, hex, hexes};
+
+const IMPLEMENTATION_BYTES: usize = 32;
+const INSTANCE_BYTES: usize = 33;
+
+/// The section `[cca]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::verifier) struct Policy {
+    pub(in crate::verifier) require_reference_value: bool,
+    pub(super) require_platform_reference: bool,
+    #[serde(rename = "implementation_ids")]
+    implementation_text: Vec<String>,
+    #[serde(rename = "platform_key")]
+    key_table: Vec<KeyText>,
+    #[serde(rename = "machine")]
+    machine_table: Vec<MachineText>,
+    #[serde(skip)]
+    pub(super) implementations: Vec<Vec<u8>>,
+    #[serde(skip)]
+    pub(super) platform_keys: Vec<PlatformKey>,
+    #[serde(skip)]
+    pub(super) machines: Vec<Machine>,
+}
+
+/// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            require_reference_value: true,
+            require_platform_reference: true,
+            implementation_text: Vec::new(),
+            key_table: Vec::new(),
+            machine_table: Vec::new(),
+            implementations: Vec::new(),
+            platform_keys: Vec::new(),
+            machines: Vec::new(),
+        }
+    }
+}
+
+/// A platform attestation key (CPAK) that is trusted, for all platforms or for those named.
+#[derive(Debug, Clone)]
+pub(super) struct PlatformKey {
+    pub(super) name: String,
+    instance_id: Option<Vec<u8>>,
+    implementation_id: Option<Vec<u8>>,
+    pub(super) key: VerifyingKey,
+}
+
+impl PlatformKey {
+    /// Whether it is for the platform that these claims name.
+    pub(super) fn is_for(&self, platform: &PlatformClaims) -> bool {
+        self.instance_id.as_ref().is_none_or(|id| *id == platform.instance_id)
+            && self.implementation_id.as_ref().is_none_or(|id| *id == platform.implementation_id)
+    }
+}
+
+/// A platform that may run the workload.
+#[derive(Debug, Clone)]
+pub(super) struct Machine {
+    pub(super) name: String,
+    pub(super) instance_id: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyText {
+    name: String,
+    instance_id: Option<String>,
+    implementation_id: Option<String>,
+    spki: Option<String>,
+    cose_key: Option<String>,
+    jwk: Option<Jwk>,
+}
+
+/// A public key of RFC 7517. One with a private part is refused, as every unknown member is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Jwk {
+    kty: String,
+    crv: String,
+    x: String,
+    y: String,
+    #[serde(default, rename = "kid")]
+    _kid: Option<String>,
+    #[serde(default, rename = "alg")]
+    _alg: Option<String>,
+    #[serde(default, rename = "use")]
+    _use: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MachineText {
+    name: String,
+    instance_id: String,
+}
+
+impl Policy {
+    /// Reads what is written as text.
+    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
+        self.implementations = hexes("implementation_ids", &self.implementation_text, IMPLEMENTATION_BYTES)?;
+        for text in std::mem::take(&mut self.key_table) {
+            self.platform_keys.push(text.read()?);
+        }
+        for machine in std::mem::take(&mut self.machine_table) {
+            let instance_id = hex("machine", &machine.instance_id, INSTANCE_BYTES)?;
+            self.machines.push(Machine { name: machine.name, instance_id });
+        }
+        Ok(())
+    }
+}
+
+impl KeyText {
+    fn read(self) -> Result<PlatformKey, PolicyError> {
+        let what = format!("platform_key {:?}", self.name);
+        let bad = |reason: String| PolicyError::Value { what: what.clone(), reason };
+        let id = |text: Option<&String>, octets| text.map(|text| hex(&what, text, octets)).transpose();
+        let key = match (&self.spki, &self.cose_key, &self.jwk) {
+            (Some(text), None, None) => spki(text),
+            (None, Some(text), None) => HEXLOWER_PERMISSIVE
+                .decode(text.as_bytes())
+                .map_err(|_| "cose_key is not hex".to_owned())
+                .and_then(|octets| VerifyingKey::from_cose_key(&octets).map_err(|error| error.to_string())),
+            (None, None, Some(jwk)) => jwk.read(),
+            _ => Err("want one of spki, cose_key and jwk".to_owned()),
+        };
+        let key = key.map_err(bad)?;
+        if !matches!(key.algorithm(), Algorithm::Es256 | Algorithm::Es384) {
+            return Err(bad("want a key of P-256 or P-384".to_owned()));
+        }
+        Ok(PlatformKey {
+            instance_id: id(self.instance_id.as_ref(), INSTANCE_BYTES)?,
+            implementation_id: id(self.implementation_id.as_ref(), IMPLEMENTATION_BYTES)?,
+            name: self.name,
+            key,
+        })
+    }
+}
+
+impl Jwk {
+    fn read(&self) -> Result<VerifyingKey, String> {
+        let coordinate = |text: &str| {
+            BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| "a coordinate is not base64url".to_owned())
+        };
+        let point = [vec![0x04], coordinate(&self.x)?, coordinate(&self.y)?].concat();
+        let key = match (self.kty.as_str(), self.crv.as_str()) {
+            ("EC", "P-256") => VerifyingKey::from_p256(&point),
+            ("EC", "P-384") => VerifyingKey::from_p384(&point),
+            _ => return Err("want a JWK of type EC on P-256 or P-384".to_owned()),
+        };
+        key.map_err(|error| error.to_string())
+    }
+}
+
+/// A SubjectPublicKeyInfo in PEM, or in base64.
+fn spki(text: &str) -> Result<VerifyingKey, String> {
+    let der = if pem::is_pem(text.as_bytes()) {
+        let blocks = pem::blocks(text.as_bytes()).map_err(str::to_owned)?;
+        match blocks.as_slice() {
+            [block] if block.label == "PUBLIC KEY" => block.der.clone(),
+            _ => return Err("want one PEM block, PUBLIC KEY".to_owned()),
+        }
+    } else {
+        BASE64.decode(text.as_bytes()).map_err(|_| "spki is neither PEM nor base64".to_owned())?
+    };
+    VerifyingKey::from_spki(&der).map_err(|error| error.to_string())
+}

@@ -1,0 +1,170 @@
+//! AWS Nitro Enclaves: attestation documents, COSE_Sign1 (ES384) over a CBOR map, with all their certificates inside.
+//!
+//! In scope: the document, its chain up to the pinned root, CRLs if there are any, the checks.
+//! Out of scope: attestation documents of NitroTPM, which have the same envelope and root, and whose PCRs mean other
+//! things: they are refused by name.
+//! References: *AWS* is the AWS Nitro Enclaves User Guide, "Verifying the root of trust"; *NSM* is the attestation
+//! process of aws-nitro-enclaves-nsm-api.
+
+mod authenticity;
+mod chain;
+mod claims;
+mod document;
+mod explain;
+mod policy;
+mod requirements;
+mod revocation;
+
+pub(in crate::verifier) use policy::Policy;
+
+use super::{Assurance, Finding, Input, Kind};
+use crate::verifier::binding::Carriage;
+use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
+use crate::verifier::collateral::Collateral;
+use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::NITRO_DOCUMENT;
+use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
+use crate::verifier::sign1::Unreadable;
+
+use chain::VerifiedChain;
+use document::{Document, PCR_BYTES};
+use revocation::Revocation;
+
+/// The name of this kind.
+pub const NAME: &str = "nitro";
+
+/// This kind.
+pub(in crate::verifier) struct Nitro;
+
+/// Everything a check may look at.
+struct Context<'a> {
+    document: Result<&'a Document, &'a Unreadable>,
+    chain: Option<&'a VerifiedChain>,
+    crls: &'a [Result<Revocation, String>],
+    policy: &'a Policy,
+    freshness: &'a CollateralPolicy,
+    references: &'a ReferenceValues,
+    now: u64,
+}
+
+/// All of them, in order.
+fn table<'a>() -> [Check<Context<'a>>; 13] {
+    [
+        Check::firm("format", Harm::NotAuthentic, authenticity::format),
+        Check::firm("canonical", Harm::NotAuthentic, authenticity::canonical),
+        Check::firm("chain", Harm::NotAuthentic, authenticity::chain),
+        Check::firm("leaf", Harm::NotAuthentic, authenticity::leaf),
+        Check::firm("root", Harm::NotAuthentic, authenticity::root),
+        Check::firm("validity", Harm::NotAuthentic, authenticity::validity),
+        Check::firm("revocation", Harm::Hardware, authenticity::revocation),
+        Check::firm("signature", Harm::NotAuthentic, authenticity::signature),
+        Check::firm("timestamp", Harm::Configuration, requirements::timestamp),
+        Check::waivable("debug", Harm::Exposed, requirements::debug),
+        Check::firm("parent", Harm::Configuration, requirements::parent),
+        Check::firm("machine", Harm::Identity, requirements::machine),
+        Check::waivable("reference-value", Harm::Executables, requirements::reference_value),
+    ]
+}
+
+impl Kind for Nitro {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn media_type(&self) -> &'static str {
+        NITRO_DOCUMENT
+    }
+
+    fn checks(&self) -> Vec<CheckInfo> {
+        checks::infos(&table())
+    }
+
+    fn reads(&self, check: &str) -> Option<&'static str> {
+        explain::octets(check)
+    }
+
+    fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
+        vec![("aws-nitro-enclaves-g1".to_owned(), chain::AWS_ROOT_G1)]
+    }
+
+    fn has_register(&self, name: &str, octets: usize) -> bool {
+        octets == PCR_BYTES && document::INDEXES.map(register).any(|one| one == name)
+    }
+
+    fn recognises(&self, octets: &[u8]) -> bool {
+        document::looks_like_a_document(octets)
+    }
+
+    fn appraise(&self, input: &Input<'_>) -> Finding {
+        let document = Document::read(input.item.bytes());
+        let chain = document.as_ref().ok().map(|document| chain::verify(document, input.roots));
+        let given = input.collateral.crls();
+        let found = chain.as_ref().map(|chain| revocation::read(given, &chain.certificates));
+        let (crls, used): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().unzip();
+        let policy = &input.policy.kinds().nitro;
+        let context = Context {
+            document: document.as_ref(),
+            chain: chain.as_ref(),
+            crls: &crls,
+            policy,
+            freshness: input.policy.collateral(),
+            references: input.references,
+            now: input.now,
+        };
+        let document = document.as_ref().ok();
+        let reference = document.and_then(|document| input.references.find(NAME, &registers(document)));
+        let simulated = chain.as_ref().is_some_and(|chain| chain.root == Ok(chain::Root::Simulated));
+        Finding {
+            recognised: self.recognises(input.item.bytes()),
+            checks: checks::run(NAME, &table(), &context, input.policy, input.now),
+            affirms: TrustVector {
+                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                configuration: 2,
+                executables: reference.map_or(0, what_it_vouches_for),
+                hardware: 2,
+                // The document says nothing about the encryption of memory.
+                runtime_opaque: 0,
+            },
+            claims: document.map(claims::of),
+            carriage: document.and_then(Document::carriage).map(Carriage::Whole),
+            assurance: if simulated { Assurance::Simulated } else { Assurance::Hardware },
+            generation: None,
+            machine: document.and_then(Document::instance).map(|instance| instance.as_bytes().to_vec()),
+            reference: reference.cloned(),
+            // The certificates are in the document; only CRLs come from elsewhere.
+            collateral: Collateral::of_parts(Vec::new(), used, Vec::new()),
+        }
+    }
+}
+
+/// The name of a PCR.
+fn register(index: u8) -> String {
+    format!("pcr{index}")
+}
+
+/// What the document measures.
+fn registers(document: &Document) -> Registers {
+    document.pcrs.iter().map(|(index, value)| (register(*index), value.to_vec())).collect()
+}
+
+/// PCR0 covers the whole image, and so do PCR1 and PCR2 together; a part of it, or who signed it, is less. A value of
+/// others, such as the parent's role, says nothing of what runs.
+fn what_it_vouches_for(value: &ReferenceValue) -> i8 {
+    let names = |index: u8| value.registers.contains_key(&register(index));
+    match (names(0) || (names(1) && names(2)), names(1) || names(2) || names(8)) {
+        (true, _) => 2,
+        (false, true) => 3,
+        (false, false) => 0,
+    }
+}
+
+impl<'a> Context<'a> {
+    fn document(&self) -> Result<&'a Document, Found> {
+        self.document.map_err(|_| Found::NotEvaluated("the document could not be read"))
+    }
+
+    fn chain(&self) -> Result<&'a VerifiedChain, Found> {
+        self.chain.ok_or(Found::NotEvaluated("the document could not be read"))
+    }
+}

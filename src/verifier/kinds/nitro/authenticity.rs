@@ -1,0 +1,113 @@
+//! Is it genuine? What fails here cannot be waived, and leaves nothing in the document to be believed.
+
+use super::Context;
+use super::chain::Root;
+use super::revocation::publishers;
+use crate::clock::rfc3339;
+use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::sign1::{self, Unreadable};
+
+pub(super) fn format(context: &Context<'_>) -> Outcome {
+    match context.document {
+        Ok(document) => Ok(format!("attestation document of {}", document.module_id)),
+        Err(Unreadable::Format(reason)) => fail(reason.as_str()),
+        Err(Unreadable::NotCanonical(_)) => Ok("COSE_Sign1".to_owned()),
+    }
+}
+
+pub(super) fn canonical(context: &Context<'_>) -> Outcome {
+    match context.document {
+        Ok(_) => Ok("what is not signed has one form, and this is it".to_owned()),
+        Err(Unreadable::NotCanonical(reason)) => fail(reason.as_str()),
+        Err(Unreadable::Format(_)) => Err(Found::NotEvaluated("the document could not be read")),
+    }
+}
+
+pub(super) fn chain(context: &Context<'_>) -> Outcome {
+    match &context.chain()?.chain {
+        Ok(path) => Ok(format!("{} certificates, each signed by the one above it", path.validity.len())),
+        Err(reason) => fail(reason.as_str()),
+    }
+}
+
+pub(super) fn leaf(context: &Context<'_>) -> Outcome {
+    match &context.chain()?.leaf {
+        Ok(()) => Ok("its key may sign, and may not issue".to_owned()),
+        Err(reason) => fail(reason.as_str()),
+    }
+}
+
+pub(super) fn root(context: &Context<'_>) -> Outcome {
+    match &context.chain()?.root {
+        Ok(Root::Aws) => Ok("AWS's root G1, pinned".to_owned()),
+        Ok(Root::Simulated) => Ok("SIMULATED platform, pinned by configuration".to_owned()),
+        Err(reason) => fail(reason.as_str()),
+    }
+}
+
+pub(super) fn validity(context: &Context<'_>) -> Outcome {
+    let certificates = &context.chain()?.certificates;
+    let mut until = u64::MAX;
+    for link in certificates {
+        let (not_before, not_after) = link.profile.validity();
+        if context.now < not_before {
+            return fail(format!("{} is not valid before {}", link.name, rfc3339(not_before)));
+        }
+        if context.now > not_after {
+            return fail(format!("{} expired at {}", link.name, rfc3339(not_after)));
+        }
+        until = until.min(not_after);
+    }
+    match certificates.len() {
+        0 => Err(Found::NotEvaluated("no certificate could be read")),
+        count => Ok(format!("{count} certificates, until {}", rfc3339(until))),
+    }
+}
+
+pub(super) fn revocation(context: &Context<'_>) -> Outcome {
+    let chain = context.chain()?;
+    let mut oldest: Option<u64> = None;
+    let mut late: Option<Found> = None;
+    for crl in context.crls {
+        let crl = crl.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
+        if let Some(revoked) = &crl.revoked {
+            return fail(format!("revoked: {revoked}"));
+        }
+        match context.freshness.usable("crl", "CRL", crl.this_update, crl.next_update, context.now) {
+            Ok(_) => {}
+            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
+            Err(found) => return Err(found),
+        }
+        oldest = Some(oldest.map_or(crl.this_update, |oldest| oldest.min(crl.this_update)));
+    }
+    if context.policy.require_crl {
+        let given = |issuer: usize| context.crls.iter().flatten().any(|crl| crl.issuer == issuer);
+        if let Some(link) = publishers(&chain.certificates)
+            .filter(|issuer| !given(*issuer))
+            .find_map(|issuer| chain.certificates.get(issuer))
+        {
+            return fail(format!("no CRL of {} given, and the policy requires one", link.name));
+        }
+    }
+    if let Some(late) = late {
+        return Err(late);
+    }
+    match oldest {
+        Some(from) => {
+            Ok(format!("not revoked by {} CRLs, the oldest of {}", context.crls.len(), rfc3339(from)))
+        }
+        None if context.policy.require_crl => fail("no CRL given, and the policy requires them"),
+        None => Ok("no CRL given: not checked".to_owned()),
+    }
+}
+
+pub(super) fn signature(context: &Context<'_>) -> Outcome {
+    let document = context.document()?;
+    let key = context.chain()?.key.as_ref();
+    let key = key.ok_or(Found::NotEvaluated("no key is endorsed under a pinned root"))?;
+    if sign1::verifies(&document.message, key) {
+        Ok("ECDSA P-384 with SHA-384 over the octets received".to_owned())
+    } else {
+        fail("the endorsed key did not sign this document")
+    }
+}
