@@ -12,7 +12,7 @@ mod profile;
 
 use sha2::{Digest as _, Sha256};
 
-pub use path::{MAX_INTERMEDIATES, Path, PathError, verify_path};
+pub use path::{MAX_INTERMEDIATES, Path, PathError, is_signed_by, verify_path};
 pub use profile::{MAX_CLAIMS_BYTES, Profile, ProfileError};
 
 use crate::bytes::Digest;

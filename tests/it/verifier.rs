@@ -9,6 +9,7 @@ mod conformance;
 mod document;
 mod intel;
 mod lint;
+mod nvidia;
 pub(crate) mod sev_snp;
 mod sgx;
 mod software;

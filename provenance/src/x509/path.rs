@@ -127,13 +127,16 @@ pub fn verify_path(links: &[(&[u8], &Profile)], anchors: &[&Profile]) -> Result<
 }
 
 fn signature_verifies(der: &[u8], certificate: &Profile, issuer_spki: &[u8]) -> bool {
+    // What is outside the signature must say what is inside.
+    certificate.algorithms_agree() && is_signed_by(der, issuer_spki)
+}
+
+/// Whether the key of this SubjectPublicKeyInfo signed this certificate or CRL (both are a sequence of what is signed,
+/// the algorithm, and the signature). That the algorithm inside is the one outside is for the caller to compare.
+pub fn is_signed_by(der: &[u8], issuer_spki: &[u8]) -> bool {
     let Ok(Parts { tbs, algorithm, signature }) = split_certificate(der) else {
         return false;
     };
-    // What is outside the signature must say what is inside.
-    if !certificate.algorithms_agree() {
-        return false;
-    }
     let Some((kind, key)) = public_key(issuer_spki) else {
         return false;
     };

@@ -8,6 +8,7 @@ mod certificates;
 mod der;
 pub mod intel;
 mod keys;
+pub mod nvidia;
 mod store;
 pub mod tpm;
 
