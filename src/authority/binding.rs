@@ -7,7 +7,7 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::request::CertReq;
 
-use crate::verifier::Appraised;
+use crate::verifier::{Appraisal, Appraised};
 
 use super::Asked;
 use super::x509::ECDSA_WITH_SHA256;
@@ -30,9 +30,9 @@ pub enum BindingError {
     /// The request is not signed by its key.
     #[error("the certification request is not signed by the key in it")]
     Possession,
-    /// The Evidence carries another value.
-    #[error("the evidence is not bound to this challenge, target, relying party and key")]
-    Mismatch,
+    /// The Evidence carries another value: these components of several.
+    #[error("the evidence{} is not bound to this challenge, target, relying party and key", of(.0))]
+    Mismatch(Vec<String>),
 }
 
 impl BindingError {
@@ -42,9 +42,13 @@ impl BindingError {
             Self::Csr(_) => "csr-malformed",
             Self::KeyType => "key-type",
             Self::Possession => "no-possession",
-            Self::Mismatch => "not-bound",
+            Self::Mismatch(_) => "not-bound",
         }
     }
+}
+
+fn of(components: &[String]) -> String {
+    if components.is_empty() { String::new() } else { format!(" of {}", components.join(", ")) }
 }
 
 /// A public key that signed its own request and that the Evidence is bound to.
@@ -59,7 +63,19 @@ impl BoundKey {
     /// with *our* relying-party id (TACRA), over this challenge, this target and this very request.
     pub fn check(asked: &Asked<'_>, appraised: &Appraised) -> Result<Self, BindingError> {
         let key = Self::possessed(asked.csr)?;
-        if appraised.matches_binding(&asked.binding_value()) { Ok(key) } else { Err(BindingError::Mismatch) }
+        Self::bound(appraised.appraisal(), asked).map(|()| key)
+    }
+
+    /// Checks that every component of the evidence carries the value.
+    pub(super) fn bound(appraisal: &Appraisal, asked: &Asked<'_>) -> Result<(), BindingError> {
+        let value = asked.binding_value();
+        if appraisal.matches_binding(&value) {
+            return Ok(());
+        }
+        // Of one component there is nothing to name.
+        let several = appraisal.components().len() > 1;
+        let names = appraisal.unbound(&value).filter(|_| several).map(|one| one.name().to_owned());
+        Err(BindingError::Mismatch(names.collect()))
     }
 
     /// Checks possession alone: the request is a P-256 one and signed by its key. A replay does this with the request

@@ -51,8 +51,8 @@ pub fn decide(
     manifest: &Manifest,
 ) -> Result<(BoundKey, WorkloadClaims), Refused> {
     // Genuine evidence that was not made for us: whether it would please our policy is not asked.
-    if appraisal.is_authentic() && !appraisal.matches_binding(&asked.binding_value()) {
-        return Err(Refused::unbound(&BindingError::Mismatch));
+    if appraisal.is_authentic() {
+        BoundKey::bound(appraisal, asked).map_err(|error| Refused::unbound(&error))?;
     }
     let appraised = appraisal.clone().into_appraised().map_err(|refusal| Refused {
         step: "appraisal",
@@ -66,4 +66,45 @@ pub fn decide(
         detail: error.to_string(),
     })?;
     Ok((key, claims))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::attester::Attester;
+    use crate::attester::simulated::nvidia::{Device, Model};
+    use crate::attester::simulated::{Launch, Platform, Processor};
+    use crate::verifier::{AppraisalPolicy, Collateral, Evidence, HardwareRoots, ReferenceValues, appraise};
+
+    const NOW: u64 = 1_782_864_000;
+    const POLICY: &str = "version = 1\nname = \"t\"\n[sev_snp]\nrequire_reference_value = false\n\
+        require_tcb_floor = false\n[nvidia_gpu]\nrequire_reference_value = false\nrequire_revocation = false\n\
+        [composite.components]\nsev-snp = 1\nnvidia-gpu = 1\n";
+
+    /// What is logged says which component is not ours: the processor's evidence is, the GPU's was made for another.
+    #[test]
+    fn the_component_that_is_not_bound_is_named() {
+        let asked = Asked { freshness: &[1; 32], target: "spiffe://a.example/b", rp_id: "r", csr: b"csr" };
+        let processor = Processor::Milan;
+        let platform = Arc::new(Platform::generate(processor, processor.ordinary_tcb(), NOW).unwrap());
+        let gpu = Device::generate(Model::Gh100, NOW).unwrap();
+        let guest = platform.guest(Launch::of_image(b"image")).unwrap();
+        let mut items: Vec<_> = guest.report(&asked.binding_value()).unwrap().items().collect();
+        items.extend(Attester::report(&gpu, &[9; 64]).unwrap().items());
+        let appraisal = appraise(
+            &Evidence::new(items).unwrap(),
+            &Collateral::from_der(platform.certificates().to_vec()).unwrap(),
+            &AppraisalPolicy::parse(POLICY.as_bytes()).unwrap(),
+            &ReferenceValues::none(),
+            &HardwareRoots::with_simulated([platform.root_fingerprint(), gpu.root_fingerprint()]),
+            NOW,
+        );
+        assert!(appraisal.is_authentic());
+        let manifest = Manifest::parse(include_bytes!("../../docs/samples/mapping-manifest.toml")).unwrap();
+        let refused = decide(&appraisal, &asked, &manifest).unwrap_err();
+        assert_eq!((refused.step, refused.code.as_str()), ("binding", "not-bound"));
+        assert!(refused.detail.starts_with("the evidence of nvidia-gpu is not bound"), "{}", refused.detail);
+    }
 }

@@ -30,6 +30,19 @@ impl Carriage {
     }
 }
 
+/// Comparing two, without knowing the value.
+impl Carriage {
+    /// Whether both carry one value; `None` where nobody can tell who does not know it.
+    pub(super) fn agrees(&self, other: &Self) -> Option<bool> {
+        match (self, other) {
+            (Self::Whole(one), other) | (other, Self::Whole(one)) => Some(other.carries(one)),
+            (Self::Digest { tag: one_tag, digest: one }, Self::Digest { tag, digest }) => {
+                (one_tag == tag).then(|| one.ct_eq(digest).into())
+            }
+        }
+    }
+}
+
 /// SHA-256(tag || value): what goes into a field of 32 octets.
 pub fn digest_of(tag: &str, value: &[u8; 64]) -> [u8; 32] {
     Sha256::new().chain_update(tag.as_bytes()).chain_update(value).finalize().into()
@@ -47,5 +60,18 @@ mod tests {
         assert!(digest.carries(&[1; 64]) && !digest.carries(&[2; 64]));
         let other = Carriage::Digest { tag: "two", digest: digest_of("one", &[1; 64]) };
         assert!(!other.carries(&[1; 64]), "a digest under another tag");
+    }
+
+    #[test]
+    fn two_carriages_agree_where_they_can_be_compared() {
+        let whole = |octet| Carriage::Whole([octet; 64]);
+        let digest = |tag, octet| Carriage::Digest { tag, digest: digest_of(tag, &[octet; 64]) };
+        assert_eq!(whole(1).agrees(&whole(1)), Some(true));
+        assert_eq!(whole(1).agrees(&whole(2)), Some(false));
+        assert_eq!(whole(1).agrees(&digest("one", 1)), Some(true));
+        assert_eq!(digest("one", 2).agrees(&whole(1)), Some(false));
+        assert_eq!(digest("one", 1).agrees(&digest("one", 1)), Some(true));
+        assert_eq!(digest("one", 1).agrees(&digest("one", 2)), Some(false));
+        assert_eq!(digest("one", 1).agrees(&digest("two", 1)), None);
     }
 }

@@ -6,7 +6,7 @@ use super::appraisal::Status;
 use super::binding::Carriage;
 use super::checks::{CheckResult, Harm};
 use super::ear::TrustVector;
-use super::kinds::{Assurance, Finding, Kind};
+use super::kinds::{self, Assurance, Finding, Kind};
 use super::reference::ReferenceValue;
 
 /// One component, such as the CPU or one of the GPUs.
@@ -80,6 +80,11 @@ impl Component {
     /// What names the machine, where the evidence authenticates it.
     pub fn machine(&self) -> Option<&[u8]> {
         self.finding.machine.as_deref()
+    }
+
+    /// When the evidence says it was made, where its kind says so.
+    pub fn made_at(&self) -> Option<u64> {
+        kinds::by_name(self.kind)?.made_at(self.claims()?)
     }
 
     /// The reference value that what runs was found to be.

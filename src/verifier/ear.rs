@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::appraisal::{Appraisal, Status};
 use super::checks::{CheckResult, Harm};
 use super::component::Component;
-use super::composite::SUBMOD_COMPOSITE;
+use super::composite::{self, COLOCATION, SUBMOD_COMPOSITE};
 use super::kinds::Finding;
 use super::policy::{AppraisalPolicy, Waiver, ni_uri};
 
@@ -131,6 +131,8 @@ struct Ear<'a> {
     ear_verifier_id: VerifierId,
     ear_status: Status,
     submods: BTreeMap<&'a str, Submod<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    ear_device_topology: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -190,7 +192,7 @@ pub(super) fn write(appraisal: &Appraisal, policy: &AppraisalPolicy) -> Vec<u8> 
         submods.insert(component.name(), submod(appraisal, component, policy));
     }
     if !appraisal.composite.is_empty() {
-        submods.insert(SUBMOD_COMPOSITE, composite(appraisal, policy));
+        submods.insert(SUBMOD_COMPOSITE, together(appraisal, policy));
     }
     let ear = Ear {
         eat_profile: PROFILE,
@@ -198,6 +200,7 @@ pub(super) fn write(appraisal: &Appraisal, policy: &AppraisalPolicy) -> Vec<u8> 
         ear_verifier_id: VerifierId { developer: DEVELOPER, build: BUILD },
         ear_status: appraisal.status,
         submods,
+        ear_device_topology: composite::topology(&appraisal.components, policy),
     };
     // Nothing in these types can fail to become JSON: no maps with other keys than text, no floats.
     serde_json::to_vec(&ear).unwrap_or_default()
@@ -223,7 +226,7 @@ fn submod<'a>(appraisal: &'a Appraisal, component: &'a Component, policy: &'a Ap
     }
 }
 
-fn composite<'a>(appraisal: &'a Appraisal, policy: &AppraisalPolicy) -> Submod<'a> {
+fn together<'a>(appraisal: &'a Appraisal, policy: &AppraisalPolicy) -> Submod<'a> {
     let holds = appraisal.composite.iter().all(CheckResult::ok);
     Submod {
         ear_status: if holds { Status::Affirming } else { Status::Contraindicated },
@@ -231,8 +234,7 @@ fn composite<'a>(appraisal: &'a Appraisal, policy: &AppraisalPolicy) -> Submod<'
         ear_appraisal_policy_ids: [policy.id()],
         ear_attester_claims: None,
         ear_verifier_claims: VerifierClaims::Composite(CompositeClaims {
-            // No kind known here measures what sits beside it.
-            colocation: "unproven",
+            colocation: COLOCATION,
             checks: &appraisal.composite,
         }),
     }

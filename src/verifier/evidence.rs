@@ -21,6 +21,11 @@ pub const AZ_SNP: &str = "application/vnd.treering.az-snp+cbor";
 pub const AZ_TDX: &str = "application/vnd.treering.az-tdx+cbor";
 /// Media type of a TCG event log, as the firmware of a machine with a TPM hands it over.
 pub const TCG_EVENT_LOG: &str = "application/vnd.treering.tcg-event-log";
+/// Media type of an NVIDIA GPU's report with its certificates, in one deterministic CBOR map: a form of ours, since
+/// NVIDIA's has room for octets that nobody signed (docs/verifier.md).
+pub const NVIDIA_GPU: &str = "application/vnd.treering.nvidia-gpu-evidence+cbor";
+/// The same of an `NVSwitch`.
+pub const NVIDIA_SWITCH: &str = "application/vnd.treering.nvidia-switch-evidence+cbor";
 
 /// Media type of an attestation document of AWS Nitro Enclaves, as the Nitro Security Module returns it. No type is
 /// registered for them; this is the name we use, in AWS's vendor tree.

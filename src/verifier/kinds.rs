@@ -10,6 +10,7 @@ pub(super) mod cca;
 pub(super) mod envelopes;
 pub(super) mod intel;
 pub(super) mod nitro;
+pub(super) mod nvidia;
 pub(super) mod sev_snp;
 pub(super) mod sgx;
 pub(super) mod software;
@@ -42,6 +43,8 @@ pub(super) const KINDS: &[&dyn Kind] = &[
     &cca::Cca,
     &attestation_result::AttestationResult,
     &software::Software,
+    &nvidia::GPU,
+    &nvidia::SWITCH,
 ];
 
 /// One kind of evidence.
@@ -112,6 +115,17 @@ pub(super) trait Kind: Sync {
         false
     }
 
+    /// Whether one machine of its names is one component: a GPU, which is one whatever it signs, and not a processor,
+    /// on which several guests may run.
+    fn is_a_device(&self) -> bool {
+        false
+    }
+
+    /// When evidence with these claims says it was made, Unix seconds.
+    fn made_at(&self, _claims: &Value) -> Option<u64> {
+        None
+    }
+
     /// Appraises: a pure function of what is in the input.
     fn appraise(&self, input: &Input<'_>) -> Finding;
 }
@@ -143,13 +157,14 @@ pub(super) struct Input<'a> {
 /// What a kind keeps between appraisals. It changes no result.
 #[derive(Debug)]
 pub(super) struct Caches {
+    pub(super) nvidia: Cache<nvidia::VerifiedChain>,
     pub(super) sev_snp: Cache<sev_snp::VerifiedVek>,
 }
 
 impl Caches {
     /// Each kind keeps this many.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { sev_snp: Cache::new(capacity) }
+        Self { nvidia: Cache::new(capacity), sev_snp: Cache::new(capacity) }
     }
 }
 

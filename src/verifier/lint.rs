@@ -99,12 +99,16 @@ pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
 
 fn composite(policy: &AppraisalPolicy, out: &mut Vec<Remark>) {
     const AT: &str = "composite.components";
-    let components = &policy.composite().components;
+    let components = policy.composite().wanted();
     let total: usize = components.values().fold(0, |sum, count| sum.saturating_add(*count));
     if total > MAX_ITEMS {
         out.push(Remark::error(AT, format!("{total} components, evidence has at most {MAX_ITEMS} items")));
     }
-    for (name, count) in components {
+    if policy.composite().require_colocation {
+        let text = "no evidence can pass: no kind vouches for what sits beside it";
+        out.push(Remark::error("composite.require_colocation", text));
+    }
+    for (name, count) in &components {
         if *count == 0 {
             out.push(Remark::error(AT, format!("0 of {name}: a kind that is not named is refused anyway")));
         }

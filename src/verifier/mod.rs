@@ -13,6 +13,7 @@ mod binding;
 mod cache;
 mod canonical;
 mod cbor;
+mod certificates;
 mod checks;
 mod collateral;
 mod component;
@@ -47,6 +48,7 @@ pub use ear::{
 };
 pub use evidence::{AZ_SNP, AZ_TDX, CCA_TOKEN, NITRO_DOCUMENT, TCG_EVENT_LOG, TPM_QUOTE};
 pub use evidence::{Evidence, EvidenceError, EvidenceItem, MAX_ITEM_BYTES, MAX_ITEMS, SNP_REPORT};
+pub use evidence::{NVIDIA_GPU, NVIDIA_SWITCH};
 pub use jose::{KeyError, MAX_SKEW_S, MAX_TOKEN_BYTES, TokenAlgorithm, TokenError, TokenKeys};
 pub use kinds::Assurance;
 pub use kinds::attestation_result::{
@@ -57,6 +59,10 @@ pub use kinds::cca::NAME as SUBMOD_CCA;
 pub use kinds::envelopes::{EnvelopeError, MAX_ENVELOPE_BYTES, Opened, open_vtpm_json};
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
 pub use kinds::nitro::NAME as SUBMOD_NITRO;
+pub use kinds::nvidia::{
+    ExportError as NvidiaExportError, NvidiaGeneration, NvidiaItem, OCSP_RESPONSE,
+    from_hex_and_pem as nvidia_from_hex_and_pem, nvidia_evidence, read_export as read_nvidia_export,
+};
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
 };
@@ -118,6 +124,11 @@ pub fn reads(kind: &str, check: &str) -> Option<&'static str> {
 /// The names of a kind's checks, in order.
 pub fn checks_of(kind: &str) -> Option<Vec<&'static str>> {
     Some(kinds::by_name(kind)?.checks().iter().map(|info| info.name).collect())
+}
+
+/// The names of the checks of several components together, in order.
+pub fn checks_of_composites() -> Vec<&'static str> {
+    composite::infos().iter().map(|info| info.name).collect()
 }
 
 /// Appraises evidence once.

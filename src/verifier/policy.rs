@@ -5,7 +5,7 @@
 //! SHA-256 of its octets as written, TOML or deterministic CBOR.
 //! Out of scope: which policy is in force (that is a question to the log).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 use treering_provenance::strict;
 
 use super::checks::{Found, Outcome, fail};
-use super::kinds::{self, KINDS, attestation_result, azure, cca, nitro, sev_snp, sgx, software, tdx, tpm};
+use super::kinds::{
+    self, KINDS, attestation_result, azure, cca, nitro, nvidia, sev_snp, sgx, software, tdx, tpm,
+};
 use crate::clock;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
@@ -64,25 +66,87 @@ pub struct AppraisalPolicy {
     waivers: Vec<Waiver>,
 }
 
-/// The section `[composite]`: how many components of each kind evidence must have. Without it, evidence is of one.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Seconds between the evidence of two components of one machine: time to ask each of sixteen, and slow clocks.
+const MAX_SPREAD_S: u64 = 300;
+
+/// The section `[composite]`: how many components of each kind evidence must have, together or device by device.
+/// Without it, evidence is of one.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CompositePolicy {
+    components: BTreeMap<String, usize>,
+    #[serde(rename = "device")]
+    pub(super) devices: Vec<DevicePolicy>,
+    pub(super) max_spread_s: u64,
+    pub(super) require_colocation: bool,
+}
+
+/// A device of several, by the name that it has in the result.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DevicePolicy {
+    pub(super) name: String,
     pub(super) components: BTreeMap<String, usize>,
+}
+
+impl Default for CompositePolicy {
+    fn default() -> Self {
+        Self {
+            components: BTreeMap::new(),
+            devices: Vec::new(),
+            max_spread_s: MAX_SPREAD_S,
+            require_colocation: false,
+        }
+    }
+}
+
+impl CompositePolicy {
+    /// Whether the policy is for evidence of named components at all.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.components.is_empty() || !self.devices.is_empty()
+    }
+
+    /// How many of each kind, on all devices together.
+    pub(super) fn wanted(&self) -> BTreeMap<&str, usize> {
+        let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+        let on_devices = self.devices.iter().flat_map(|device| &device.components);
+        for (kind, count) in self.components.iter().chain(on_devices) {
+            let sum = wanted.entry(kind).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        wanted
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        let bad = |what: &str, reason: String| PolicyError::Value { what: what.to_owned(), reason };
+        if !self.components.is_empty() && !self.devices.is_empty() {
+            return Err(bad("composite", "either `components` or `device`s, not both".to_owned()));
+        }
+        if let Some(kind) = self.wanted().keys().find(|kind| kinds::by_name(kind).is_none()) {
+            return Err(bad("composite.components", format!("there is no evidence of kind {kind:?}")));
+        }
+        let mut names = BTreeSet::new();
+        match self.devices.iter().find(|device| device.name.is_empty() || !names.insert(&device.name)) {
+            Some(device) => {
+                Err(bad("composite.device", format!("the name {:?} is empty or taken", device.name)))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The section `[collateral]`: how old what vendors issue anew may be, and for how long an outage of theirs is borne.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CollateralPolicy {
-    /// Seconds since it was issued, by what it is: `crl`, `tcb-info`, `qe-identity`. Left out: as long as it says itself.
+    /// Seconds since it was issued, by what it is: `crl`, `ocsp-response`, `tcb-info`, `qe-identity`. Left out: as long as it says itself.
     pub(super) max_age_s: BTreeMap<String, u64>,
     /// Seconds after the end of its time in which it is still used, with a warning in the result.
     pub(super) grace_s: u64,
 }
 
 /// What vendors issue anew, by the names that `max_age_s` has for it.
-const DATED: &[&str] = &["crl", "tcb-info", "qe-identity"];
+const DATED: &[&str] = &["crl", "ocsp-response", "tcb-info", "qe-identity"];
 
 impl CollateralPolicy {
     /// Whether something issued at `from`, and to be replaced by `until`, may be used now.
@@ -105,6 +169,8 @@ impl CollateralPolicy {
 /// What is required of each kind, as written in the section of its name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sections {
+    pub(super) nvidia_gpu: nvidia::Policy,
+    pub(super) nvidia_switch: nvidia::Policy,
     pub(super) sev_snp: sev_snp::Policy,
     pub(super) tdx: tdx::Policy,
     pub(super) sgx: sgx::Policy,
@@ -135,6 +201,10 @@ pub struct Waiver {
 struct PolicyFile {
     version: u32,
     name: String,
+    #[serde(default)]
+    nvidia_gpu: nvidia::Policy,
+    #[serde(default)]
+    nvidia_switch: nvidia::Policy,
     #[serde(default)]
     sev_snp: sev_snp::Policy,
     #[serde(default)]
@@ -207,6 +277,8 @@ impl AppraisalPolicy {
             return Err(PolicyError::Version(file.version));
         }
         let mut kinds = Sections {
+            nvidia_gpu: file.nvidia_gpu,
+            nvidia_switch: file.nvidia_switch,
             sev_snp: file.sev_snp,
             tdx: file.tdx,
             sgx: file.sgx,
@@ -226,16 +298,15 @@ impl AppraisalPolicy {
             nitro: file.nitro,
             cca: file.cca,
         };
+        kinds.nvidia_gpu.read()?;
+        kinds.nvidia_switch.read()?;
         kinds.sev_snp.read()?;
         kinds.tdx.read()?;
         kinds.sgx.read()?;
         kinds.tpm.read()?;
         kinds.nitro.read()?;
         kinds.cca.read()?;
-        if let Some(kind) = file.composite.components.keys().find(|kind| kinds::by_name(kind).is_none()) {
-            let reason = format!("there is no evidence of kind {kind:?}");
-            return Err(PolicyError::Value { what: "composite.components".to_owned(), reason });
-        }
+        file.composite.check()?;
         if let Some(what) = file.collateral.max_age_s.keys().find(|what| !DATED.contains(&what.as_str())) {
             let reason = format!("there is no {what:?}, want one of {DATED:?}");
             return Err(PolicyError::Value { what: "collateral.max_age_s".to_owned(), reason });

@@ -12,8 +12,8 @@ use super::kinds;
 
 /// The register of a kind that measures one thing only, and the key `measurement` of a file.
 pub const MEASUREMENT: &str = "measurement";
-/// Registers of one value: a TPM has 24, and a workload some of its own.
-pub const MAX_REGISTERS: usize = 32;
+/// Registers of one value: a TPM has 24, a GPU 64.
+pub const MAX_REGISTERS: usize = 64;
 /// Reference values in one appraisal: a fleet's images over a few years.
 pub const MAX_REFERENCE_VALUES: usize = 10_000;
 

@@ -3,6 +3,7 @@
 //!
 //! Octets are unpadded base64url; times are Unix seconds.
 
+pub mod cmw;
 mod evidence;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use treering_provenance::bytes::{Bytes, Fixed, Leaf};
 use treering_provenance::grant::WrappedKek;
 
-pub use evidence::{collection, parse_collection};
+pub use evidence::{collection, parse_collection, read_cmw};
 
 /// `POST /v1/challenges`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ mod document;
 mod intel;
 mod lint;
 mod nitro;
+mod nvidia;
 pub(crate) mod sev_snp;
 mod sgx;
 mod software;

@@ -10,6 +10,7 @@ mod der;
 pub mod intel;
 mod keys;
 pub mod nitro;
+pub mod nvidia;
 mod store;
 pub mod tpm;
 

@@ -13,6 +13,7 @@ mod lint;
 mod policy;
 mod report;
 mod requirements;
+mod selection;
 mod snapshot;
 
 #[cfg(test)]
@@ -193,12 +194,13 @@ fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner 
     let table = table();
     let inside = table.split_last().map_or(table.as_slice(), |(_, others)| others);
     let checks = if place == Place::Alone { &table } else { inside };
+    let report = Report::read(octets);
+    let collateral = selection::of_one(input.collateral, report.as_ref().ok());
     let vek = input.caches.sev_snp.get_or_make(
-        input.collateral.digest(),
-        || chain::verify(input.collateral, input.roots),
+        collateral.digest(),
+        || chain::verify(&collateral, input.roots),
         VerifiedVek::holds,
     );
-    let report = Report::read(octets);
     let policy = &input.policy.kinds().sev_snp;
     let context = Context {
         report: report.as_ref(),

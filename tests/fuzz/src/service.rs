@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use treering::{
     attester::{
         recorded,
+        Attester,
         simulated::{
-            Launch, Platform, Processor,
+            Launch, Platform, Processor, nvidia,
             intel::{IntelModel, IntelPlatform, QuotingEnclave, Td},
         },
     },
@@ -84,6 +85,20 @@ pub fn cmw_collection(data: &[u8]) {
         let again = wire::parse_collection(&wire::collection(&evidence, &collateral)).unwrap();
         assert_eq!(again, (evidence, collateral));
     }
+}
+
+/// Files of evidence and endorsements: CMWs of any form.
+pub fn cmw_file(data: &[u8]) {
+    if let Ok(cmw) = wire::cmw::Cmw::read(data) {
+        let again = cmw.to_cbor().unwrap();
+        assert_eq!(wire::cmw::Cmw::read(&again).unwrap(), cmw);
+        assert_eq!(wire::cmw::Cmw::read(&again).unwrap().to_cbor().unwrap(), again);
+        if let Some(json) = cmw.to_json() {
+            assert_eq!(wire::cmw::Cmw::read(json.to_string().as_bytes()).unwrap(), cmw);
+        }
+    }
+    let _ = wire::read_cmw(data);
+    let _ = wire::cmw::Cmw::in_certificate(data);
 }
 
 /// Certificates and revocation lists in PEM, DER and our own form, and a genuine report under them: only AMD's own
@@ -343,10 +358,58 @@ pub fn token(data: &[u8]) {
     }
 }
 
+/// A simulated GPU and what it signed.
+struct Gpu {
+    device: nvidia::Device,
+    report: Vec<u8>,
+    verifier: Verifier,
+}
+
+static GPU: LazyLock<Gpu> = LazyLock::new(|| {
+    let device = nvidia::Device::generate(nvidia::Model::Gh100, recorded::INSTANT).unwrap();
+    let report = device.report(&device.ordinary([7; 32])).unwrap();
+    let verifier = Verifier::new(HardwareRoots::with_simulated([device.root_fingerprint()]));
+    Gpu { device, report, verifier }
+});
+
+/// NVIDIA's reports: any bytes, an item with changes (never authentic), and a report with changes and signed again.
+pub fn nvidia_report(data: &[u8]) {
+    let gpu = &*GPU;
+    let policy = AppraisalPolicy::baseline();
+    let appraise = |item: Vec<u8>| {
+        let evidence = Evidence::new([(verifier::NVIDIA_GPU, item)]).ok()?;
+        let none = ReferenceValues::none();
+        Some(gpu.verifier.appraise(&evidence, &Collateral::default(), &policy, &none, recorded::INSTANT))
+    };
+    let item = |report: &[u8]| nvidia::Device::item(report, gpu.device.chain()).unwrap();
+    match Input::of(data) {
+        Some(Input::Raw(bytes)) => {
+            let _ = verifier::read_nvidia_export(bytes);
+            if let Some(appraisal) = appraise(bytes.to_vec()) {
+                assert!(!appraisal.is_authentic() || bytes == item(&gpu.report));
+            }
+        }
+        Some(Input::Edits(edits)) => {
+            let whole = item(&gpu.report);
+            if let Some(appraisal) = edited(&whole, edits).and_then(&appraise) {
+                assert!(!appraisal.is_authentic() && appraisal.into_appraised().is_err());
+            }
+            if let Some(mut report) = edited(&gpu.report, edits) {
+                gpu.device.sign_report(&mut report).unwrap();
+                let appraisal = appraise(item(&report)).unwrap();
+                assert!(!appraisal.ear().is_empty() || !appraisal.is_evidence());
+                let _ = appraisal.into_appraised();
+            }
+        }
+        None => {}
+    }
+}
+
 /// Inputs to begin with.
 pub fn seeds() -> crate::Seeds {
     let known = &*KNOWN;
     let raw = |bytes: &[u8]| [&[0], bytes].concat();
+    let gpu = Attester::report(&GPU.device, &[7; 64]).unwrap().evidence.remove(0).bytes;
     let evidence = Evidence::snp(known.simulated.to_vec()).unwrap();
     let collection = wire::collection(&evidence, &known.simulated_collateral);
     let references = "[[reference]]\nname = \"a\"\nmeasurement = \"".to_owned() + &"0f".repeat(48) + "\"\n";
@@ -354,6 +417,11 @@ pub fn seeds() -> crate::Seeds {
         ("appraisal_policy", include_bytes!("../../../docs/samples/appraisal-policy.toml").to_vec()),
         ("appraisal_policy", AppraisalPolicy::baseline().bytes().to_vec()),
         ("cmw_collection", serde_json::to_vec(&collection).unwrap()),
+        ("cmw_file", serde_json::to_vec(&collection).unwrap()),
+        ("cmw_file", wire::cmw::Cmw::read(&serde_json::to_vec(&collection).unwrap()).unwrap().to_cbor().unwrap()),
+        ("cmw_file", b"\xda\x63\x74\x01\x01\x41\xaa".to_vec()),
+        ("nvidia_report", raw(&gpu)),
+        ("nvidia_report", vec![1, 0, 0x30, 1]),
         ("collateral", known.hardware_collateral.to_pem().into_bytes()),
         ("collateral", known.hardware_collateral.certificates()[0].clone()),
         ("collateral", known.simulated_collateral.canonical_bytes()),

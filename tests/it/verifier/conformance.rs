@@ -6,7 +6,7 @@ use super::{Case, assert_affirming, policy_of};
 
 /// One example of each kind that affirms: from hardware where there is one, else from a simulated platform.
 fn examples() -> Vec<Case> {
-    vec![
+    let mut all = vec![
         super::sev_snp::example(),
         super::tdx::example(),
         super::sgx::example(),
@@ -17,7 +17,9 @@ fn examples() -> Vec<Case> {
         super::azure::tdx_example(),
         super::nitro::example(),
         super::cca::example(),
-    ]
+    ];
+    all.extend(super::nvidia::examples());
+    all
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn the_octets_of_a_result_are_pinned() {
     assert_affirming("pinned", &appraisal);
     // The build names the sources, which change without the format.
     let text = String::from_utf8(appraisal.ear().to_vec()).unwrap();
-    let text = text.replace(treering::verifier::BUILD, "treering 0.1.0");
+    let text = text.replace(verifier::BUILD, "treering 0.1.0");
     assert_eq!(data_encoding::HEXLOWER.encode(&sha2_of(text.as_bytes())), PINNED);
 }
 

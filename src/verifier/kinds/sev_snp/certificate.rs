@@ -13,11 +13,11 @@ use x509_cert::{Certificate, spki};
 
 use super::generation::Generation;
 use super::report::{SigningKey, Tcb};
+use crate::verifier::certificates::common_name;
 use crate::verifier::roots::fingerprint;
 
 const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 const EC_PUBLIC_KEY: &str = "1.2.840.10045.2.1";
-const COMMON_NAME: &str = "2.5.4.3";
 const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const KEY_USAGE: &str = "2.5.29.15";
 /// AMD's arc; what follows is relative to it.
@@ -312,17 +312,6 @@ fn p384_point(key: &spki::SubjectPublicKeyInfoOwned) -> Result<Vec<u8>, String> 
     } else {
         Err(format!("the key is not one of P-384 (algorithm {algorithm}, {} octets)", point.len()))
     }
-}
-
-fn common_name(name: &Name) -> Result<String, String> {
-    let mut found = None;
-    for attribute in name.iter().filter(|attribute| attribute.oid.to_string() == COMMON_NAME) {
-        let text = std::str::from_utf8(attribute.value.value()).map_err(|_| "a common name is not text")?;
-        if found.replace(text.to_owned()).is_some() {
-            return Err("a certificate has two common names".to_owned());
-        }
-    }
-    Ok(found.unwrap_or_default())
 }
 
 fn same_name(one: &Name, other: &Name) -> bool {

@@ -119,7 +119,8 @@ fn only_endorsement(parsed: &[Parsed]) -> Result<&Parsed, String> {
     let first = found.next().ok_or("no VCEK or VLEK certificate was given")?;
     match found.count() {
         0 => Ok(first),
-        more => Err(format!("want one VCEK or VLEK certificate, got {}", more + 1)),
+        // Of several, the one that fits the report was looked for before (`selection`).
+        more => Err(format!("none of the {} VCEK and VLEK certificates is for this report", more + 1)),
     }
 }
 
