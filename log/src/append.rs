@@ -206,14 +206,6 @@ pub enum AppendError {
         /// What is empty.
         what: &'static str,
     },
-    /// A hash of the entry begins like that of another one: somebody took 2^64 trials to make both.
-    #[error(
-        "a hash of the entry has its first 16 bytes in common with that of entry {index}: change the entry"
-    )]
-    Collision {
-        /// The entry that is there.
-        index: u64,
-    },
     /// A register is to be set to an entry that the append does not have.
     #[error("register {name} is set to entry {position} of an append of {entries}")]
     NoSuchEntry {

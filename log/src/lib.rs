@@ -20,7 +20,7 @@
 //! # What is promised
 //!
 //! An [`Appended`] exists only after the fsync of its batch. Cost per entry and memory do not grow with the
-//! log, and opening reads its right edge only. After a failed write the log stops until it is opened again.
+//! log, and opening reads its right edge and its newest entries only. After a failed write the log stops until it is opened again.
 
 pub mod export;
 pub mod fsck;
@@ -29,9 +29,9 @@ pub mod publisher;
 mod append;
 mod checkpoint_file;
 mod head;
+mod index;
 mod integrate;
 mod log;
-mod lookup;
 mod manifest_file;
 mod nodes;
 mod open;

@@ -18,6 +18,7 @@ use crate::{
     append::{Append, AppendError, Appended, Prepared, Row, weigh_rows},
     checkpoint_file::Keeper,
     head::{Head, Sealer, WitnessedHead},
+    index::{Index, Indexer},
     nodes::Memory,
     open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
@@ -86,6 +87,7 @@ struct Inner {
     pool: Arc<Pool>,
     published: Arc<Published>,
     memory: Arc<Memory>,
+    index: Arc<Index>,
     held: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     // Dropped in this order: the lock is given up after the database is closed.
@@ -111,7 +113,7 @@ impl Log {
     pub fn open_read_only(dir: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let dir = dir.into();
         let lock = open::lock_shared(&dir)?;
-        let (store, origin, head, witnessed) = open::open_read_only(&dir)?;
+        let open::OpenedForReading { store, index, origin, head, witnessed } = open::open_read_only(&dir)?;
         let pool = Arc::new(Pool::new(0, 0));
         pool.close(AppendError::Stopped);
         let inner = Inner {
@@ -121,6 +123,7 @@ impl Log {
             pool,
             published: Arc::new(Published::new(shared(head), shared(witnessed), true)),
             memory: Arc::new(Memory::new(None)),
+            index: Arc::new(index),
             held: AtomicBool::new(false),
             thread: Mutex::new(None),
             store: Arc::new(store),
@@ -140,7 +143,9 @@ impl Log {
         let opened = open::open(&dir, config.create, sealer.origin(), &sealer.log_key(), &probe)?;
         let keeper = Keeper::spawn(dir.clone(), probe)
             .map_err(OpenError::io("start the checkpoint thread of", &dir))?;
-        let (log, sequencer) = Self::assemble(config, opened, sealer, (Some(keeper), Some(lock)));
+        let (log, mut sequencer) = Self::assemble(config, opened, sealer, (Some(keeper), Some(lock)));
+        let indexer = Indexer::spawn(Arc::clone(&log.inner.store), Arc::clone(&log.inner.index));
+        sequencer.indexer = Some(indexer.map_err(OpenError::io("start the indexer of", &dir))?);
         log.inner.held.store(held, Ordering::Release);
         let thread = thread::Builder::new().name("log-sequencer".into()).spawn(move || sequencer.run());
         let thread = thread.map_err(OpenError::io("start the sequencer of", &dir))?;
@@ -148,7 +153,7 @@ impl Log {
         Ok(log)
     }
 
-    /// A log that was opened, and its sequencer, which does not run yet.
+    /// A log that was opened, and its sequencer, which does not run yet and tends the index itself.
     pub(crate) fn assemble(
         config: Config,
         opened: Opened,
@@ -156,17 +161,20 @@ impl Log {
         (keeper, lock): (Option<Keeper>, Option<DirLock>),
     ) -> (Self, Sequencer) {
         let Config { dir, create: _, pool_entries, pool_bytes, clock, testing_only_probe } = config;
-        let Opened { store, edge, head, witnessed } = opened;
+        let Opened { store, index, edge, head, witnessed } = opened;
         let (origin, log_key) = (sealer.origin().to_owned(), sealer.log_key());
         let store = Arc::new(store);
         let pool = Arc::new(Pool::new(pool_entries, pool_bytes));
         let published = Arc::new(Published::new(shared(head), shared(witnessed), false));
         let memory = Arc::new(Memory::new(Some(edge.clone())));
+        let index = Arc::new(index);
         let sequencer = Sequencer {
             store: Arc::clone(&store),
             pool: Arc::clone(&pool),
             published: Arc::clone(&published),
             memory: Arc::clone(&memory),
+            index: Arc::clone(&index),
+            indexer: None,
             sealer,
             log_key: log_key.clone(),
             clock,
@@ -181,6 +189,7 @@ impl Log {
             pool,
             published,
             memory,
+            index,
             held: AtomicBool::new(false),
             thread: Mutex::new(None),
             store,
@@ -299,6 +308,10 @@ impl Log {
 
     pub(crate) fn memory(&self) -> &Memory {
         &self.inner.memory
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.inner.index
     }
 
     /// Waits until no append can succeed any more: after a shutdown, or after a failed write.

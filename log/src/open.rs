@@ -22,6 +22,7 @@ use treering_tlog::{
 use crate::{
     checkpoint_file::{self, FileError},
     head::{Head, WitnessedHead},
+    index::{Damage, Index},
     integrate::Edge,
     manifest_file,
     probe::{Point, Probed},
@@ -176,7 +177,17 @@ impl From<FormatError> for OpenError {
 /// A log that passed every check of [`open`].
 pub(crate) struct Opened {
     pub(crate) store: Store,
+    pub(crate) index: Index,
     pub(crate) edge: Edge,
+    pub(crate) head: Option<Head>,
+    pub(crate) witnessed: Option<WitnessedHead>,
+}
+
+/// A stopped log, opened for reading.
+pub(crate) struct OpenedForReading {
+    pub(crate) store: Store,
+    pub(crate) index: Index,
+    pub(crate) origin: String,
     pub(crate) head: Option<Head>,
     pub(crate) witnessed: Option<WitnessedHead>,
 }
@@ -270,9 +281,7 @@ fn check_manifest(dir: &Path, database: &Path, published: Option<&Checkpoint>) -
 }
 
 /// Opens the store for reading, with as few checks as reading needs: finding what is wrong is fsck's work.
-pub(crate) fn open_read_only(
-    dir: &Path,
-) -> Result<(Store, String, Option<Head>, Option<WitnessedHead>), OpenError> {
+pub(crate) fn open_read_only(dir: &Path) -> Result<OpenedForReading, OpenError> {
     let path = dir.join(DATABASE);
     match Store::unknown_families(&path)? {
         None => return Err(OpenError::Missing { dir: dir.to_path_buf() }),
@@ -282,7 +291,8 @@ pub(crate) fn open_read_only(
     check_format(&store)?;
     let origin = stored_origin(&store)?.ok_or_else(|| OpenError::Missing { dir: dir.to_path_buf() })?;
     let (head, witnessed) = (stored_head(&store)?, stored_witnessed(&store)?);
-    Ok((store, origin, head, witnessed))
+    let index = Index::load(&store, head.as_ref().map_or(0, |head| head.size), Damage::Skip)?;
+    Ok(OpenedForReading { store, index, origin, head, witnessed })
 }
 
 /// Makes the directory and its entry in its parent durable.

@@ -10,15 +10,12 @@ use treering_tlog::hash::Hash;
 
 use crate::{
     append::{AppendError, NewEntry, Prepared, RegisterName, Row},
-    lookup::Slot,
-    schema::{SLOT_LEN, slot},
     store::StoreError,
 };
 
 /// What the plan must know about the log so far.
 pub(crate) trait Seen {
-    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError>;
-    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError>;
+    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError>;
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError>;
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError>;
 }
@@ -44,10 +41,8 @@ pub(crate) struct Plan<'a, S> {
     seen: &'a S,
     size: u64,
     pub(crate) added: Vec<Added>,
-    /// New entries by their slot in `leaf-index`.
-    leaves: HashMap<[u8; SLOT_LEN], (Hash, u64)>,
-    /// And their slots in `entry-id-index`.
-    ids: HashMap<[u8; SLOT_LEN], u64>,
+    /// New entries by leaf hash.
+    leaves: HashMap<Hash, u64>,
     pub(crate) once: HashMap<[u8; 32], u64>,
     pub(crate) registers: HashMap<RegisterName, u64>,
     pub(crate) rows: Vec<Row>,
@@ -61,7 +56,6 @@ impl<'a, S: Seen> Plan<'a, S> {
             size,
             added: Vec::new(),
             leaves: HashMap::new(),
-            ids: HashMap::new(),
             once: HashMap::new(),
             registers: HashMap::new(),
             rows: Vec::new(),
@@ -75,10 +69,7 @@ impl<'a, S: Seen> Plan<'a, S> {
         if let Some(refusal) = self.refusal(&prepared)? {
             return Ok(Err(refusal));
         }
-        let (placed, fresh) = match self.place(&prepared)? {
-            Ok(placed) => placed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let (placed, fresh) = self.place(&prepared)?;
         if self.size == 0 && self.added.is_empty() && fresh < 2 {
             return Ok(Err(AppendError::Genesis { entries: fresh }));
         }
@@ -112,52 +103,30 @@ impl<'a, S: Seen> Plan<'a, S> {
     }
 
     /// Finds or gives each leaf its index; also says how many are new.
-    fn place(&self, prepared: &Prepared) -> Result<Result<(Placed, usize), AppendError>, StoreError> {
+    fn place(&self, prepared: &Prepared) -> Result<(Placed, usize), StoreError> {
         let mut next = self.size + self.added.len() as u64;
         // A few at most: an append has at most one bundle of entries.
         let mut own: Vec<(&Hash, u64)> = Vec::with_capacity(prepared.leaves.len());
         let (indexes, duplicates) = (Vec::with_capacity(own.capacity()), Vec::with_capacity(own.capacity()));
         let mut placed = Placed { indexes, leaves: prepared.leaves.clone(), duplicates };
-        for (leaf, id) in prepared.leaves.iter().zip(&prepared.ids) {
+        for leaf in &prepared.leaves {
             let found = match own.iter().find(|(other, _)| *other == leaf) {
-                Some((_, index)) => Slot::Same(*index),
+                Some((_, index)) => Some(*index),
                 None => self.leaf(leaf)?,
             };
-            let found = if found == Slot::Free { self.entry_id(id)? } else { found };
-            let (index, duplicate) = match found {
-                Slot::Same(index) => (index, true),
-                Slot::Other(index) => return Ok(Err(AppendError::Collision { index })),
-                Slot::Free => {
-                    own.push((leaf, next));
-                    next += 1;
-                    (next - 1, false)
-                }
-            };
-            placed.indexes.push(index);
-            placed.duplicates.push(duplicate);
+            placed.duplicates.push(found.is_some());
+            placed.indexes.push(found.unwrap_or_else(|| {
+                own.push((leaf, next));
+                next += 1;
+                next - 1
+            }));
         }
-        Ok(Ok((placed, own.len())))
+        Ok((placed, own.len()))
     }
 
-    /// The slot of a leaf hash, in this batch or in the log.
-    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
-        match self.leaves.get(slot(leaf.as_bytes())) {
-            Some((other, index)) if other == leaf => Ok(Slot::Same(*index)),
-            Some((_, index)) => Ok(Slot::Other(*index)),
-            None => self.seen.leaf(leaf),
-        }
-    }
-
-    /// The slot of the id of an entry whose leaf hash is new. Equal bytes would have been found by that already.
-    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
-        let found = match self.ids.get(slot(id)) {
-            Some(index) => Slot::Other(*index),
-            None => self.seen.entry_id(id)?,
-        };
-        Ok(match found {
-            Slot::Free => Slot::Free,
-            Slot::Same(index) | Slot::Other(index) => Slot::Other(index),
-        })
+    /// The entry with a leaf hash, in this batch or in the log.
+    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
+        self.leaves.get(leaf).map_or_else(|| self.seen.leaf(leaf), |index| Ok(Some(*index)))
     }
 
     fn apply(&mut self, prepared: Prepared, placed: &Placed, grows: bool) {
@@ -180,8 +149,7 @@ impl<'a, S: Seen> Plan<'a, S> {
             append.entries.into_iter().zip(leaves).zip(ids).zip(places)
         {
             if !*duplicate {
-                self.leaves.insert(*slot(leaf.as_bytes()), (leaf, *index));
-                self.ids.insert(*slot(&id), *index);
+                self.leaves.insert(leaf, *index);
                 self.added.push(Added { entry, leaf, id });
             }
         }
@@ -198,22 +166,13 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         leaves: HashMap<Hash, u64>,
-        ids: HashMap<[u8; SLOT_LEN], u64>,
         once: HashMap<[u8; 32], u64>,
         registers: HashMap<RegisterName, u64>,
     }
 
     impl Seen for Fake {
-        fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
-            let shares = |(other, _): &(&Hash, &u64)| slot(other.as_bytes()) == slot(leaf.as_bytes());
-            Ok(match self.leaves.iter().find(shares) {
-                Some((other, index)) if other == leaf => Slot::Same(*index),
-                Some((_, index)) => Slot::Other(*index),
-                None => Slot::Free,
-            })
-        }
-        fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
-            Ok(self.ids.get(slot(id)).map_or(Slot::Free, |index| Slot::Other(*index)))
+        fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
+            Ok(self.leaves.get(leaf).copied())
         }
         fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
             Ok(self.once.get(key).copied())
@@ -296,37 +255,5 @@ mod tests {
         second.expect = vec![(name("g"), Some(4))];
         let moved = AppendError::StaleExpectation { name: name("g"), wanted: Some(4), actual: Some(10) };
         assert_eq!(admit(&mut plan, second), Err(moved), "a register moved earlier in the batch counts");
-    }
-
-    /// A hash that begins like another one: only a test can make it.
-    fn like(hash: &[u8; 32]) -> [u8; 32] {
-        let mut other = *hash;
-        other[31] ^= 1;
-        other
-    }
-
-    #[test]
-    fn an_entry_that_would_share_a_slot_is_refused_and_hides_nothing() {
-        let mut prepared = Prepared::new(append(&["a"])).unwrap();
-        let mut seen = Fake::default();
-        seen.leaves.insert(Hash::from_bytes(like(prepared.leaves[0].as_bytes())), 4);
-        let mut plan = Plan::new(&seen, 10);
-        let refused = Err(AppendError::Collision { index: 4 });
-        assert_eq!(plan.admit(Prepared::new(append(&["a"])).unwrap()).unwrap(), refused);
-        assert!(plan.added.is_empty());
-
-        let mut seen = Fake::default();
-        seen.ids.insert(*slot(&prepared.ids[0]), 5);
-        let mut plan = Plan::new(&seen, 10);
-        assert_eq!(admit(&mut plan, append(&["b"])).unwrap().indexes, [10]);
-        let refused = Err(AppendError::Collision { index: 5 });
-        assert_eq!(plan.admit(Prepared::new(append(&["a"])).unwrap()).unwrap(), refused);
-
-        // In one batch.
-        let seen = Fake::default();
-        let mut plan = Plan::new(&seen, 10);
-        assert_eq!(admit(&mut plan, append(&["a"])).unwrap().indexes, [10]);
-        prepared.leaves[0] = Hash::from_bytes(like(prepared.leaves[0].as_bytes()));
-        assert_eq!(plan.admit(prepared).unwrap(), Err(AppendError::Collision { index: 10 }));
     }
 }

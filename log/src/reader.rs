@@ -14,7 +14,6 @@ use treering_tlog::{
 use crate::{
     append::RegisterName,
     log::Log,
-    lookup::{self, Slot},
     nodes::Nodes,
     schema::{self, Family},
     store::{Store, StoreError},
@@ -62,18 +61,12 @@ impl Log {
 
     /// The index of the entry with this leaf hash.
     pub fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, ReadError> {
-        match lookup::leaf(self.store(), self.memory(), leaf)? {
-            Slot::Same(index) => Ok(self.visible(Some(index))),
-            Slot::Free | Slot::Other(_) => Ok(None),
-        }
+        Ok(self.visible(self.index().leaf(self.store(), self.memory(), leaf)?))
     }
 
     /// The index of the entry whose SHA-256 this is.
     pub fn index_of_entry_id(&self, id: &[u8; 32]) -> Result<Option<u64>, ReadError> {
-        match lookup::entry_id(self.store(), id)? {
-            Slot::Same(index) => Ok(self.visible(Some(index))),
-            Slot::Free | Slot::Other(_) => Ok(None),
-        }
+        Ok(self.visible(self.index().entry_id(self.store(), id)?))
     }
 
     /// The content that is kept under a leaf hash.
@@ -199,7 +192,7 @@ impl Log {
 }
 
 impl Store {
-    /// The index under a key of `once` or `registers`, or under a slot of `leaf-index` or `entry-id-index`.
+    /// The index under a key of `once` or `registers`.
     pub(crate) fn index(&self, family: Family, key: &[u8]) -> Result<Option<u64>, StoreError> {
         let value = self.get(family, key)?;
         Ok(value.map(|value| schema::decode_index(family.name(), &value)).transpose()?)

@@ -15,13 +15,10 @@ use crate::{
 
 /// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
 /// misread it; older code then refuses to open the store.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The version byte of every value that is not C2SP bytes.
 const VALUE_VERSION: u8 = 1;
-
-/// Bytes of a hash that name its row in `leaf-index` and `entry-id-index`.
-pub(crate) const SLOT_LEN: usize = 16;
 
 /// Hashes in a tile and entries in a bundle.
 pub(crate) const WIDTH: u64 = 256;
@@ -34,9 +31,8 @@ pub(crate) const LEVELS: u8 = 8;
 pub(crate) enum Family {
     Content,
     Entries,
-    EntryIdIndex,
+    HashIndex,
     Keys,
-    LeafIndex,
     Meta,
     Once,
     Registers,
@@ -45,12 +41,11 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Content,
         Self::Entries,
-        Self::EntryIdIndex,
+        Self::HashIndex,
         Self::Keys,
-        Self::LeafIndex,
         Self::Meta,
         Self::Once,
         Self::Registers,
@@ -62,9 +57,8 @@ impl Family {
         match self {
             Self::Content => "content",
             Self::Entries => "entries",
-            Self::EntryIdIndex => "entry-id-index",
+            Self::HashIndex => "hash-index",
             Self::Keys => "keys",
-            Self::LeafIndex => "leaf-index",
             Self::Meta => "meta",
             Self::Once => "once",
             Self::Registers => "registers",
@@ -118,11 +112,81 @@ pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
     key
 }
 
-/// `leaf-index`, `entry-id-index`: the first half of a hash (see [`lookup`](crate::lookup)).
-pub(crate) fn slot(hash: &[u8; 32]) -> &[u8; SLOT_LEN] {
-    let (slots, _) = hash.as_chunks();
-    // 32 bytes are two slots.
-    slots.first().unwrap_or(&[0; SLOT_LEN])
+/// What a key of `hash-index` leads to (see [`index`](crate::index)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Part {
+    /// Written last: the run is complete.
+    Run = 0,
+    LeafFilter = 1,
+    EntryIdFilter = 2,
+    LeafPage = 3,
+    EntryIdPage = 4,
+}
+
+/// Bytes of a key of `hash-index`.
+pub(crate) const PART_LEN: usize = 10;
+
+/// `hash-index`: part, level and number of the run, and which of its pages or filters.
+pub(crate) fn part_key(part: Part, level: u8, number: u32, place: u32) -> [u8; PART_LEN] {
+    let mut key = [0; PART_LEN];
+    let bytes = [part as u8, level].into_iter().chain(number.to_be_bytes()).chain(place.to_be_bytes());
+    for (to, from) in key.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    key
+}
+
+/// Level and number of the run in a key of `hash-index`, if it is the key of the run itself.
+pub(crate) fn run_of_key(key: &[u8]) -> Option<(u8, u32)> {
+    match *key {
+        [0, level, a, b, c, d, 0, 0, 0, 0] => Some((level, u32::from_be_bytes([a, b, c, d]))),
+        _ => None,
+    }
+}
+
+/// A page of `hash-index`: the first 8 bytes of each hash, and how far its entry is behind the run's first.
+pub(crate) fn encode_leads(leads: impl ExactSizeIterator<Item = (u64, u32)>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + 12 * leads.len());
+    out.push(VALUE_VERSION);
+    for (hash, offset) in leads {
+        out.extend_from_slice(&hash.to_be_bytes());
+        out.extend_from_slice(&offset.to_be_bytes());
+    }
+    out
+}
+
+/// Inverse of [`encode_leads`].
+pub(crate) fn decode_leads(
+    what: &'static str,
+    value: &[u8],
+) -> Result<impl Iterator<Item = (u64, u32)>, FormatError> {
+    let cursor = Cursor::new(what, value)?;
+    let (leads, rest) = cursor.rest.as_chunks::<12>();
+    if !rest.is_empty() {
+        return Err(cursor.malformed("it is not whole leads"));
+    }
+    Ok(leads.iter().map(|&[a, b, c, d, e, f, g, h, i, j, k, l]| {
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes([i, j, k, l]))
+    }))
+}
+
+/// A part of a filter of `hash-index`: its words.
+pub(crate) fn encode_filter(words: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + 4 * words.len());
+    out.push(VALUE_VERSION);
+    out.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+    out
+}
+
+/// Inverse of [`encode_filter`].
+pub(crate) fn decode_filter(value: &[u8]) -> Result<impl Iterator<Item = u32>, FormatError> {
+    let cursor = Cursor::new("a filter", value)?;
+    let (words, rest) = cursor.rest.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(cursor.malformed("it is not whole words"));
+    }
+    Ok(words.iter().map(|word| u32::from_be_bytes(*word)))
 }
 
 /// `keys`: index key, then entry index.
@@ -171,7 +235,7 @@ pub(crate) fn decode_bytes(what: &'static str, mut value: Vec<u8>) -> Result<Vec
     Ok(value)
 }
 
-/// A version byte and an entry index: `leaf-index`, `entry-id-index`, `once`, `registers`.
+/// A version byte and an entry index: `once`, `registers`, and the runs of `hash-index`.
 pub(crate) fn encode_index(index: u64) -> [u8; 9] {
     let mut out = [VALUE_VERSION; 9];
     for (to, from) in out.iter_mut().skip(1).zip(index.to_be_bytes()) {
@@ -325,24 +389,14 @@ mod tests {
     #[test]
     fn family_names_unchanged() {
         let names = Family::ALL.map(Family::name);
-        let pinned = [
-            "content",
-            "entries",
-            "entry-id-index",
-            "keys",
-            "leaf-index",
-            "meta",
-            "once",
-            "registers",
-            "rows",
-            "tiles",
-        ];
+        let pinned =
+            ["content", "entries", "hash-index", "keys", "meta", "once", "registers", "rows", "tiles"];
         assert_eq!(names, pinned);
         assert_eq!(
             [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
             [b"format".as_slice(), b"head", b"origin", b"witnessed"]
         );
-        assert_eq!(FORMAT, 2, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+        assert_eq!(FORMAT, 3, "a new format needs a paragraph in docs/storage.md and a way from the old one");
     }
 
     /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
@@ -350,8 +404,11 @@ mod tests {
     #[test]
     fn keys_unchanged() {
         assert_eq!(hex(&bundle_key(258)), "0000000000000102");
-        let hash: [u8; 32] = std::array::from_fn(|i| i.try_into().unwrap());
-        assert_eq!(hex(slot(&hash)), "000102030405060708090a0b0c0d0e0f");
+        let parts = [Part::Run, Part::LeafFilter, Part::EntryIdFilter, Part::LeafPage, Part::EntryIdPage];
+        assert_eq!(parts.map(|part| part as u8), [0, 1, 2, 3, 4]);
+        assert_eq!(hex(&part_key(Part::LeafPage, 2, 258, 5)), "03020000010200000005");
+        assert_eq!(run_of_key(&part_key(Part::Run, 2, 258, 0)), Some((2, 258)));
+        assert_eq!(run_of_key(&part_key(Part::LeafFilter, 2, 258, 0)), None);
         assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
         assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));
         assert_eq!(hex(register_key(&RegisterName::new("a/b").unwrap())), "612f62");
@@ -365,6 +422,12 @@ mod tests {
         assert_eq!(hex(&encode_index(258)), "010000000000000102");
         assert_eq!(hex(&encode_bytes(b"abc")), "01616263");
         assert_eq!(hex(&encode_format(1)), "0100000001");
+        let leads = [(0x1122_3344_5566_7788, 258), (u64::MAX, 0)];
+        let page = encode_leads(leads.into_iter());
+        assert_eq!(hex(&page), "01112233445566778800000102ffffffffffffffff00000000");
+        assert_eq!(decode_leads("x", &page).unwrap().collect::<Vec<_>>(), leads);
+        assert_eq!(hex(&encode_filter(&[1, 0xfffe_fdfc])), "0100000001fffefdfc");
+        assert_eq!(decode_filter(&encode_filter(&[1, 7])).unwrap().collect::<Vec<_>>(), [1, 7]);
     }
 
     /// A head that cannot be read back keeps its log from opening.
@@ -396,6 +459,8 @@ mod tests {
             assert!(matches!(decode_index("x", bad), Err(FormatError::Malformed { .. })), "{bad:?}");
         }
         assert!(matches!(decode_bytes("x", vec![]), Err(FormatError::Malformed { .. })));
+        assert!(decode_leads("x", &[1; 12]).is_err() && decode_leads("x", &[]).is_err());
+        assert!(decode_filter(&[1; 4]).is_err() && decode_filter(&[2; 5]).is_err());
         assert!(index_of_key(&[0; 39]).is_err() && index_of_key(&[0; 41]).is_err());
         let whole = encode_head(&head());
         for cut in 0..whole.len() {

@@ -7,7 +7,10 @@
 //! sync is shared by all that wait for it. Nothing about a batch leaves this thread before its sync: neither
 //! answers nor refusals, since a refusal can rest on an append of the same batch.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use tokio::sync::{oneshot, watch};
 use treering_tlog::{
@@ -23,9 +26,9 @@ use crate::{
     append::{AppendError, Appended, RegisterName, Row},
     checkpoint_file::Keeper,
     head::{Head, Seal, Sealer, WitnessedHead},
+    index::{Index, Indexer},
     integrate::{Edge, Fragment, Grown},
     log::Clock,
-    lookup::{self, Slot},
     nodes::{Memory, TileNodes},
     plan::{Added, Placed, Plan, Seen},
     pool::{Job, Pool},
@@ -49,6 +52,9 @@ pub(crate) struct Sequencer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) published: Arc<Published>,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) index: Arc<Index>,
+    /// Without it the index is tended on this thread.
+    pub(crate) indexer: Option<Indexer>,
     pub(crate) sealer: Arc<dyn Sealer>,
     pub(crate) log_key: VerifierKey,
     pub(crate) clock: Clock,
@@ -114,25 +120,55 @@ impl Sequencer {
         self.probe.pass(Point::Drained);
         let mut answers = Vec::with_capacity(jobs.len());
         match self.batch(jobs, &mut answers) {
-            Ok(()) => self.answer(answers),
+            Ok(()) => {
+                self.answer(answers);
+                return self.tend();
+            }
             Err(Failure::Seal(why)) => {
                 tracing::error!(%why, "a tree head could not be sealed, nothing was written");
                 refuse(answers, &AppendError::Seal(why));
             }
             Err(Failure::Fatal(error)) => {
-                tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
-                let poisoned = AppendError::Poisoned(error.to_string());
-                self.pool.close(poisoned.clone());
-                refuse(answers, &poisoned);
+                refuse(answers, &self.stop(&error));
                 return false;
             }
         }
         true
     }
 
+    /// Takes no more: what the disk holds, only opening the log again can tell.
+    fn stop(&self, error: &StoreError) -> AppendError {
+        tracing::error!(%error, "the log stops: open it again to find out what the disk holds");
+        let poisoned = AppendError::Poisoned(error.to_string());
+        self.pool.close(poisoned.clone());
+        poisoned
+    }
+
+    /// Has full blocks of the index written, once everybody has an answer; `false` if the log has to stop.
+    fn tend(&self) -> bool {
+        match &self.indexer {
+            _ if self.index.waiting() == 0 => true,
+            Some(indexer) => {
+                indexer.feed();
+                true
+            }
+            None => match self.index.tend(&self.store, &AtomicBool::new(false)) {
+                Ok(()) => true,
+                Err(error) => {
+                    drop(self.stop(&error));
+                    false
+                }
+            },
+        }
+    }
+
     /// One batch: plan, integrate, seal, commit, publish.
     fn batch(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let seen = Committed { store: Arc::clone(&self.store), memory: Arc::clone(&self.memory) };
+        let seen = Committed {
+            store: Arc::clone(&self.store),
+            memory: Arc::clone(&self.memory),
+            index: Arc::clone(&self.index),
+        };
         let (mut plan, mut rows, mut witnessed) = (Plan::new(&seen, self.edge.size()), Vec::new(), None);
         let mut broken = None;
         for job in jobs {
@@ -195,6 +231,8 @@ impl Sequencer {
         drop(span);
         metrics::histogram!("treering_log_batch_entries").record(count(plan.added.len() as u64));
         if let Some((edge, filled, head)) = grown {
+            let added = (self.edge.size()..).zip(&plan.added);
+            self.index.add(added.map(|(index, added)| (index, &added.leaf, &added.id)));
             self.memory.show(&edge, filled);
             self.edge = edge;
             metrics::gauge!("treering_log_entries").set(count(head.size));
@@ -232,26 +270,13 @@ impl Sequencer {
             }
             batch.tile(fragment.level, fragment.first, &tile::encode(&fragment.hashes), &fragment.replaces);
         }
-        let (mut leaves, mut ids) = (Vec::with_capacity(added.len()), Vec::with_capacity(added.len()));
-        for (index, Added { entry, leaf, id }) in (self.edge.size()..).zip(added) {
-            leaves.push((leaf.to_bytes(), index));
-            ids.push((*id, index));
+        for (index, Added { entry, leaf, .. }) in (self.edge.size()..).zip(added) {
             if let Some(content) = &entry.content {
                 batch.content(leaf.as_bytes(), content);
             }
             for key in &entry.index_keys {
                 batch.key(key, index);
             }
-        }
-        // In the order of their keys: a memtable finds the next place near the last one, which halves the cost of the
-        // keys that are scattered all over it.
-        leaves.sort_unstable();
-        ids.sort_unstable();
-        for (leaf, index) in &leaves {
-            batch.leaf(leaf, *index);
-        }
-        for (id, index) in &ids {
-            batch.entry_id(id, *index);
         }
         batch.head(&head);
         Ok(Some((edge, filled, Arc::new(head))))
@@ -312,6 +337,7 @@ impl Drop for Sequencer {
             job.refuse(AppendError::Stopped);
         }
         self.keeper = None;
+        self.indexer = None;
         self.published.stopped.send_replace(true);
     }
 }
@@ -320,15 +346,12 @@ impl Drop for Sequencer {
 struct Committed {
     store: Arc<Store>,
     memory: Arc<Memory>,
+    index: Arc<Index>,
 }
 
 impl Seen for Committed {
-    fn leaf(&self, leaf: &Hash) -> Result<Slot, StoreError> {
-        lookup::leaf(&self.store, &self.memory, leaf)
-    }
-
-    fn entry_id(&self, id: &[u8; 32]) -> Result<Slot, StoreError> {
-        lookup::entry_id(&self.store, id)
+    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
+        self.index.leaf(&self.store, &self.memory, leaf)
     }
 
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub(crate) use engine::Pair;
-use engine::{Engine, EngineError, Estimate, Show, WriteSet};
+use engine::{Engine, EngineError, Estimate, WriteSet};
 use rocks::Rocks;
 
 use crate::{
@@ -123,11 +123,6 @@ impl Store {
         Ok(self.engine.from(family, key)?.map(|pair| pair.map_err(StoreError::from)))
     }
 
-    /// Shows the pairs of a family from a key on, in order, as of now, until told to stop.
-    pub(crate) fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), StoreError> {
-        Ok(self.engine.visit(family, key, show)?)
-    }
-
     /// What the engine estimates about a family.
     pub(crate) fn estimate(&self, family: Family) -> Result<Estimate, StoreError> {
         Ok(self.engine.estimate(family)?)
@@ -143,6 +138,11 @@ impl Store {
         Batch { store: self, writes: WriteSet::default() }
     }
 
+    /// Refuses every later write: what depends on one that failed cannot go on.
+    pub(crate) fn poison(&self, error: &StoreError) {
+        self.poisoned.get_or_init(|| error.to_string().into());
+    }
+
     /// Writes a batch and syncs: when this returns `Ok`, the batch is durable.
     fn commit(&self, writes: &WriteSet) -> Result<(), StoreError> {
         if let Some(why) = self.poisoned.get() {
@@ -151,9 +151,7 @@ impl Store {
         let begin = Instant::now();
         let written = self.write(writes);
         metrics::histogram!("treering_log_sync_seconds").record(begin.elapsed().as_secs_f64());
-        written.inspect_err(|error| {
-            self.poisoned.get_or_init(|| error.to_string().into());
-        })
+        written.inspect_err(|error| self.poison(error))
     }
 
     fn write(&self, writes: &WriteSet) -> Result<(), StoreError> {
@@ -216,14 +214,14 @@ impl Batch<'_> {
         self.writes.put(Family::Tiles, &schema::tile_key(level, first), bytes);
     }
 
-    /// A new entry's way back from its leaf hash.
-    pub(crate) fn leaf(&mut self, leaf: &[u8; 32], index: u64) {
-        self.writes.put(Family::LeafIndex, schema::slot(leaf), &schema::encode_index(index));
+    /// A part of the index of hashes.
+    pub(crate) fn part(&mut self, key: &[u8], value: &[u8]) {
+        self.writes.put(Family::HashIndex, key, value);
     }
 
-    /// A new entry's way back from its id.
-    pub(crate) fn entry_id(&mut self, id: &[u8; 32], index: u64) {
-        self.writes.put(Family::EntryIdIndex, schema::slot(id), &schema::encode_index(index));
+    /// Removes a part of the index of hashes.
+    pub(crate) fn no_part(&mut self, key: &[u8]) {
+        self.writes.delete(Family::HashIndex, key);
     }
 
     pub(crate) fn content(&mut self, leaf: &[u8; 32], content: &[u8]) {

@@ -1,12 +1,17 @@
 //! Tests that reach below the interface: failed writes, and bytes changed under the checksums.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use treering_tlog::tile;
 
 use crate::{
     Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
     fsck::{self, Finding},
+    index::run::{self, Kind, RunId},
     schema::{self, Family, meta},
     support::{TestSealer, append, config, entry, grow, leaf, open},
 };
@@ -64,15 +69,30 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
         assert!(what.contains("stored leaf hash was changed"), "{what}");
     }
     assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
-    for (family, key) in [(Family::LeafIndex, leaf(300).to_bytes()), (Family::EntryIdIndex, id(300))] {
-        let key = schema::slot(&key);
-        let findings = with_flip(&log, family, key, 8);
-        let (found, what) = one(&findings);
-        assert_eq!(found, 300);
-        assert!(what.contains("entry 300 is entry 301"), "{what}");
-        assert_eq!(one(&with_flip(&log, family, key, 0)[..1]).0, 300, "a version byte");
+    tend(&log);
+    let run = RunId { level: 2, number: 0 };
+    for (kind, hash) in [(Kind::Leaf, leaf(300).to_bytes()), (Kind::EntryId, id(300))] {
+        let (short, page) = (run::short(&hash), run.page_of(run::short(&hash)));
+        let leads = run::page(log.store(), run, kind, page).unwrap();
+        let place = leads.iter().position(|lead| lead.hash == short).unwrap();
+        let key = run.page_key(kind, page);
+        let unknown = format!("{} does not know entry 300", kind.name());
+        // The last byte of its index, and of what is kept of its hash.
+        for at in [1 + 12 * place + 11, 1 + 12 * place + 7] {
+            let findings = with_flip(&log, Family::HashIndex, &key, at);
+            let (found, what) = one(&findings[..1]);
+            assert_eq!((found, what), (300, unknown.as_str()));
+        }
+        let findings = with_flip(&log, Family::HashIndex, &key, 0);
+        let said = |finding: &Finding| finding.what.contains("cannot be read for entry 300");
+        assert!(findings.iter().any(said) || findings.len() == fsck::MAX_FINDINGS, "a version byte");
     }
     assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
+}
+
+/// Waits until the index is tended: runs are where the size says.
+fn tend(log: &Log) {
+    log.index().tend(log.store(), &AtomicBool::new(false)).unwrap();
 }
 
 fn id(i: u64) -> [u8; 32] {
@@ -88,12 +108,17 @@ async fn fsck_finds_what_is_beside_the_tree() {
     put(Family::Registers, b"r", &schema::encode_index(SIZE));
     put(Family::Once, &[1; 32], &[2]);
     put(Family::Keys, &schema::index_key(&[3; 32], SIZE), &[]);
-    put(Family::LeafIndex, &[4; 16], &schema::encode_index(0));
+    tend(&log);
+    let run = RunId { level: 2, number: 0 };
+    let key = run.page_key(Kind::Leaf, run.pages() - 1);
+    let page = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
+    put(Family::HashIndex, &key, &[&page[..], &[0xff; 8], &[0; 4]].concat());
     put(Family::Content, &[5; 32], &schema::encode_bytes(b"nobody's"));
     let whats: Vec<String> =
         fsck::check(&log, |_, _| ()).findings.into_iter().map(|finding| finding.what).collect();
     let wanted = [
-        "leaf-index has 601 keys for 600 entries",
+        "the index of leaf hashes has 601 hashes for 600 entries",
+        "the index of leaf hashes has a hash for entry 0 out of place",
         "once has version 2, this program reads 1",
         "registers names entry 600, which is not there",
         "keys names entry 600, which is not there",
@@ -153,10 +178,10 @@ async fn opening_checks_the_right_edge() {
         let log = log_of(dir).await;
         log.head().unwrap()
     };
-    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(3));
-    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 3"), "{newer}");
-    let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(1));
-    assert!(matches!(&older, OpenError::Older { format: 1 }), "{older}");
+    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(4));
+    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 4"), "{newer}");
+    let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(2));
+    assert!(matches!(&older, OpenError::Older { format: 2 }), "{older}");
     let newer = reopened_with(dir, Family::Meta, meta::HEAD, &[2]);
     assert!(matches!(&newer, OpenError::Newer { .. }), "{newer}");
     let origin = reopened_with(dir, Family::Meta, meta::ORIGIN, &schema::encode_bytes(b"else"));
@@ -200,4 +225,131 @@ async fn fragments_unchanged() {
     assert_eq!(value[2..2 + entry(595).len()], entry(595));
     let value = log.store().get(Family::Tiles, &schema::tile_key(0, 595)).unwrap().unwrap();
     assert_eq!(value, (595..600).flat_map(|i| leaf(i).to_bytes()).collect::<Vec<_>>());
+}
+
+/// The keys of the index, as stored.
+fn index_keys(log: &Log) -> BTreeSet<Vec<u8>> {
+    log.store().from(Family::HashIndex, &[]).unwrap().map(|pair| pair.unwrap().0.to_vec()).collect()
+}
+
+fn run_ids(log: &Log) -> Vec<(u8, u32)> {
+    log.index().still().1.iter().map(|run| (run.id.level, run.id.number)).collect()
+}
+
+/// Blocks of 8 entries in these tests; 8 runs become one. What is in no run is in memory, and made again when the log
+/// opens; what was replaced is gone.
+#[tokio::test]
+async fn runs_are_where_the_size_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path());
+    for (from, size, runs) in [
+        (0, 7, vec![]),
+        (7, 63, (0..7).map(|n| (0, n)).collect()),
+        (63, 600, vec![(2, 0), (1, 8), (0, 72), (0, 73), (0, 74)]),
+        (600, 4200, [vec![(3, 0), (1, 64)], (520..525).map(|n| (0, n)).collect()].concat()),
+    ] {
+        grow(&log, from, size).await;
+        tend(&log);
+        for reopened in [false, true] {
+            if reopened {
+                drop(log);
+                log = open(dir.path());
+            }
+            // The newest full block becomes a run when the next entry comes.
+            let mut wanted: Vec<(u8, u32)> = runs.clone();
+            if size % 8 == 0 {
+                wanted.pop();
+            }
+            assert_eq!(run_ids(&log), wanted, "{size}");
+            let keys = wanted.iter().flat_map(|(level, number)| {
+                let run = RunId { level: *level, number: *number };
+                run.part_keys().chain([run.head_key()]).map(Vec::from).collect::<Vec<_>>()
+            });
+            assert_eq!(index_keys(&log), keys.collect(), "{size}");
+            for i in 0..size {
+                assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
+                assert_eq!(log.index_of_entry_id(&id(i)).unwrap(), Some(i));
+                assert_eq!(log.index_of_entry_id(leaf(i).as_bytes()).unwrap(), None);
+            }
+            assert_eq!(log.index_of_leaf(&leaf(size)).unwrap(), None);
+            assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
+        }
+    }
+}
+
+/// Everything that a crash can leave of runs: parts without a head, a replaced run that is there whole or in part.
+#[tokio::test]
+async fn what_a_crash_leaves_of_runs_is_made_again_or_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    grow(&log, 0, 63).await;
+    tend(&log);
+    let before: Vec<_> = log.store().from(Family::HashIndex, &[]).unwrap().map(Result::unwrap).collect();
+    append(&log, 63, 65).await;
+    tend(&log);
+    assert_eq!(run_ids(&log), [(1, 0)]);
+    let whole = index_keys(&log);
+    // The runs that were merged come back, one of them without its pages.
+    let head = RunId { level: 0, number: 3 }.head_key();
+    for (key, value) in &before {
+        let is_part_of_3 = key[1..6] == head[1..6] && key[0] != 0;
+        if !is_part_of_3 {
+            log.store().testing_only_put(Family::HashIndex, key, value);
+        }
+    }
+    drop(log);
+    let log = open(dir.path());
+    tend(&log);
+    assert_eq!((run_ids(&log), index_keys(&log)), (vec![(1, 0)], whole.clone()));
+    // The merged run has lost its head, and the others are there: it is made again.
+    for (key, value) in &before {
+        log.store().testing_only_put(Family::HashIndex, key, value);
+    }
+    let seventh = RunId { level: 0, number: 7 };
+    let mut batch = log.store().batch();
+    batch.no_part(&RunId { level: 1, number: 0 }.head_key());
+    batch.commit().unwrap();
+    drop(log);
+    let log = open(dir.path());
+    tend(&log);
+    assert_eq!((run_ids(&log), index_keys(&log)), (vec![(1, 0)], whole));
+    assert!(!index_keys(&log).contains(&seventh.head_key().to_vec()));
+    for i in 0..65 {
+        assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
+    }
+}
+
+/// A run that is gone is not passed over: a log that appends without it would take duplicates.
+#[tokio::test]
+async fn a_lost_run_is_refused_and_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of(dir.path()).await;
+    tend(&log);
+    let run = RunId { level: 1, number: 8 };
+    let mut batch = log.store().batch();
+    batch.no_part(&run.head_key());
+    batch.commit().unwrap();
+    drop(log);
+    let refused = Log::open(config(dir.path()), TestSealer::new(1)).unwrap_err();
+    assert!(refused.to_string().contains("the index at 512"), "{refused}");
+    let log = Log::open_read_only(dir.path()).unwrap();
+    let findings = fsck::check(&log, |_, _| ()).findings;
+    assert!(findings[0].what.contains("does not know entry"), "{findings:#?}");
+}
+
+/// A filter that says no where it should say maybe hides an entry.
+#[tokio::test]
+async fn a_filter_that_lost_a_bit_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of(dir.path()).await;
+    tend(&log);
+    let key = schema::part_key(schema::Part::LeafFilter, 2, 0, 0);
+    let mut filter = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
+    let at = filter.iter().rposition(|byte| *byte != 0).unwrap();
+    filter[at] &= filter[at] - 1;
+    log.store().testing_only_put(Family::HashIndex, &key, &filter);
+    drop(log);
+    let log = Log::open_read_only(dir.path()).unwrap();
+    let findings = fsck::check(&log, |_, _| ()).findings;
+    assert!(findings.iter().any(|finding| finding.what.contains("out of place")), "{findings:#?}");
 }

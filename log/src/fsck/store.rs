@@ -1,8 +1,8 @@
 //! A log's own store as a source: fragments, the indexes beside the tree, and the checkpoint file.
 
-use std::{ops::ControlFlow, thread};
+use std::{sync::Arc, thread};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use treering_tlog::{
     checkpoint::Checkpoint,
     hash::{Hash, leaf_hash},
@@ -13,8 +13,12 @@ use treering_tlog::{
 use super::{Finding, Fragment, LogSource, Rows, SourceError};
 use crate::{
     checkpoint_file,
+    index::{
+        Run,
+        run::{self, Kind, Lead},
+    },
     log::Log,
-    schema::{self, Family, SLOT_LEN},
+    schema::{self, Family},
     store::{Pair, StoreError},
     tiles,
 };
@@ -41,25 +45,27 @@ impl LogSource for Log {
     fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
         ways_back(entry, leaf)
             .iter()
-            .fold(0, |sum, (family, slot)| rows.row(family.name(), slot, index).wrapping_add(sum))
+            .fold(0, |sum, (kind, hash)| lead(rows, *kind, run::short(hash), index).wrapping_add(sum))
     }
 
     fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<Finding> {
         let mut rest = Rest { log: self, size, findings: Vec::new() };
         rest.head();
+        let (still, runs) = self.index().still();
         let (leaves, ids) = thread::scope(|scope| {
-            let ids = scope.spawn(|| Slots::count(self, Family::EntryIdIndex, size, rows));
-            let leaves = Slots::count(self, Family::LeafIndex, size, rows);
+            let ids = scope.spawn(|| Leads::count(self, Kind::EntryId, &runs, size, rows));
+            let leaves = Leads::count(self, Kind::Leaf, &runs, size, rows);
             (leaves, ids.join().unwrap_or_default())
         });
+        drop(still);
         if leaves.sum.wrapping_add(ids.sum) != wanted {
             rest.entries();
         }
-        for (family, slots) in [(Family::LeafIndex, leaves), (Family::EntryIdIndex, ids)] {
-            if slots.keys > size {
-                rest.find(None, format!("{} has {} keys for {size} entries", family.name(), slots.keys));
+        for (kind, leads) in [(Kind::Leaf, leaves), (Kind::EntryId, ids)] {
+            if leads.count != size {
+                rest.find(None, format!("{} has {} hashes for {size} entries", kind.name(), leads.count));
             }
-            rest.findings.extend(slots.findings);
+            rest.findings.extend(leads.findings);
         }
         for family in [Family::Once, Family::Registers] {
             rest.indexes(family, |_, value| schema::decode_index(family.name(), value));
@@ -72,46 +78,67 @@ impl LogSource for Log {
     }
 }
 
-/// The slots that lead back to an entry.
-fn ways_back(entry: &[u8], leaf: &Hash) -> [(Family, [u8; SLOT_LEN]); 2] {
-    let id: [u8; 32] = Sha256::digest(entry).into();
-    [(Family::LeafIndex, *schema::slot(leaf.as_bytes())), (Family::EntryIdIndex, *schema::slot(&id))]
+/// The hashes that lead back to an entry.
+fn ways_back(entry: &[u8], leaf: &Hash) -> [(Kind, [u8; 32]); 2] {
+    [(Kind::Leaf, leaf.to_bytes()), (Kind::EntryId, Sha256::digest(entry).into())]
 }
 
-/// What a walk over an index of hashes found.
+fn lead(rows: &Rows, kind: Kind, hash: u64, index: u64) -> u64 {
+    rows.row(kind.name(), &hash.to_be_bytes(), index)
+}
+
+/// What a walk over the index of one kind of hash found.
 #[derive(Default)]
-struct Slots {
-    keys: u64,
+struct Leads {
+    count: u64,
     sum: u64,
     findings: Vec<Finding>,
 }
 
-impl Slots {
-    fn count(log: &Log, family: Family, size: u64, rows: &Rows) -> Self {
-        let mut slots = Self::default();
-        let walked = log.store().visit(family, &[], &mut |key, value| {
-            slots.keys += 1;
-            match schema::decode_index(family.name(), value) {
-                Ok(index) => slots.sum = rows.row(family.name(), key, index).wrapping_add(slots.sum),
-                Err(error) => slots.find(error.to_string()),
+impl Leads {
+    fn count(log: &Log, kind: Kind, runs: &[Arc<Run>], size: u64, rows: &Rows) -> Self {
+        let mut leads = Self::default();
+        for run in runs {
+            for page in 0..run.id.pages() {
+                if leads.findings.len() >= super::MAX_FINDINGS {
+                    return leads;
+                }
+                match run::page(log.store(), run.id, kind, page) {
+                    Ok(found) => {
+                        if !found.is_sorted() {
+                            leads.find(format!("{} has a page out of order", kind.name()));
+                        }
+                        for Lead { hash, index } in found {
+                            if run.id.page_of(hash) != page || !run.filter(kind).may_have(hash) {
+                                leads.find(format!(
+                                    "{} has a hash for entry {index} out of place",
+                                    kind.name()
+                                ));
+                            }
+                            leads.add(lead(rows, kind, hash, index), index < size);
+                        }
+                    }
+                    Err(error) => leads.find(format!("{} cannot be read: {error}", kind.name())),
+                }
             }
-            if slots.findings.len() < super::MAX_FINDINGS {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+        }
+        log.index().show_young(kind, |hash, index| {
+            leads.add(lead(rows, kind, run::short(hash), index), index < size);
         });
-        if let Err(error) = walked {
-            slots.find(format!("{} cannot be read: {error}", family.name()));
+        leads
+    }
+
+    /// A log that is open may have grown meanwhile.
+    fn add(&mut self, row: u64, counts: bool) {
+        if counts {
+            (self.count, self.sum) = (self.count + 1, self.sum.wrapping_add(row));
         }
-        if slots.keys < size {
-            slots.find(format!("{} has {} keys for {size} entries", family.name(), slots.keys));
-        }
-        slots
     }
 
     fn find(&mut self, what: String) {
-        self.findings.push(Finding { entry: None, what });
+        if self.findings.len() < super::MAX_FINDINGS {
+            self.findings.push(Finding { entry: None, what });
+        }
     }
 }
 
@@ -174,9 +201,14 @@ impl Rest<'_> {
             if self.log.leaf(index).ok().flatten() != Some(leaf) {
                 continue;
             }
-            for (family, slot) in ways_back(&entry, &leaf) {
-                let name = family.name();
-                match self.log.store().index(family, &slot) {
+            let id: [u8; 32] = Sha256::digest(&entry).into();
+            let found = [
+                (Kind::Leaf, self.log.index().leaf(self.log.store(), self.log.memory(), &leaf)),
+                (Kind::EntryId, self.log.index().entry_id(self.log.store(), &id)),
+            ];
+            for (kind, found) in found {
+                let name = kind.name();
+                match found {
                     Ok(Some(found)) if found == index => {}
                     Ok(Some(found)) => {
                         self.find(Some(index), format!("{name} says that entry {index} is entry {found}"));

@@ -15,6 +15,7 @@ use treering_tlog::{
 
 use super::{OpenError, Opened, stored_head, stored_witnessed};
 use crate::{
+    index::{Damage, Index},
     integrate::{Edge, EdgeTile},
     nodes::{Nodes, TileNodes},
     schema::LEVELS,
@@ -44,7 +45,8 @@ pub(crate) fn check(
         check_prefix(&store, size, published)?;
     }
     let witnessed = stored_witnessed(&store)?;
-    Ok(Opened { store, edge, head, witnessed })
+    let index = Index::load(&store, size, Damage::Refuse)?;
+    Ok(Opened { store, index, edge, head, witnessed })
 }
 
 /// Reads the partial tile of each level, and the frontier that they and the full tiles' parents make.

@@ -3,7 +3,7 @@
 //! In scope: the promises that the log rests on. Out of scope: what keys and values mean ([`schema`](crate::schema)),
 //! and how an engine keeps its promises.
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::schema::Family;
 
@@ -12,9 +12,6 @@ pub(crate) type Pair = (Box<[u8]>, Box<[u8]>);
 
 /// Pairs in the order of their keys.
 pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a>;
-
-/// What is shown keys and values, and says whether to go on.
-pub(crate) type Show<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// An ordered store of families of keys.
 ///
@@ -38,17 +35,6 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 
     /// The pairs of a family from a key on, as of now.
     fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError>;
-
-    /// Shows the pairs of a family from a key on, as of now, without copying them, until told to stop.
-    fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), EngineError> {
-        for pair in self.from(family, key)? {
-            let (key, value) = pair?;
-            if show(&key, &value).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
 
     /// Writes everything at once, and syncs.
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError>;

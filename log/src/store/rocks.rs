@@ -11,7 +11,7 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
-use super::engine::{Engine, EngineError, Estimate, Pairs, Show, WriteSet};
+use super::engine::{Engine, EngineError, Estimate, Pairs, WriteSet};
 use crate::schema::Family;
 
 /// All memtables together. Recovery replays at most about this much, whatever the log's size.
@@ -20,13 +20,12 @@ const MEMTABLE_BYTES: usize = 64 << 20;
 const WAL_BYTES: u64 = 128 << 20;
 /// New tables go to the disk in pieces of this size: written back at once, they would hold up the next commit's sync.
 const BYTES_PER_SYNC: u64 = 1 << 20;
-/// Blocks of all families together: data, indexes and filters. The filters of the two indexes by hash are asked for
-/// every new entry, 2.5 bytes for each entry of the log, and go first: 50 million entries fit. Beyond that a lookup
-/// reads from the system's page cache.
-const BLOCK_CACHE_BYTES: usize = 128 << 20;
+/// Blocks of all families together: data, indexes and filters. Appends and proofs of new entries read none; beyond it a
+/// lookup reads from the system's page cache.
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Open table files. Their indexes and filters live in the block cache, so this bounds descriptors, not memory.
 const MAX_OPEN_FILES: i32 = 512;
-/// One per cent of false positives: a lookup of a new leaf then reads no table at all, most of the time.
+/// One per cent of false positives: a lookup of a new key then reads no table at all, most of the time.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
 
 /// The share of a memtable that is its Bloom filter.
@@ -105,18 +104,6 @@ impl Engine for Rocks {
         Ok(Box::new(pairs.map(|pair| pair.map_err(failed("read")))))
     }
 
-    fn visit(&self, family: Family, key: &[u8], show: Show<'_>) -> Result<(), EngineError> {
-        let mut pairs = self.db.raw_iterator_cf(self.handle(family)?);
-        pairs.seek(key);
-        while let (Some(key), Some(value)) = (pairs.key(), pairs.value()) {
-            if show(key, value).is_break() {
-                return Ok(());
-            }
-            pairs.next();
-        }
-        pairs.status().map_err(failed("read"))
-    }
-
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError> {
         let handles = Family::ALL.map(|family| self.db.cf_handle(family.name()));
         let mut batch = WriteBatch::default();
@@ -174,11 +161,11 @@ fn families() -> Result<Vec<ColumnFamilyDescriptor>, EngineError> {
     Ok(Family::ALL.iter().map(family).collect())
 }
 
-/// Whether a family's keys are hashes, scattered all over it: each new table then overlaps all others. Merging them
-/// level by level would write every row some thirty times, and cost a core at full load in a log of ten million
-/// entries; merging tables of like size writes it some ten times.
+/// Whether a family's keys are hashes that the caller chose, scattered all over it: each new table then overlaps all
+/// others. Merging them level by level would write every row some thirty times; merging tables of like size writes it
+/// some ten times. (The way back from an entry's own hash is kept otherwise: `index`.)
 const fn is_scattered(family: Family) -> bool {
-    matches!(family, Family::LeafIndex | Family::EntryIdIndex | Family::Keys | Family::Once)
+    matches!(family, Family::Keys | Family::Once)
 }
 
 fn family_options(family: Family, cache: &Cache) -> Options {
@@ -195,10 +182,10 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&tables);
     if is_scattered(family) {
         options.set_compaction_style(DBCompactionStyle::Universal);
+        // Almost every lookup of a once key finds nothing, in what is not in tables yet, too.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
     }
-    // The same for what is not in tables yet: almost every lookup of a new entry's hashes finds nothing.
-    options.set_memtable_whole_key_filtering(true);
-    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
     // Hashes, signatures and ciphertext do not compress; and which codecs the library has depends on its build.
     options.set_compression_type(DBCompressionType::None);
     options

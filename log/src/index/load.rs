@@ -1,0 +1,126 @@
+//! The index as opening finds it: runs and filters from the store, the newest entries hashed again.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, RwLock},
+};
+
+use sha2::{Digest, Sha256};
+use treering_tlog::{bundle, hash::leaf_hash};
+
+use super::{
+    Index, Run, State, Young,
+    run::{Filter, Kind, RunId},
+};
+use crate::{
+    schema::{self, Family, WIDTH},
+    store::{Store, StoreError},
+    tiles,
+};
+
+/// Entries that may be in no run: more than a crash can leave. They are read and hashed while a log opens.
+const MOST_YOUNG: u64 = 1 << 20;
+
+/// What becomes of entries that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Nothing is opened: a log that appends must know its entries.
+    Refuse,
+    /// They are not found by hash: fsck, which says what is wrong, must open.
+    Skip,
+}
+
+impl Index {
+    /// Reads the index of the first `size` entries.
+    pub(crate) fn load(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
+        match Self::loaded(store, size, damage) {
+            Err(_) if damage == Damage::Skip => Ok(Self::of(Vec::new(), Vec::new(), 0)),
+            index => index,
+        }
+    }
+
+    fn of(runs: Vec<Arc<Run>>, replaced: Vec<RunId>, young: u64) -> Self {
+        let state = State { runs, full: Vec::new(), young: Young::new(young), replaced };
+        Self { state: RwLock::new(state), tending: Mutex::new(()) }
+    }
+
+    fn loaded(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
+        let (live, replaced) = stored_runs(store)?;
+        let covered = live.last().map_or(0, |run| run.end());
+        let wrong = |why| StoreError::Inconsistent { what: "the index", at: covered, why };
+        if covered > size {
+            return Err(wrong("it covers more than the log"));
+        }
+        if size - covered > MOST_YOUNG {
+            return Err(wrong("runs are missing from here on"));
+        }
+        let mut runs = Vec::with_capacity(live.len());
+        for id in live {
+            let [leaves, ids] = Kind::ALL.map(|kind| Filter::read(store, id, kind));
+            runs.push(Arc::new(Run { id, filters: [leaves?, ids?] }));
+        }
+        let index = Self::of(runs, replaced, covered);
+        index.read_young(store, covered, size, damage)?;
+        Ok(index)
+    }
+
+    fn read_young(&self, store: &Store, from: u64, size: u64, damage: Damage) -> Result<(), StoreError> {
+        let mut first = from / WIDTH * WIDTH;
+        while first < size {
+            let next = size.min(first + WIDTH);
+            let width = u16::try_from(next - first).unwrap_or(u16::MAX);
+            match tiles::bundle_bytes(store, first / WIDTH, width) {
+                Ok(bytes) => self.hash_bundle(&bytes, first, from)?,
+                Err(_) if damage == Damage::Skip => {}
+                Err(error) => return Err(error),
+            }
+            first = next;
+        }
+        Ok(())
+    }
+
+    fn hash_bundle(&self, bytes: &[u8], first: u64, from: u64) -> Result<(), StoreError> {
+        let broken = |_| StoreError::Inconsistent {
+            what: "an entry bundle",
+            at: first,
+            why: "it is not whole entries",
+        };
+        let entries = bundle::decode(bytes).map_err(broken)?;
+        let hashes: Vec<_> = (first..)
+            .zip(entries)
+            .filter(|(index, _)| *index >= from)
+            .map(|(index, entry)| (index, leaf_hash(entry), Sha256::digest(entry).into()))
+            .collect();
+        self.add(hashes.iter().map(|(index, leaf, id): &(u64, _, [u8; 32])| (*index, leaf, id)));
+        Ok(())
+    }
+}
+
+/// The runs that are complete: those that cover the log, each the longest at its place, and those that are replaced.
+fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
+    let mut stored = Vec::new();
+    for pair in store.from(Family::HashIndex, &[])? {
+        let (key, value) = pair?;
+        let Some((level, number)) = schema::run_of_key(&key) else { break };
+        let id = RunId { level, number };
+        if schema::decode_index("a run of the index", &value)? != id.first() {
+            let why = "its head names another entry";
+            return Err(StoreError::Inconsistent { what: "a run of the index", at: id.first(), why });
+        }
+        stored.push(id);
+    }
+    stored.sort_unstable_by_key(|id| (id.first(), u8::MAX - id.level));
+    let (mut live, mut replaced, mut end) = (Vec::new(), Vec::new(), 0);
+    for id in mem::take(&mut stored) {
+        if id.first() < end {
+            replaced.push(id);
+        } else if id.first() == end {
+            end = id.end();
+            live.push(id);
+        } else {
+            let why = "the run that begins here is missing";
+            return Err(StoreError::Inconsistent { what: "the index", at: end, why });
+        }
+    }
+    Ok((live, replaced))
+}
