@@ -5,11 +5,10 @@
 //! In scope: limits, reading PEM and DER, canonical octets.
 //! Out of scope: which of it a kind of evidence takes, and whether any of it is trusted (`kinds`).
 
-use sha2::{Digest, Sha256};
 use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
-use super::canonical::canonical;
+use super::canonical::{Address, canonical};
 use super::kinds::intel;
 use super::pem;
 
@@ -91,6 +90,7 @@ pub struct Collateral {
     certificates: Vec<Vec<u8>>,
     crls: Vec<Vec<u8>>,
     documents: Vec<Document>,
+    address: Address,
 }
 
 impl Collateral {
@@ -141,7 +141,7 @@ impl Collateral {
         crls.dedup();
         documents.sort();
         documents.dedup();
-        Self { certificates, crls, documents }
+        Self { certificates, crls, documents, address: Address::default() }
     }
 
     /// Reads a file: a PEM bundle of certificates and CRLs, one certificate in DER, or several one after another, or
@@ -236,7 +236,7 @@ impl Collateral {
 
     /// SHA-256 of the canonical octets: the content address.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.canonical_bytes()).into()
+        self.address.of(|| self.canonical_bytes())
     }
 }
 

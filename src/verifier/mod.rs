@@ -223,6 +223,9 @@ fn status(components: &[Component], composite: &[CheckResult]) -> Status {
 
 /// All the collateral that the components rest on.
 fn used(components: &[Component]) -> Collateral {
+    if let [only] = components {
+        return only.finding().collateral.clone();
+    }
     let each = components.iter().map(|component| &component.finding().collateral);
     let (mut certificates, mut crls, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for collateral in each {

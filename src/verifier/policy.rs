@@ -59,6 +59,7 @@ pub enum PolicyError {
 #[derive(Debug, Clone)]
 pub struct AppraisalPolicy {
     bytes: Vec<u8>,
+    digest: [u8; 32],
     name: String,
     kinds: Sections,
     composite: CompositePolicy,
@@ -314,6 +315,7 @@ impl AppraisalPolicy {
         let waivers = file.waivers.into_iter().map(WaiverText::read).collect::<Result<_, _>>()?;
         Ok(Self {
             bytes: bytes.to_vec(),
+            digest: Sha256::digest(bytes).into(),
             name: file.name,
             kinds,
             composite: file.composite,
@@ -331,6 +333,7 @@ impl AppraisalPolicy {
     fn strictest() -> Self {
         Self {
             bytes: Vec::new(),
+            digest: Sha256::digest([]).into(),
             name: "strictest".to_owned(),
             kinds: Sections::default(),
             composite: CompositePolicy::default(),
@@ -351,7 +354,7 @@ impl AppraisalPolicy {
 
     /// SHA-256 of the octets.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(&self.bytes).into()
+        self.digest
     }
 
     /// The digest as a URI (RFC 6920).

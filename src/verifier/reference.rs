@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use treering_provenance::bytes::{Bytes, Fixed};
 
-use super::canonical::canonical;
+use super::canonical::{Address, canonical};
 use super::kinds;
 
 /// The register of a kind that measures one thing only, and the key `measurement` of a file.
@@ -78,6 +78,7 @@ pub struct ReferenceValues {
     values: Vec<ReferenceValue>,
     // Kind, first register and its value, to the positions that have it.
     index: HashMap<(String, String, Vec<u8>), Vec<usize>>,
+    address: Address,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +129,7 @@ impl ReferenceValues {
             let (name, octets) = first.ok_or_else(|| bad("it names no register".to_owned()))?;
             index.entry((value.tee.clone(), name.clone(), octets.clone())).or_default().push(position);
         }
-        Ok(Self { values, index })
+        Ok(Self { values, index, address: Address::default() })
     }
 
     /// Reads a file, TOML (`[[reference]]`) or JSON (`{"reference": [...]}`), with `name`, `tee` (without it,
@@ -173,6 +174,10 @@ impl ReferenceValues {
 
     /// SHA-256 over deterministic CBOR `[[name, kind, {register: octets}, source]...]`.
     pub fn digest(&self) -> [u8; 32] {
+        self.address.of(|| self.canonical_bytes())
+    }
+
+    fn canonical_bytes(&self) -> Vec<u8> {
         let registers = |value: &ReferenceValue| -> BTreeMap<String, Bytes> {
             value.registers.iter().map(|(name, octets)| (name.clone(), Bytes(octets.clone()))).collect()
         };
@@ -181,7 +186,7 @@ impl ReferenceValues {
             .iter()
             .map(|value| (&value.name, &value.tee, registers(value), Fixed(value.source)))
             .collect();
-        Sha256::digest(canonical(&values)).into()
+        canonical(&values)
     }
 }
 

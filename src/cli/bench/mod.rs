@@ -5,6 +5,7 @@
 
 mod api;
 mod append;
+mod appraise;
 mod decisions;
 mod fsck;
 mod http;
@@ -35,6 +36,15 @@ Examples:
     treering bench append --path scrapi --clients 128 --seconds 8
 
 An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint.";
+
+const APPRAISE_EXAMPLES: &str = "\
+Examples:
+  A report recorded on hardware, two threads:
+    treering bench appraise
+  A simulated TDX quote with its collateral, for a program that keeps the figures:
+    treering bench appraise --kind tdx --json
+
+Evidence and collateral are read from octets every time; warm is with verified chains kept.";
 
 const ISSUE_EXAMPLES: &str = "\
 Examples:
@@ -71,7 +81,7 @@ Examples:
   Receipts over TLS, the service a process of its own:
     treering bench prove --path http --clients 64";
 
-/// Measure this machine under load: appends, proofs, issuance, replay
+/// Measure this machine under load: appends, proofs, appraisal, issuance, replay
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -83,6 +93,9 @@ enum Command {
     /// Append entries
     #[command(after_help = APPEND_EXAMPLES)]
     Append(append::Args),
+    /// Appraise evidence, warm and cold
+    #[command(after_help = APPRAISE_EXAMPLES)]
+    Appraise(appraise::Args),
     /// Recompute a log
     #[command(after_help = FSCK_EXAMPLES)]
     Fsck(fsck::Args),
@@ -103,6 +116,7 @@ enum Command {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Append(args) => append::run(args),
+        Command::Appraise(args) => appraise::run(args),
         Command::Fsck(args) => fsck::run(args),
         Command::Issue(args) => decisions::run(args, What::Issue),
         Command::Prove(args) => prove::run(args),

@@ -45,6 +45,8 @@ enum Base {
     Verification,
     /// The CPU of one, by the time of a leaf hash.
     Hash,
+    /// The time of one, by that of a verification of P-384 on as many threads.
+    P384,
     /// Nothing: the figure is of clients and service together, and mostly of HTTP.
     Nothing,
 }
@@ -135,6 +137,8 @@ fn rows(args: &Args) -> Result<Vec<Row>> {
             row.arguments.extend(["--witness-bin".to_owned(), bin.to_owned()]);
         }
     }
+    // In memory alone: no folder.
+    rows.push(row("appraisal, warm, 2 threads", plain(&["appraise", "--seconds", &seconds]), Base::P384));
     Ok(rows)
 }
 
@@ -185,6 +189,10 @@ fn line(row: &Row, figures: &Value) -> String {
             format!("CPU is {:.1} verifications (Ed25519)", cpu * limit("ed25519_verify_per_s") / 1e6)
         }
         Base::Hash => format!("CPU is {:.1} leaf hashes", cpu * limit("sha256_per_s") / 1e6),
+        Base::P384 => {
+            let each = limit("p384_verify_per_s") / number(figures, "throughput_per_s");
+            format!("as long as {each:.2} verifications (P-384)")
+        }
         Base::Nothing => String::new(),
     };
     let columns = [

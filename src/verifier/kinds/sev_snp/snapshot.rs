@@ -1,10 +1,16 @@
 //! What of the collateral given is this kind's: AMD's certificates, filled in where the caller gave none.
 
+use std::sync::LazyLock;
+
 use super::certificate::{Parsed, Role};
-use super::generation::{Generation, built_in};
+use super::generation::{self, Generation};
 use super::report::SigningKey;
 use crate::verifier::collateral::Collateral;
 use crate::verifier::wanted::Wanted;
+
+/// AMD's own, read once.
+static BUILT_IN: LazyLock<Vec<Parsed>> =
+    LazyLock::new(|| generation::built_in().filter_map(|der| Parsed::read(&der).ok()).collect());
 
 /// The certificates, as far as they are of AMD's form.
 pub(super) fn read(collateral: &Collateral) -> Vec<Parsed> {
@@ -19,10 +25,9 @@ pub(super) fn completed(given: &Collateral) -> Vec<Parsed> {
         if parsed.iter().any(wanted) {
             continue;
         }
-        let built_in = built_in().filter_map(|der| Parsed::read(&der).ok());
-        let missing =
-            built_in.filter(wanted).find(|issuer| parsed.iter().any(|one| one.names_issuer(issuer)));
-        parsed.extend(missing);
+        let mut built_in = BUILT_IN.iter().filter(|one| wanted(one));
+        let missing = built_in.find(|issuer| parsed.iter().any(|one| one.names_issuer(issuer)));
+        parsed.extend(missing.cloned());
     }
     parsed
 }
@@ -54,9 +59,8 @@ pub(super) fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
             Role::Root(_) | Role::Intermediate(_) | Role::Endorsement(_) | Role::Other => {}
         }
     }
-    let roots: Vec<Parsed> = built_in().filter_map(|der| Parsed::read(&der).ok()).filter(is_root).collect();
     for crl in collateral.crls() {
-        let issuer = roots.iter().find(|root| root.verify_crl(crl).is_ok());
+        let issuer = BUILT_IN.iter().find(|one| is_root(one) && one.verify_crl(crl).is_ok());
         if let Some(Role::Root(generation)) = issuer.map(Parsed::role) {
             for key in [SigningKey::Vcek, SigningKey::Vlek] {
                 let name = Wanted::AmdCrl { generation, key }.name();
