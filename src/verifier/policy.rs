@@ -5,7 +5,9 @@
 //! SHA-256 of its octets as written, TOML or deterministic CBOR.
 //! Out of scope: which policy is in force (that is a question to the log).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod composite;
+
+use std::collections::BTreeMap;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
@@ -17,6 +19,8 @@ use super::kinds::{
     self, KINDS, attestation_result, azure, cca, nitro, nvidia, sev_snp, sgx, software, tdx, tpm,
 };
 use crate::clock;
+
+pub(super) use composite::CompositePolicy;
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -65,75 +69,6 @@ pub struct AppraisalPolicy {
     composite: CompositePolicy,
     collateral: CollateralPolicy,
     waivers: Vec<Waiver>,
-}
-
-/// Seconds between the evidence of two components of one machine: time to ask each of sixteen, and slow clocks.
-const MAX_SPREAD_S: u64 = 300;
-
-/// The section `[composite]`: how many components of each kind evidence must have, together or device by device.
-/// Without it, evidence is of one.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct CompositePolicy {
-    components: BTreeMap<String, usize>,
-    #[serde(rename = "device")]
-    pub(super) devices: Vec<DevicePolicy>,
-    pub(super) max_spread_s: u64,
-    pub(super) require_colocation: bool,
-}
-
-/// A device of several, by the name that it has in the result.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DevicePolicy {
-    pub(super) name: String,
-    pub(super) components: BTreeMap<String, usize>,
-}
-
-impl Default for CompositePolicy {
-    fn default() -> Self {
-        Self {
-            components: BTreeMap::new(),
-            devices: Vec::new(),
-            max_spread_s: MAX_SPREAD_S,
-            require_colocation: false,
-        }
-    }
-}
-
-impl CompositePolicy {
-    /// Whether the policy is for evidence of named components at all.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.components.is_empty() || !self.devices.is_empty()
-    }
-
-    /// How many of each kind, on all devices together.
-    pub(super) fn wanted(&self) -> BTreeMap<&str, usize> {
-        let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
-        let on_devices = self.devices.iter().flat_map(|device| &device.components);
-        for (kind, count) in self.components.iter().chain(on_devices) {
-            let sum = wanted.entry(kind).or_default();
-            *sum = sum.saturating_add(*count);
-        }
-        wanted
-    }
-
-    fn check(&self) -> Result<(), PolicyError> {
-        let bad = |what: &str, reason: String| PolicyError::Value { what: what.to_owned(), reason };
-        if !self.components.is_empty() && !self.devices.is_empty() {
-            return Err(bad("composite", "either `components` or `device`s, not both".to_owned()));
-        }
-        if let Some(kind) = self.wanted().keys().find(|kind| kinds::by_name(kind).is_none()) {
-            return Err(bad("composite.components", format!("there is no evidence of kind {kind:?}")));
-        }
-        let mut names = BTreeSet::new();
-        match self.devices.iter().find(|device| device.name.is_empty() || !names.insert(&device.name)) {
-            Some(device) => {
-                Err(bad("composite.device", format!("the name {:?} is empty or taken", device.name)))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 /// The section `[collateral]`: how old what vendors issue anew may be, and for how long an outage of theirs is borne.
