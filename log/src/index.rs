@@ -194,6 +194,7 @@ impl Index {
         let state = self.state();
         let full = state.full.iter().map(|young| &**young);
         for young in full.chain([&state.young]) {
+            #[expect(clippy::iter_over_hash_type, reason = "each is shown once; in which order says nothing")]
             for (hash, index) in young.of(kind) {
                 show(hash, *index);
             }

@@ -97,9 +97,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let style = Style { explain: args.explain };
     let (text, code) = match appraise(args) {
         Ok((appraisal, bound)) => {
-            let text = match args.json {
-                true => report::for_programs(&appraisal, bound.as_ref(), style)?,
-                false => report::for_people(&appraisal, bound.as_ref(), style),
+            let text = if args.json {
+                report::for_programs(&appraisal, bound.as_ref(), style)?
+            } else {
+                report::for_people(&appraisal, bound.as_ref(), style)
             };
             (text, code(&appraisal, bound.as_ref()))
         }

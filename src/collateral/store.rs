@@ -214,7 +214,10 @@ fn file_name(name: &str) -> String {
             b'/' => out.push('+'),
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => out.push(char::from(octet)),
             b'.' if !out.is_empty() => out.push('.'),
-            _ => out.push_str(&format!("%{octet:02x}")),
+            _ => {
+                out.push('%');
+                out.push_str(&HEXLOWER.encode(&[octet]));
+            }
         }
     }
     out

@@ -29,10 +29,10 @@ impl Default for Vendors {
 }
 
 impl Vendors {
-    /// The URL of what is wanted; none where no vendor serves it by a URL that we can make.
-    pub(super) fn url(&self, wanted: &Wanted) -> Option<String> {
+    /// The URL of what is wanted.
+    pub(super) fn url(&self, wanted: &Wanted) -> String {
         let key = |key: &SigningKey| key.name().to_ascii_lowercase();
-        Some(match wanted {
+        match wanted {
             Wanted::AmdVcek { generation, hardware_id, tcb } => {
                 let fmc = tcb.fmc.map(|fmc| format!("fmcSPL={fmc:02}&")).unwrap_or_default();
                 format!(
@@ -62,7 +62,7 @@ impl Vendors {
                 format!("{}/sgx/certification/v4/pckcrl?ca={ca}&encoding=der", self.intel_pcs)
             }
             Wanted::IntelRootCrl => format!("{}/IntelSGXRootCA.der", self.intel_certificates),
-        })
+        }
     }
 }
 
@@ -86,15 +86,12 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         let hex = after.get(..2).and_then(|pair| data_encoding::HEXUPPER_PERMISSIVE.decode(pair).ok());
-        match (first, hex.as_deref()) {
-            (b'%', Some([octet])) => {
-                out.push(*octet);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(*first);
-                rest = after;
-            }
+        if let (b'%', Some([octet])) = (first, hex.as_deref()) {
+            out.push(*octet);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            out.push(*first);
+            rest = after;
         }
     }
     out
@@ -117,7 +114,7 @@ mod tests {
         let tcb = Tcb { fmc: None, bootloader: 4, tee: 0, snp: 23, microcode: 213 };
         let vcek = Wanted::AmdVcek { generation: Generation::Milan, hardware_id: vec![0xab; 64], tcb };
         assert_eq!(
-            Vendors::default().url(&vcek).unwrap(),
+            Vendors::default().url(&vcek),
             format!(
                 "https://kdsintf.amd.com/vcek/v1/Milan/{}?blSPL=04&teeSPL=00&snpSPL=23&ucodeSPL=213",
                 "ab".repeat(64)
@@ -128,13 +125,11 @@ mod tests {
             hardware_id: vec![1; 8],
             tcb: Tcb { fmc: Some(1), ..tcb },
         };
-        assert!(Vendors::default().url(&turin).unwrap().contains("?fmcSPL=01&blSPL=04"));
+        assert!(Vendors::default().url(&turin).contains("?fmcSPL=01&blSPL=04"));
         let crl = Wanted::AmdCrl { generation: Generation::Genoa, key: SigningKey::Vlek };
-        assert_eq!(Vendors::default().url(&crl).unwrap(), "https://kdsintf.amd.com/vlek/v1/Genoa/crl");
+        assert_eq!(Vendors::default().url(&crl), "https://kdsintf.amd.com/vlek/v1/Genoa/crl");
         let tcb = Wanted::IntelTcbInfo { tee: "tdx", fmspc: [0, 0x80, 0x6f, 5, 0, 0] };
-        assert!(
-            Vendors::default().url(&tcb).unwrap().ends_with("/tdx/certification/v4/tcb?fmspc=00806f050000")
-        );
+        assert!(Vendors::default().url(&tcb).ends_with("/tdx/certification/v4/tcb?fmspc=00806f050000"));
     }
 
     #[test]

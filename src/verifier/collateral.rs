@@ -33,6 +33,9 @@ const MAX_CANONICAL_BYTES: usize = MAX_CERTIFICATES * (MAX_CERTIFICATE_BYTES + 1
 /// First element of the canonical octets: names the form and its version.
 const FORM: &str = "treering-collateral-v2";
 
+/// The canonical octets' elements.
+type Parts = (String, Vec<Bytes>, Vec<Bytes>, Vec<(String, Bytes)>);
+
 /// Media type of a certificate (RFC 5280), as collateral travels and is logged.
 pub const CERTIFICATE_TYPE: &str = "application/pkix-cert";
 /// Media type of a revocation list.
@@ -220,7 +223,6 @@ impl Collateral {
     /// Reads [`Self::canonical_bytes`]; any other encoding of the same content is refused.
     pub fn from_canonical_bytes(bytes: &[u8]) -> Result<Self, CollateralError> {
         let bad = |reason: String| CollateralError::Encoding(reason);
-        type Parts = (String, Vec<Bytes>, Vec<Bytes>, Vec<(String, Bytes)>);
         let read: Result<Parts, _> = strict::from_slice(bytes, MAX_CANONICAL_BYTES);
         let (form, certificates, crls, documents) = read.map_err(|error| bad(error.to_string()))?;
         let list = |list: Vec<Bytes>| list.into_iter().map(|one| one.0).collect();

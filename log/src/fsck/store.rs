@@ -96,6 +96,18 @@ struct Leads {
 }
 
 impl Leads {
+    fn count_page(&mut self, run: &Run, kind: Kind, page: u32, found: &[Lead], size: u64, rows: &Rows) {
+        if !found.is_sorted() {
+            self.find(format!("{} has a page out of order", kind.name()));
+        }
+        for &Lead { hash, index } in found {
+            if run.id.page_of(hash) != page || !run.filter(kind).may_have(hash) {
+                self.find(format!("{} has a hash for entry {index} out of place", kind.name()));
+            }
+            self.add(lead(rows, kind, hash, index), index < size);
+        }
+    }
+
     fn count(log: &Log, kind: Kind, runs: &[Arc<Run>], size: u64, rows: &Rows) -> Self {
         let mut leads = Self::default();
         for run in runs {
@@ -104,20 +116,7 @@ impl Leads {
                     return leads;
                 }
                 match run::page(log.store(), run.id, kind, page) {
-                    Ok(found) => {
-                        if !found.is_sorted() {
-                            leads.find(format!("{} has a page out of order", kind.name()));
-                        }
-                        for Lead { hash, index } in found {
-                            if run.id.page_of(hash) != page || !run.filter(kind).may_have(hash) {
-                                leads.find(format!(
-                                    "{} has a hash for entry {index} out of place",
-                                    kind.name()
-                                ));
-                            }
-                            leads.add(lead(rows, kind, hash, index), index < size);
-                        }
-                    }
+                    Ok(found) => leads.count_page(run, kind, page, &found, size, rows),
                     Err(error) => leads.find(format!("{} cannot be read: {error}", kind.name())),
                 }
             }

@@ -1,6 +1,7 @@
 //! The index as opening finds it: runs and filters from the store, the newest entries hashed again.
 
 use std::{
+    cmp::Ordering,
     mem,
     sync::{Arc, Mutex, RwLock},
 };
@@ -112,14 +113,16 @@ fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
     stored.sort_unstable_by_key(|id| (id.first(), u8::MAX - id.level));
     let (mut live, mut replaced, mut end) = (Vec::new(), Vec::new(), 0);
     for id in mem::take(&mut stored) {
-        if id.first() < end {
-            replaced.push(id);
-        } else if id.first() == end {
-            end = id.end();
-            live.push(id);
-        } else {
-            let why = "the run that begins here is missing";
-            return Err(StoreError::Inconsistent { what: "the index", at: end, why });
+        match id.first().cmp(&end) {
+            Ordering::Less => replaced.push(id),
+            Ordering::Equal => {
+                end = id.end();
+                live.push(id);
+            }
+            Ordering::Greater => {
+                let why = "the run that begins here is missing";
+                return Err(StoreError::Inconsistent { what: "the index", at: end, why });
+            }
         }
     }
     Ok((live, replaced))

@@ -143,7 +143,8 @@ impl RunId {
     }
 
     fn chunks(self) -> u32 {
-        self.pages().div_ceil(CHUNK_PAGES as u32)
+        // So few pages of a run are no more than so few of a `u32`.
+        self.pages().div_ceil(u32::try_from(CHUNK_PAGES).unwrap_or(u32::MAX))
     }
 
     /// Every key of the run but its head's.
@@ -206,7 +207,7 @@ impl Filter {
     }
 
     fn bits(hash: u64) -> [u32; BLOCK_WORDS] {
-        let [_, low] = [(hash >> 32) as u32, hash as u32];
+        let low = u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(0);
         SALTS.map(|salt| 1 << (low.wrapping_mul(salt) >> 27))
     }
 

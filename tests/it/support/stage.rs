@@ -75,18 +75,10 @@ impl Stage {
         let root = folder("stage");
         let dir = root.join("ledger");
         let witness_dir = root.join("witness");
-        let mut arguments: Vec<String> = [
-            "init",
-            "--trust-domain",
-            TRUST_DOMAIN,
-            "--listen",
-            "127.0.0.1:0",
-            "--simulated",
-            "--json",
-            "--dir",
-        ]
-        .map(str::to_owned)
-        .into();
+        let init =
+            ["init", "--trust-domain", TRUST_DOMAIN, "--listen", "127.0.0.1:0", "--simulated", "--json"];
+        let mut arguments: Vec<String> = init.map(str::to_owned).into();
+        arguments.push("--dir".to_owned());
         arguments.push(dir.to_str().unwrap().to_owned());
         arguments.extend(settings.init.iter().cloned());
         let port = free_port();

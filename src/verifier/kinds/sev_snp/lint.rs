@@ -85,7 +85,7 @@ pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
     match check {
         "tcb-floor" => !policy.require_tcb_floor && policy.tcb_floor.is_empty(),
         "mitigations" => policy.mitigations.is_empty(),
-        "guest-policy" => policy.guest_policy == super::policy::GuestPolicyRules::default(),
+        "guest-policy" => policy.guest == super::policy::GuestPolicyRules::default(),
         "platform" => policy.platform == super::policy::PlatformRules::default(),
         _ => false,
     }

@@ -21,7 +21,8 @@ pub(in crate::verifier) struct Policy {
     pub(super) tcb_floor: BTreeMap<Generation, Tcb>,
     /// Bits that must be set in CURRENT_MIT_VECTOR, by generation.
     pub(super) mitigations: BTreeMap<Generation, u64>,
-    pub(super) guest_policy: GuestPolicyRules,
+    #[serde(rename = "guest_policy")]
+    pub(super) guest: GuestPolicyRules,
     pub(super) platform: PlatformRules,
     #[serde(rename = "machine")]
     machine_table: Vec<MachineText>,
@@ -49,7 +50,7 @@ impl Default for Policy {
             denied_generations: BTreeSet::new(),
             tcb_floor: BTreeMap::new(),
             mitigations: BTreeMap::new(),
-            guest_policy: GuestPolicyRules::default(),
+            guest: GuestPolicyRules::default(),
             platform: PlatformRules::default(),
             machine_table: Vec::new(),
             id_key_text: Vec::new(),

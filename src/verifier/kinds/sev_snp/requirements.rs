@@ -101,7 +101,7 @@ pub(super) fn vmpl(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn guest_policy(context: &Context<'_>) -> Outcome {
-    let (report, rules) = (context.report()?, &context.policy.guest_policy);
+    let (report, rules) = (context.report()?, &context.policy.guest);
     let policy = &report.fields().policy;
     let broken = [
         (rules.forbid_smt && policy.smt_allowed(), "SMT is allowed"),
