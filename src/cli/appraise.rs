@@ -13,9 +13,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use treering_provenance::cose::Ed25519Signer;
 
 use crate::clock::{self, Clock, SystemClock};
-use crate::verifier::{self, Appraisal, AppraisalPolicy, Evidence, HardwareRoots, ReferenceValues, Refused};
+use crate::keys;
+use crate::verifier::{
+    self, Appraisal, AppraisalPolicy, Evidence, HardwareRoots, ReferenceValues, Refused, TokenOptions,
+};
 
 use hints::HINT_INPUT;
 use report::{Bound, Style};
@@ -36,6 +40,8 @@ Examples:
   Against a policy and reference values, bound to a value, for a program:
     treering appraise --evidence report.bin --endorsements vcek.pem --policy policy.toml \\
         --reference reference.toml --report-data 5a5a… --json
+  NVIDIA's, Trustee's and attestation-rs' files as they are, or a CMW; the result signed for others:
+    treering appraise --evidence evidence.json --signing-key verifier.pem --ear-jwt result.jwt
   What each check reads, octet by octet:
     treering appraise --evidence report.bin --endorsements vcek.pem --explain
 
@@ -79,6 +85,15 @@ pub struct Args {
     /// Trust these certificates (PEM or DER) as the roots of simulated platforms
     #[arg(long, value_name = "FILE")]
     simulated_root: Option<PathBuf>,
+    /// Write the result as a signed JWT into this file
+    #[arg(long, value_name = "FILE", requires = "signing_key")]
+    ear_jwt: Option<PathBuf>,
+    /// Write the result as a signed CWT into this file
+    #[arg(long, value_name = "FILE", requires = "signing_key")]
+    ear_cwt: Option<PathBuf>,
+    /// The Verifier's Ed25519 key for them, PKCS#8 in PEM
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
     /// Say of every check which octets it reads
     #[arg(long)]
     explain: bool,
@@ -137,10 +152,27 @@ fn appraise(args: &Args) -> Result<(Appraisal, Option<Bound>)> {
         None => SystemClock.now(),
     };
     let appraisal = verifier::appraise(&evidence, &collateral, &policy, &references, &roots, now);
+    sign(args, &appraisal)?;
     let bound = binding.map(|value| Bound {
         unbound: appraisal.unbound(&value).map(|component| component.name().to_owned()).collect(),
     });
     Ok((appraisal, bound))
+}
+
+/// The result as tokens, whatever it says: a refusal can be shown too.
+fn sign(args: &Args, appraisal: &Appraisal) -> Result<()> {
+    let Some(path) = &args.signing_key else { return Ok(()) };
+    let signer = Ed25519Signer::from_seed(&keys::read_ed25519(path)?.to_bytes())?;
+    let options = TokenOptions::default();
+    if let Some(path) = &args.ear_jwt {
+        let token = verifier::write_jwt(appraisal, options, &signer)?;
+        std::fs::write(path, token).with_context(|| input::shown(path))?;
+    }
+    if let Some(path) = &args.ear_cwt {
+        let token = verifier::write_cwt(appraisal, options, &signer)?;
+        std::fs::write(path, token).with_context(|| input::shown(path))?;
+    }
+    Ok(())
 }
 
 fn code(appraisal: &Appraisal, bound: Option<&Bound>) -> u8 {
@@ -169,6 +201,9 @@ mod tests {
             collateral: Vec::new(),
             report_data: None,
             explain: false,
+            ear_jwt: None,
+            ear_cwt: None,
+            signing_key: None,
             crl: Vec::new(),
             at: Some("2026-03-01T00:00:00Z".to_owned()),
             policy: None,

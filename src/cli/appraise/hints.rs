@@ -28,6 +28,30 @@ pub(super) fn hint(check: &str) -> &'static str {
         "tcb-floor" | "mitigations" | "platform" | "tcb-order" => {
             "Update or reconfigure the host, or change the policy."
         }
+        "collateral" | "freshness" => {
+            "Fetch the vendor's collateral of that time (`treering collateral fetch`), or give it: --collateral FILE."
+        }
+        "canonical" => {
+            "Something was added or changed that nobody signed: take the evidence as the platform gave it."
+        }
+        "tcb-level" | "tcb-status" | "advisories" => {
+            "Update BIOS, microcode and TDX module, or allow the status in the policy."
+        }
+        "td-attributes" | "service-td" => "Launch the TD with other attributes, or name them in the policy.",
+        "event-log" | "event-data" | "boot-log" => {
+            "Take the log of this boot, complete: another one was given, or it was changed."
+        }
+        "machine" => "Name the machine in the policy.",
+        "timestamp" => "Appraise for the instant in the document: --at.",
+        "platform-key" => "Name the platform's key in the policy: [[cca.platform_key]].",
+        "platform-reference" => "Have the firmware's components vouched for: --reference FILE.",
+        "quote-key" => {
+            "Name the attestation key or its root in the policy: [[tpm.attestation_key]], [[tpm.root]]."
+        }
+        "pcr-digest" => "The registers are of another time or bank than the quote: quote again.",
+        "runtime-binding" | "paravisor-level" => "Take the HCL report of this boot from the vTPM.",
+        "issuer-key" | "age" => "Add or renew the issuer's keys in [[external]], or ask the Verifier again.",
+        "components" => "Name the components in the policy: [composite.components].",
         _ => "See docs/verifier.md for what this check reads and why.",
     }
 }

@@ -7,11 +7,14 @@ use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 
 use crate::collateral::Store;
 use crate::verifier::{self, Collateral, Evidence, HardwareRoots};
+use crate::wire::read_cmw;
 
 /// Largest file read: evidence and policies have some KiB, event logs up to a MiB, reference values a few.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Files of one folder of collateral.
 const MAX_FILES: usize = 256;
+/// The form that holds evidence of any kinds.
+const CMW: &str = "cmw";
 /// What is not given as `--kind` exactly as the Verifier names it.
 const ALIASES: &[(&str, &str)] = &[("snp", "sev-snp"), ("nvidia", "nvidia-gpu")];
 
@@ -27,33 +30,65 @@ pub(super) fn evidence(kind: Option<&str>, path: &Path, along: &[PathBuf]) -> Re
     let bytes = read(path)?;
     let kind =
         kind.map(|kind| ALIASES.iter().find(|(alias, _)| *alias == kind).map_or(kind, |(_, name)| name));
-    if let Some(unknown) = kind.filter(|kind| !verifier::kinds().any(|(name, _)| name == *kind)) {
+    let is_kind = |kind: &str| verifier::kinds().any(|(name, _)| name == kind);
+    if let Some(unknown) = kind.filter(|kind| *kind != CMW && !is_kind(kind)) {
         let known: Vec<&str> = verifier::kinds().map(|(name, _)| name).collect();
-        bail!("--kind {unknown}: there is no such kind; these there are: {}", known.join(", "));
+        bail!("--kind {unknown}: there is no such kind; these there are: {}, {CMW}", known.join(", "));
     }
-    let forms = [Some(bytes.clone()), decoded(&bytes)];
-    let mut items = forms.into_iter().flatten().find_map(|octets| {
-        let kind = kind.filter(|kind| verifier::is_of_kind(kind, &octets)).or_else(|| match kind {
-            None => verifier::guess_kind(&octets),
-            Some(_) => None,
-        })?;
-        let media_type = verifier::kinds().find(|(name, _)| *name == kind)?.1;
-        Some(vec![(media_type.to_owned(), octets)])
-    });
-    if items.is_none() {
-        // Nothing is recognised: the kind asked for, or the first, says why.
-        let kind = kind.unwrap_or(verifier::SUBMOD_SNP);
-        let media_type = verifier::kinds().find(|(name, _)| *name == kind).map(|(_, media_type)| media_type);
-        items = media_type.map(|media_type| vec![(media_type.to_owned(), decoded(&bytes).unwrap_or(bytes))]);
+    if kind == Some(CMW) {
+        return read_cmw(&bytes).map_err(|reason| anyhow!("{}: {reason}", shown(path)));
     }
-    let mut items = items.unwrap_or_default();
+    let (mut items, collateral) = match plain(kind, &bytes) {
+        Some(item) => (vec![item], Collateral::default()),
+        None => match envelope(kind, &bytes)? {
+            Some(opened) => opened,
+            // Nothing is recognised: the kind asked for, or the first, says why.
+            None => (vec![(media_type(kind.unwrap_or(verifier::SUBMOD_SNP)), bytes)], Collateral::default()),
+        },
+    };
     for path in along {
         let of = items.first().and_then(|(media_type, _)| verifier::supplement_of(media_type));
         let of = of.with_context(|| format!("{}: nothing comes along with this kind", shown(path)))?;
         items.push((of.to_owned(), read(path)?));
     }
-    let evidence = Evidence::new(items).with_context(|| shown(path))?;
-    Ok((evidence, Collateral::default()))
+    Ok((Evidence::new(items).with_context(|| shown(path))?, collateral))
+}
+
+/// The octets of a kind as its platform gives them, or the same in hex or base64.
+fn plain(kind: Option<&str>, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+    [Some(bytes.to_vec()), decoded(bytes)].into_iter().flatten().find_map(|mut octets| {
+        // A quoting library's buffer is larger than the quote in it.
+        if let Some(length) = verifier::intel_quote_length(&octets) {
+            octets.truncate(length);
+        }
+        let kind = match kind {
+            Some(kind) => Some(kind).filter(|kind| verifier::is_of_kind(kind, &octets)),
+            None => verifier::guess_kind(&octets),
+        };
+        kind.map(|kind| (media_type(kind), octets))
+    })
+}
+
+/// What other tools write around evidence: Trustee and attestation-rs, NVIDIA's SDK, a CMW.
+fn envelope(kind: Option<&str>, bytes: &[u8]) -> Result<Option<(Vec<(String, Vec<u8>)>, Collateral)>> {
+    let fits = |media_type: &str| kind.is_none_or(|kind| self::media_type(kind) == media_type);
+    if let Ok(opened) = verifier::open_vtpm_json(bytes) {
+        return Ok(Some((opened.items, Collateral::from_der(opened.certificates)?)));
+    }
+    if let Ok(devices) = verifier::read_nvidia_export(bytes) {
+        let devices = devices.into_iter().filter(|(media_type, _)| fits(media_type));
+        let items = devices.map(|(media_type, octets)| (media_type.to_owned(), octets)).collect();
+        return Ok(Some((items, Collateral::default())));
+    }
+    let Ok((evidence, collateral)) = read_cmw(bytes) else { return Ok(None) };
+    let items = evidence.items().iter();
+    Ok(Some((items.map(|item| (item.media_type().to_owned(), item.bytes().to_vec())).collect(), collateral)))
+}
+
+fn media_type(kind: &str) -> String {
+    verifier::kinds()
+        .find(|(name, _)| *name == kind)
+        .map_or(String::new(), |(_, media_type)| media_type.to_owned())
 }
 
 /// The octets behind hex or base64; none where it is neither. Evidence itself is never text of either kind.
