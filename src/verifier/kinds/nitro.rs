@@ -17,6 +17,8 @@ mod revocation;
 
 pub(in crate::verifier) use policy::Policy;
 
+use serde_json::Value;
+
 use super::{Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
@@ -90,6 +92,10 @@ impl Kind for Nitro {
 
     fn has_register(&self, name: &str, octets: usize) -> bool {
         octets == PCR_BYTES && document::INDEXES.map(register).any(|one| one == name)
+    }
+
+    fn made_at(&self, claims: &Value) -> Option<u64> {
+        Some(claims.get("timestamp")?.as_u64()? / 1000)
     }
 
     fn recognises(&self, octets: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use treering::attester::Attester;
+use treering::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
 use treering::attester::simulated::nvidia::{Device, Model};
 use treering::attester::simulated::{Launch, Platform, Processor};
 use treering::verifier::{
@@ -204,6 +205,27 @@ fn two_machines_have_two_certificates() {
             "sev-snp-2",
         );
     }
+}
+
+/// Documents of Nitro enclaves say when they were made.
+#[test]
+fn components_made_far_apart_refuse_the_whole() {
+    let enclaves = Arc::new(NitroPlatform::generate(NOW).unwrap());
+    let document = |made: u64, image: &[u8]| {
+        let enclave = enclaves.enclave(EnclaveImage::of(image), made);
+        (verifier::NITRO_DOCUMENT, enclave.report(&BINDING).unwrap().evidence.remove(0).bytes)
+    };
+    let appraise = |max: u64| {
+        let policy = format!(
+            "[nitro]\nrequire_reference_value = false\n[composite]\nmax_spread_s = {max}\n\
+             [composite.components]\nnitro = 2\n"
+        );
+        let two = vec![document(NOW, b"one"), document(NOW - 100, b"other")];
+        let roots = HardwareRoots::with_simulated([enclaves.root_fingerprint()]);
+        Case { roots, ..case(two, &policy) }.appraise()
+    };
+    assert_affirming("within", &appraise(100));
+    refused_naming(&appraise(99), "freshness", "nitro-2 was made 100 s before nitro,");
 }
 
 #[test]
