@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "test code")]
 
+mod appraise;
 mod attester;
 mod cddl;
 mod cmd;
