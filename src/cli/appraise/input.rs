@@ -25,6 +25,9 @@ pub(super) fn binding(text: &str) -> Result<[u8; 64]> {
     bytes.try_into().map_err(|_| anyhow!("--report-data has {length} octets, want 64"))
 }
 
+/// Media type and octets.
+type Item = (String, Vec<u8>);
+
 /// Evidence in a file, of a kind given or guessed, and the collateral that its envelope brings along.
 pub(super) fn evidence(kind: Option<&str>, path: &Path, along: &[PathBuf]) -> Result<(Evidence, Collateral)> {
     let bytes = read(path)?;
@@ -55,7 +58,7 @@ pub(super) fn evidence(kind: Option<&str>, path: &Path, along: &[PathBuf]) -> Re
 }
 
 /// The octets of a kind as its platform gives them, or the same in hex or base64.
-fn plain(kind: Option<&str>, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+fn plain(kind: Option<&str>, bytes: &[u8]) -> Option<Item> {
     [Some(bytes.to_vec()), decoded(bytes)].into_iter().flatten().find_map(|mut octets| {
         // A quoting library's buffer is larger than the quote in it.
         if let Some(length) = verifier::intel_quote_length(&octets) {
@@ -70,7 +73,7 @@ fn plain(kind: Option<&str>, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
 }
 
 /// What other tools write around evidence: Trustee and attestation-rs, NVIDIA's SDK, a CMW.
-fn envelope(kind: Option<&str>, bytes: &[u8]) -> Result<Option<(Vec<(String, Vec<u8>)>, Collateral)>> {
+fn envelope(kind: Option<&str>, bytes: &[u8]) -> Result<Option<(Vec<Item>, Collateral)>> {
     let fits = |media_type: &str| kind.is_none_or(|kind| self::media_type(kind) == media_type);
     if let Ok(opened) = verifier::open_vtpm_json(bytes) {
         return Ok(Some((opened.items, Collateral::from_der(opened.certificates)?)));
