@@ -18,6 +18,7 @@ mod checks;
 mod collateral;
 mod component;
 mod composite;
+mod crl;
 mod ear;
 mod event_log;
 mod evidence;

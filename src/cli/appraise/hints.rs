@@ -6,19 +6,22 @@ pub(super) const HINT_INPUT: &str =
 pub(super) fn hint(check: &str) -> &'static str {
     match check {
         "endorsement" => {
-            "Give the certificate of the key that signed it: --endorsements FILE (VCEK or VLEK)."
+            "Give the certificate of the key that signed it (--endorsements FILE: VCEK, VLEK), or for a TPM name the key or its root in the policy."
         }
         "chain" => {
-            "Give the certificate of its issuer, of the same generation: --endorsements FILE (AMD's ASK, or ASVK for a VLEK)."
+            "Give the certificates of its issuers: --endorsements FILE (for a VLEK AMD's ASVK, of the same generation)."
         }
         "root" => {
-            "Only AMD's roots are trusted; for a simulated platform name its root: --simulated-root FILE."
+            "Only the vendors' roots that are built in are trusted; for a simulated platform name its root: --simulated-root FILE."
         }
         "validity" => "Appraise for the instant at which the report was made: --at 2025-06-01T00:00:00Z.",
         "revocation" => {
-            "Give AMD's CRL of that time: --crl FILE (https://kdsintf.amd.com/vcek/v1/Milan/crl)."
+            "Give the vendor's CRLs of that time: --crl FILE (AMD: https://kdsintf.amd.com/vcek/v1/Milan/crl)."
         }
-        "tcb-binding" | "chip-binding" | "signature" | "signing-key" => {
+        "signature" => {
+            "The key that is endorsed did not sign this: take the certificate that belongs to it, or it is not genuine."
+        }
+        "tcb-binding" | "chip-binding" | "signing-key" => {
             "Fetch the VCEK for this chip id and reported TCB from AMD's KDS; if it is the right one, the report is not genuine."
         }
         "reference-value" => "If this image is meant, have its measurement vouched for: --reference FILE.",

@@ -1,14 +1,12 @@
 //! CRLs of the chain's authorities, where the caller gave any: read strictly, verified over the octets received.
 
-use treering_provenance::x509;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::KeyUsage;
 
 use super::chain::Link;
+use crate::verifier::crl::{self, Authority};
 
 const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 
@@ -52,24 +50,9 @@ fn is_issued_by(list: &CertificateList, link: &Link) -> bool {
 
 fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -> Result<Revocation, String> {
     let authority = chain.get(issuer).ok_or("no such authority")?;
-    if list.signature_algorithm != list.tbs_cert_list.signature {
-        return Err("the CRL's two signature algorithms differ".to_owned());
-    }
-    if !x509::is_signed_by(der, authority.profile.spki()) {
-        return Err(format!("the CRL names {} as its issuer, which did not sign it", authority.name));
-    }
-    if !may_sign_crls(authority) {
-        return Err(format!("{} may not sign CRLs", authority.name));
-    }
+    let by = Authority { name: &authority.name, der: &authority.der, spki: authority.profile.spki() };
+    crl::verify(der, list, &by)?;
     let entries = list.tbs_cert_list.revoked_certificates.as_deref().unwrap_or_default();
-    let critical =
-        |extensions: &Option<Vec<Extension>>| extensions.iter().flatten().any(|extension| extension.critical);
-    if critical(&list.tbs_cert_list.crl_extensions)
-        || entries.iter().any(|entry| critical(&entry.crl_entry_extensions))
-    {
-        // Delta, partial and indirect CRLs say so by a critical extension; we read none of them.
-        return Err("the CRL has a critical extension that this verifier does not know".to_owned());
-    }
     let issued = chain.get(issuer.saturating_add(1));
     let revokes =
         |link: &&Link| entries.iter().any(|entry| entry.serial_number.as_bytes() == link.profile.serial());
@@ -79,15 +62,4 @@ fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -
         next_update: list.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs()),
         revoked: issued.filter(revokes).map(|link| link.name.clone()),
     })
-}
-
-/// RFC 5280 section 6.3.3 (f): the key usage, if there is one, says so.
-fn may_sign_crls(authority: &Link) -> bool {
-    let usage = Certificate::from_der(&authority.der).map(|one| {
-        one.tbs_certificate().get_extension::<KeyUsage>().map(|found| found.map(|(_, usage)| usage))
-    });
-    match usage {
-        Ok(Ok(usage)) => usage.is_none_or(|usage| usage.crl_sign()),
-        _ => false,
-    }
 }

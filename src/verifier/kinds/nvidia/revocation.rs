@@ -4,17 +4,15 @@
 //! appraisal asks nobody. Each is verified over the octets received, under the certificate of the chain that issued
 //! what it speaks of; what speaks of other chains is left to the components they belong to.
 
-use treering_provenance::x509;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
-use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::KeyUsage;
 
 use super::chain::Link;
 use super::ocsp;
 use crate::verifier::checks::Outcome;
 use crate::verifier::collateral::Collateral;
+use crate::verifier::crl::{self, Authority};
 use crate::verifier::policy::CollateralPolicy;
 
 const CRL: &str = "crl";
@@ -44,7 +42,7 @@ impl Word {
 pub(super) fn read(given: &Collateral, chain: &[Link]) -> (Vec<Result<Word, String>>, Collateral) {
     let (mut words, mut crls, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for der in given.crls() {
-        if let Some(word) = crl(der, chain) {
+        if let Some(word) = of_crl(der, chain) {
             words.push(word);
             crls.push(der.clone());
         }
@@ -59,7 +57,7 @@ pub(super) fn read(given: &Collateral, chain: &[Link]) -> (Vec<Result<Word, Stri
     (words, Collateral::of_parts(Vec::new(), crls, documents))
 }
 
-fn crl(der: &[u8], chain: &[Link]) -> Option<Result<Word, String>> {
+fn of_crl(der: &[u8], chain: &[Link]) -> Option<Result<Word, String>> {
     let list: CertificateList = match CertificateList::from_der(der) {
         Ok(list) => list,
         Err(error) => return Some(Err(format!("not a CRL: {error}"))),
@@ -73,24 +71,9 @@ fn crl(der: &[u8], chain: &[Link]) -> Option<Result<Word, String>> {
 
 fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -> Result<Word, String> {
     let authority = chain.get(issuer).ok_or("no such authority")?;
-    if list.signature_algorithm != list.tbs_cert_list.signature {
-        return Err("the CRL's two signature algorithms differ".to_owned());
-    }
-    if !x509::is_signed_by(der, authority.profile.spki()) {
-        return Err(format!("the CRL names {} as its issuer, which did not sign it", authority.name));
-    }
-    if !may_sign_crls(authority) {
-        return Err(format!("{} may not sign CRLs", authority.name));
-    }
+    let by = Authority { name: authority.name, der: &authority.der, spki: authority.profile.spki() };
+    crl::verify(der, list, &by)?;
     let entries = list.tbs_cert_list.revoked_certificates.as_deref().unwrap_or_default();
-    let critical =
-        |extensions: &Option<Vec<Extension>>| extensions.iter().flatten().any(|extension| extension.critical);
-    if critical(&list.tbs_cert_list.crl_extensions)
-        || entries.iter().any(|entry| critical(&entry.crl_entry_extensions))
-    {
-        // Delta, partial and indirect CRLs say so by a critical extension; we read none of them.
-        return Err("the CRL has a critical extension that this verifier does not know".to_owned());
-    }
     // A root that revokes itself says so about itself; every other authority speaks of the one below it.
     let about = issuer.saturating_sub(1);
     let below = chain.get(about).ok_or("the CRL is the leaf's")?;
@@ -111,15 +94,4 @@ fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -
 
 pub(super) fn parsed(link: &Link) -> Result<Certificate, x509_cert::der::Error> {
     Certificate::from_der(&link.der)
-}
-
-/// RFC 5280 section 6.3.3 (f): the key usage, if there is one, says so.
-fn may_sign_crls(authority: &Link) -> bool {
-    let usage = parsed(authority).map(|one| {
-        one.tbs_certificate().get_extension::<KeyUsage>().map(|found| found.map(|(_, usage)| usage))
-    });
-    match usage {
-        Ok(Ok(usage)) => usage.is_none_or(|usage| usage.crl_sign()),
-        _ => false,
-    }
 }
