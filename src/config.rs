@@ -169,8 +169,9 @@ pub struct Credentials {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
-    /// The root certificates of simulated platforms, PEM. For trials: it makes a trust domain whose name starts with
-    /// `simulated.` mandatory, and every credential that rests on it says so.
+    /// The root certificates of simulated platforms, and the public keys of those that have none (Arm CCA), PEM. For
+    /// trials: it makes a trust domain whose name starts with `simulated.` mandatory, and every credential that rests
+    /// on it says so.
     pub simulated_root: Option<PathBuf>,
 }
 

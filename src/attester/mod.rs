@@ -1,9 +1,12 @@
 //! The workload's side: makes Evidence on demand.
 //!
-//! In scope: the interface, simulated platforms of SEV-SNP, TDX, SGX, TPMs, Azure's paravisor, Nitro Enclaves and Arm
-//! CCA ([`simulated`]), and a report once recorded on AMD hardware ([`recorded`]). Out of scope: what Evidence is bound to (`binding`) and whether it is good (`verifier`, which this
-//! room does not know: both are held to AMD's formats, and a test holds them to each other).
+//! In scope: the interface, Linux's own interfaces ([`tsm`], [`nsm`]), several Attesters as one ([`composite`]),
+//! simulated platforms of SEV-SNP, TDX, SGX, TPMs, Azure's paravisor, Nitro Enclaves, Arm CCA and NVIDIA's devices
+//! ([`simulated`]), and a report once recorded on AMD hardware ([`recorded`]). Out of scope: what Evidence is bound to
+//! (`binding`) and whether it is good (`verifier`, which this room does not know: both are held to the vendors' formats,
+//! and a test holds them to each other).
 
+pub mod composite;
 pub mod nsm;
 pub mod recorded;
 pub mod simulated;

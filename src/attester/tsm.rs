@@ -2,7 +2,8 @@
 //!
 //! One directory is made for each request, so that nobody else writes to it by accident; its `generation` is compared
 //! all the same, since whoever may write there could change what is being reported on between our write and our read.
-//! In scope: the providers `sev_guest` (SEV-SNP reports and the host's certificate table) and `tdx_guest` (quotes).
+//! In scope: the providers `sev_guest` (SEV-SNP reports and the host's certificate table), `tdx_guest` (quotes) and
+//! `arm_cca_guest` (tokens of a realm and its platform).
 //! Out of scope: what the octets mean. Reference: Linux, Documentation/ABI/testing/configfs-tsm-report.
 
 mod certificates;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Attestation, Attester, AttesterError, EvidenceItem, SNP_REPORT, TDX_QUOTE};
+use super::{Attestation, Attester, AttesterError, CCA_TOKEN, EvidenceItem, SNP_REPORT, TDX_QUOTE};
 
 pub use files::{FileError, Files, Linux};
 
@@ -77,7 +78,7 @@ impl<F: Files> Tsm<F> {
         let Some(kind) = Provider::from_name(provider.trim_end()) else {
             let name = provider.trim_end().to_owned();
             return Err(Trouble::Final(AttesterError::Report(format!(
-                "the TSM provider is {name:?}; this program knows sev_guest and tdx_guest"
+                "the TSM provider is {name:?}; this program knows sev_guest, tdx_guest and arm_cca_guest"
             ))));
         };
         let before = request.generation()?;
@@ -124,6 +125,7 @@ enum Trouble {
 enum Provider {
     SevGuest,
     TdxGuest,
+    ArmCcaGuest,
 }
 
 impl Provider {
@@ -131,6 +133,7 @@ impl Provider {
         match name {
             "sev_guest" => Some(Self::SevGuest),
             "tdx_guest" => Some(Self::TdxGuest),
+            "arm_cca_guest" => Some(Self::ArmCcaGuest),
             _ => None,
         }
     }
@@ -140,6 +143,8 @@ impl Provider {
             Self::SevGuest => (SNP_REPORT, report, certificates::of_table(aux)?),
             // A quote has its certificates in it.
             Self::TdxGuest => (TDX_QUOTE, without_filling(report), Vec::new()),
+            // Which platforms' keys count, the Verifier's policy says.
+            Self::ArmCcaGuest => (CCA_TOKEN, report, Vec::new()),
         };
         let evidence = vec![EvidenceItem { media_type, bytes }];
         Ok(Attestation { evidence, endorsements, ..Attestation::default() })

@@ -85,6 +85,10 @@ pub(super) struct Args {
     /// Make a simulated SEV-SNP platform, and trust it: for trials
     #[arg(long)]
     pub(super) simulated: bool,
+    /// Trust the simulated platforms of this file too, PEM: their root certificates, or the public key of an Arm CCA
+    /// platform. For trials
+    #[arg(long, value_name = "FILE")]
+    pub(super) simulated_root: Vec<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -98,6 +102,9 @@ pub(super) enum ReceiptAlg {
     /// ECDSA P-256, which more SCITT clients verify
     Es256,
 }
+
+/// The file of the simulated platforms' roots.
+const SIMULATED_ROOTS: &str = "platform-root.pem";
 
 /// What was made.
 pub(super) struct Made {
@@ -177,15 +184,8 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
     create_ca(&ca, &trust_domain, now)?;
     let sealer = HeadSealer::load(&keys, &origin, &trust_domain)?;
     let log_vkey = sealer.log_key().to_string();
-    if args.simulated {
-        let platform = Platform::generate(Processor::Milan, SimulatedTcb::default(), now)?;
-        platform.save(&dir.join("platform"))?;
-        let pem = pem_rfc7468::encode_string(
-            "CERTIFICATE",
-            pem_rfc7468::LineEnding::LF,
-            platform.root_certificate(),
-        )?;
-        write(&dir.join("platform-root.pem"), &pem)?;
+    if let Some(roots) = simulated_roots(args, now)? {
+        write(&dir.join(SIMULATED_ROOTS), &roots)?;
     }
     let (witnesses, policy) = witnesses(args, &log_vkey)?;
     if let Some(policy) = &policy {
@@ -208,6 +208,24 @@ async fn make(args: &Args, now: u64, change: impl FnOnce(&mut Config)) -> Result
     write(&dir.join("trust.json"), &service::trust_file(&ledger, config.log.release())?.to_json()?)?;
     ledger.log().shutdown().await;
     Ok(Made { config: path, log_vkey, origin })
+}
+
+/// The roots of the simulated platforms that are to be trusted, PEM; one platform is made, if it is asked for.
+fn simulated_roots(args: &Args, now: u64) -> Result<Option<String>> {
+    let mut roots = String::new();
+    if args.simulated {
+        let platform = Platform::generate(Processor::Milan, SimulatedTcb::default(), now)?;
+        platform.save(&args.dir.join("platform"))?;
+        let (root, ending) = (platform.root_certificate(), pem_rfc7468::LineEnding::LF);
+        roots += &pem_rfc7468::encode_string("CERTIFICATE", ending, root)?;
+    }
+    for file in &args.simulated_root {
+        let octets = files::read(file)?;
+        service::pinned(&octets).with_context(|| format!("{}", file.display()))?;
+        roots += std::str::from_utf8(&octets).with_context(|| format!("{} is no text", file.display()))?;
+        roots.push('\n');
+    }
+    Ok((!roots.is_empty()).then_some(roots))
 }
 
 fn configuration(
@@ -248,7 +266,10 @@ fn configuration(
             embed_parents: true,
         },
         collateral: CollateralSettings::default(),
-        hardware: Hardware { simulated_root: args.simulated.then(|| "platform-root.pem".into()) },
+        hardware: Hardware {
+            simulated_root: (args.simulated || !args.simulated_root.is_empty())
+                .then(|| SIMULATED_ROOTS.into()),
+        },
         governance: Governance { threshold: args.threshold, approvers: clients.approvers },
         witnesses,
         clients: clients.known,

@@ -27,7 +27,7 @@ use crate::ident::TrustDomain;
 use crate::issuance::{Issuer, Rules};
 use crate::keys::{KeyStore, Role};
 use crate::ledger::{HeadSealer, Ledger, ReleaseRule};
-use crate::verifier::{self, Collateral, HardwareRoots, fingerprint};
+use crate::verifier::{self, HardwareRoots, fingerprint};
 
 /// How long one call to a witness may take.
 const WITNESS_CALL: Duration = Duration::from_secs(5);
@@ -66,8 +66,25 @@ pub(super) fn open_ledger(config: &Config, create: bool) -> Result<(Ledger, Head
 pub(super) fn hardware_roots(config: &Config) -> Result<HardwareRoots> {
     let Some(path) = &config.hardware.simulated_root else { return Ok(HardwareRoots::vendors()) };
     let pem = fs::read(path).with_context(|| format!("read the simulated root {}", path.display()))?;
-    let roots = Collateral::read(&pem).with_context(|| format!("{}", path.display()))?;
-    Ok(HardwareRoots::with_simulated(roots.certificates().iter().map(|der| fingerprint(der))))
+    let pins = pinned(&pem).with_context(|| format!("{}", path.display()))?;
+    Ok(HardwareRoots::with_simulated(pins))
+}
+
+/// What a file of simulated platforms' roots pins: certificates, and the public keys of platforms that have no
+/// certificate (Arm CCA).
+pub(super) fn pinned(pem: &[u8]) -> Result<Vec<[u8; 32]>> {
+    use rustls::pki_types::pem::{PemObject as _, SectionKind};
+    let mut pins = Vec::new();
+    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
+        match section? {
+            (SectionKind::Certificate | SectionKind::PublicKey, der) => pins.push(fingerprint(&der)),
+            (other, _) => bail!("neither a certificate nor a public key: {other:?}"),
+        }
+    }
+    if pins.is_empty() {
+        bail!("there is no certificate and no public key, PEM");
+    }
+    Ok(pins)
 }
 
 /// The roots that evidence may rest on, for the trust anchors.

@@ -7,6 +7,7 @@ mod foreign;
 mod governance;
 mod issuance;
 mod lifecycle;
+mod platforms;
 mod promises;
 mod registration;
 mod replay;

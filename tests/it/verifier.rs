@@ -16,7 +16,7 @@ pub(crate) mod sev_snp;
 mod sgx;
 mod software;
 mod tdx;
-mod tokens;
+pub(crate) mod tokens;
 mod tpm;
 
 use std::path::{Path, PathBuf};

@@ -175,6 +175,8 @@ fn quotes_have_their_own_type() {
     let attestation = tsm(&stand_in).report(&DATA).unwrap();
     assert_eq!(attestation.evidence[0].media_type, TDX_QUOTE);
     assert!(attestation.endorsements.is_empty());
+    let of_a_realm = tsm(&self::stand_in("arm_cca_guest")).report(&DATA).unwrap();
+    assert_eq!(of_a_realm.evidence[0].media_type, CCA_TOKEN);
     // A provider without privilege levels has no such attribute.
     tsm(&stand_in).with_privilege_level(1).report(&DATA).unwrap_err();
 }

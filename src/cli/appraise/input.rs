@@ -166,13 +166,14 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// The roots of simulated platforms in a file.
 pub(super) fn simulated_roots(path: &Path) -> Result<HardwareRoots> {
-    let collateral = Collateral::read(&read(path)?).with_context(|| shown(path))?;
-    if collateral.certificates().is_empty() {
-        bail!("{}: no certificate", shown(path));
+    let octets = read(path)?;
+    // One certificate in DER, or several things in PEM.
+    if let Ok(collateral) = Collateral::from_der([octets.clone()]) {
+        let roots = collateral.certificates().iter();
+        return Ok(HardwareRoots::with_simulated(roots.map(|root| verifier::fingerprint(root))));
     }
-    Ok(HardwareRoots::with_simulated(
-        collateral.certificates().iter().map(|root| verifier::fingerprint(root)),
-    ))
+    let pins = super::super::service::pinned(&octets).with_context(|| shown(path))?;
+    Ok(HardwareRoots::with_simulated(pins))
 }
 
 /// A file of bearable size.

@@ -45,6 +45,7 @@ impl BenchLedger {
             issuer: Vec::new(),
             receipt_alg: init::ReceiptAlg::Eddsa,
             simulated: true,
+            simulated_root: Vec::new(),
             json: false,
         };
         let iss = init::issuer_uri(TRUST_DOMAIN, ISSUER);

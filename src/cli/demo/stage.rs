@@ -58,6 +58,7 @@ impl Stage {
                 issuer: Vec::new(),
                 receipt_alg: init::ReceiptAlg::Eddsa,
                 simulated: true,
+                simulated_root: Vec::new(),
                 json: false,
             },
             SystemClock.now(),

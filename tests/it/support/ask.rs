@@ -32,6 +32,8 @@ pub(crate) struct Ask {
     /// Media type and octets.
     pub(crate) evidence: Vec<(String, Vec<u8>)>,
     pub(crate) endorsements: Vec<Vec<u8>>,
+    /// CRLs and vendors' documents: media type and octets.
+    pub(crate) documents: Vec<(String, Vec<u8>)>,
 }
 
 /// A certification request for a new key.
@@ -55,6 +57,7 @@ impl Ask {
             csr: csr(&PKCS_ECDSA_P256_SHA256),
             evidence: Vec::new(),
             endorsements: Vec::new(),
+            documents: Vec::new(),
         }
     }
 
@@ -69,10 +72,18 @@ impl Ask {
     }
 
     /// Has evidence made for the request as it is now.
-    pub(crate) fn attest(mut self, guest: &Guest) -> Self {
-        let attestation = guest.report(&self.binding()).unwrap();
+    pub(crate) fn attest(self, attester: &dyn Attester) -> Self {
+        let binding = self.binding();
+        self.attest_to(&binding, attester)
+    }
+
+    /// Has evidence made that carries this value, which may be another.
+    pub(crate) fn attest_to(mut self, binding: &[u8; 64], attester: &dyn Attester) -> Self {
+        let attestation = attester.report(binding).unwrap();
         self.evidence = attestation.items().map(|(kind, bytes)| (kind.to_owned(), bytes)).collect();
         self.endorsements = attestation.endorsements;
+        let documents = attestation.documents.into_iter();
+        self.documents = documents.map(|item| (item.media_type.to_owned(), item.bytes)).collect();
         self
     }
 
@@ -86,6 +97,9 @@ impl Ask {
         }
         for (number, bytes) in self.endorsements.iter().enumerate() {
             evidence.insert(format!("certificate-{number}"), record("application/pkix-cert", bytes, 2));
+        }
+        for (number, (kind, bytes)) in self.documents.iter().enumerate() {
+            evidence.insert(format!("document-{number}"), record(kind, bytes, 2));
         }
         json!({
             "challenge": BASE64URL_NOPAD.encode(&self.challenge),
