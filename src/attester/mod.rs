@@ -98,3 +98,9 @@ pub trait Attester: Send + Sync {
     /// Evidence with these 64 octets in it: the binding value, complete, never shorter.
     fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError>;
 }
+
+impl<T: Attester + ?Sized> Attester for std::sync::Arc<T> {
+    fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError> {
+        (**self).report(report_data)
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::demo::demo;
 
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "start",
     "register",
     "govern",
@@ -17,6 +17,7 @@ const STEPS: [&str; 11] = [
     "refuse-unbound",
     "verify",
     "mtls",
+    "issue-gpu",
     "trace",
     "tamper",
     "stop",
@@ -37,7 +38,7 @@ fn the_report_is_the_whole_story() {
         keys(report),
         ["ok", "steps", "issued", "refused", "log", "verify", "trace", "replay", "tamper"]
     );
-    assert_eq!((&report["ok"], &report["issued"], &report["refused"]), (&json!(true), &json!(1), &json!(2)));
+    assert_eq!((&report["ok"], &report["issued"], &report["refused"]), (&json!(true), &json!(2), &json!(3)));
 
     let steps = report["steps"].as_array().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
@@ -80,9 +81,13 @@ fn the_report_is_the_whole_story() {
 #[test]
 fn it_leaves_what_it_promises_and_keys_that_nobody_else_may_read() {
     use std::os::unix::fs::PermissionsExt;
-    for (name, secret) in
-        [("credential.pem", false), ("trust.json", false), ("auditor.key", true), ("key.pem", true)]
-    {
+    for (name, secret) in [
+        ("credential.pem", false),
+        ("credential-gpu.pem", false),
+        ("trust.json", false),
+        ("auditor.key", true),
+        ("key.pem", true),
+    ] {
         let mode = std::fs::metadata(demo().path(name)).unwrap().permissions().mode();
         assert!(!secret || mode & 0o777 == 0o600, "{name}: {mode:o}");
     }

@@ -83,7 +83,11 @@ impl Attester for Replayed {
 }
 
 /// The index of the refusal statement.
-async fn refused(story: &mut Story, client: &Client, outcome: Result<(), ClientError>) -> Result<u64> {
+pub(super) async fn refused(
+    story: &mut Story,
+    client: &Client,
+    outcome: Result<(), ClientError>,
+) -> Result<u64> {
     let entry = match outcome {
         Err(ClientError::Refused { code, entry: Some(entry), .. }) if code == "refused" => entry,
         Err(error) => return Err(error).context("wanted a refusal that is in the log"),

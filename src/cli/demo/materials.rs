@@ -45,6 +45,67 @@ pub(super) fn digest(image: &[u8]) -> Vec<u8> {
     Sha256::digest(image).to_vec()
 }
 
+/// The name of the second workload's reference values, of its one value, and of its appraisal policy.
+pub(super) const MODEL: &str = "fraud-model 3";
+const MODEL_POLICY: &str = "with-gpu";
+
+/// The second workload's identifier.
+pub(super) fn model_identifier() -> String {
+    format!("spiffe://{TRUST_DOMAIN}/fraud/model")
+}
+
+/// The firmware that its guest boots.
+pub(super) fn model_image() -> Vec<u8> {
+    b"the firmware, kernel and model server of fraud-model 3".to_vec()
+}
+
+/// The appraisal policy of the second workload: both components, and no other.
+pub(super) fn model_policy() -> (&'static str, String) {
+    let text = "\
+version = 1
+name = \"with-gpu\"
+
+[composite.components]
+tdx = 1
+nvidia-gpu = 1
+
+[tdx]
+require_reference_value = true
+
+# What runs on the device is not judged here: its reference values come with NVIDIA's driver.
+[nvidia_gpu]
+require_reference_value = false
+require_revocation = false
+";
+    (MODEL_POLICY, text.to_owned())
+}
+
+/// The mapping manifest of the second workload.
+pub(super) fn model_manifest() -> String {
+    format!(
+        "\
+version = 1
+identifier = \"{}\"
+appraisal_policy = \"{MODEL_POLICY}\"
+reference_values = \"{MODEL}\"
+max_ttl_s = 3600
+
+[[selector]]
+name = \"released\"
+tee = [\"tdx+nvidia-gpu\"]
+assurance = [\"hardware\", \"simulated\"]
+reference_values = [\"{MODEL}\"]
+
+[selector.claims]
+environment = \"demo\"
+
+[selector.derived]
+tee = \"tee\"
+",
+        model_identifier()
+    )
+}
+
 /// SLSA provenance v1 in an in-toto v1 statement, signed by CI in a DSSE envelope.
 pub(super) fn build_provenance(image: &[u8], ci: &SigningKey) -> Result<Vec<u8>> {
     let statement = json!({

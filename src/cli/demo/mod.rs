@@ -4,6 +4,7 @@
 //! same code. Out of scope: anything that exists for the demo alone but its made-up workload.
 
 mod audit;
+mod gpu;
 mod issue;
 mod materials;
 mod mtls;
@@ -37,7 +38,8 @@ Examples:
 Needs the program treering-witness beside this one (or --witness-bin), and openssl.
 Exit status: 0 if every step did what it should, 1 if one did not.";
 
-/// See it work: register, attest, issue, refuse, verify offline, do mutual TLS, audit, find a changed byte
+/// See it work: register, attest, issue, refuse, verify offline, do mutual TLS, attest with a GPU, audit, find a changed
+/// byte
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -87,6 +89,7 @@ async fn perform(story: &mut Story, args: &Args, dir: &std::path::Path) -> Resul
     issue::refuse_unbound(story, &stage).await?;
     verify::run(story, &stage, &acquired)?;
     mtls::run(story, &stage).await?;
+    gpu::run(story, &stage).await?;
     audit::trace(story, &stage).await?;
     audit::tamper(story, &stage).await?;
 

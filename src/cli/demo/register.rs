@@ -60,14 +60,6 @@ pub(super) async fn run(story: &mut Story, stage: &Stage) -> Result<()> {
     );
 
     story.begin("govern", "Policies are proposed, approved by somebody else, and activated");
-    let policy = |policy_type, name: &str, body: String| Policy {
-        v: V1,
-        policy_type,
-        name: name.to_owned(),
-        media_type: "application/toml".to_owned(),
-        body: Bytes(body.into_bytes()),
-        predecessor: None,
-    };
     let appraisal = policy(PolicyType::Appraisal, materials::APPRAISAL_POLICY, materials::appraisal_policy());
     let appraisal = register(stage, "author", &appraisal).await?;
     let manifest = policy(PolicyType::Mapping, &materials::identifier(), materials::manifest());
@@ -93,14 +85,28 @@ pub(super) async fn run(story: &mut Story, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-async fn register<C: Content>(stage: &Stage, who: &str, content: &C) -> Result<Registered> {
+/// A policy's content.
+pub(super) fn policy(policy_type: PolicyType, name: &str, body: String) -> Policy {
+    Policy {
+        v: V1,
+        policy_type,
+        name: name.to_owned(),
+        media_type: "application/toml".to_owned(),
+        body: Bytes(body.into_bytes()),
+        predecessor: None,
+    }
+}
+
+/// Registers content as one of the issuers.
+pub(super) async fn register<C: Content>(stage: &Stage, who: &str, content: &C) -> Result<Registered> {
     let signer = stage.signer(who)?;
     let issuer = issuer_uri(TRUST_DOMAIN, who);
     let registrant = Registrant { issuer: &issuer, signer: &signer, origin: &stage.origin };
     Ok(stage.client(who)?.register_content(&registrant, content, SystemClock.now()).await?)
 }
 
-async fn bring_into_force(stage: &Stage, policy: Hash) -> Result<(u64, u64)> {
+/// Has a statement approved and activated; where both are in the log.
+pub(super) async fn bring_into_force(stage: &Stage, policy: Hash) -> Result<(u64, u64)> {
     let now = SystemClock.now();
     let approval = Approval {
         v: V1,

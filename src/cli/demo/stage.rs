@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use treering_log::fsck;
@@ -9,6 +10,8 @@ use treering_log::{Log, export};
 use treering_provenance::cose::Ed25519Signer;
 use treering_provenance::trust::Trust;
 
+use crate::attester::simulated::intel::{IntelModel, IntelPlatform};
+use crate::attester::simulated::nvidia::{Device, Model};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -21,6 +24,28 @@ use super::super::{connect, files, init};
 pub(super) const TRUST_DOMAIN: &str = "simulated.treering.example";
 const WITNESS_NAME: &str = "witness.treering.example/demo";
 
+/// Hardware beside the SEV-SNP platform that `init` makes: simulated, and its roots in the ledger's configuration.
+pub(super) struct Machine {
+    /// A host of TDX guests.
+    pub(super) host: Arc<IntelPlatform>,
+    /// A GPU in it.
+    pub(super) gpu: Arc<Device>,
+}
+
+impl Machine {
+    fn make(now: u64) -> Result<Self> {
+        let host = Arc::new(IntelPlatform::generate(IntelModel::default(), now)?);
+        Ok(Self { host, gpu: Arc::new(Device::generate(Model::Gh100, now)?) })
+    }
+
+    /// The roots of both, PEM.
+    fn roots(&self) -> Result<String> {
+        let ([.., host], [.., gpu]) = (self.host.chain(), self.gpu.chain());
+        let pem = |der: &[u8]| pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, der);
+        Ok(pem(host)? + &pem(gpu)?)
+    }
+}
+
 /// Everything that runs, and where it is.
 pub(super) struct Stage {
     /// The folder of the demo.
@@ -29,6 +54,8 @@ pub(super) struct Stage {
     pub(super) origin: String,
     /// The relying-party id of the service.
     pub(super) rp_id: String,
+    /// The machine of the second workload.
+    pub(super) machine: Machine,
     url: String,
     witness: Server,
     service: Server,
@@ -44,6 +71,9 @@ impl Stage {
         // The witness must know the log's key, and the ledger the witness's: the ledger is made first, with the
         // address of the witness left open until it listens.
         let ledger = dir.join("ledger");
+        let machine = Machine::make(SystemClock.now())?;
+        let roots = dir.join("machine-roots.pem");
+        fs::write(&roots, machine.roots()?)?;
         let made = init::create(
             &init::Args {
                 dir: ledger.clone(),
@@ -58,7 +88,7 @@ impl Stage {
                 issuer: Vec::new(),
                 receipt_alg: init::ReceiptAlg::Eddsa,
                 simulated: true,
-                simulated_root: Vec::new(),
+                simulated_root: vec![roots],
                 json: false,
             },
             SystemClock.now(),
@@ -80,6 +110,7 @@ impl Stage {
             dir: dir.to_owned(),
             origin: made.origin,
             rp_id: Config::load(&made.config)?.rp_id,
+            machine,
             url: format!("https://localhost:{}", service.port()),
             witness,
             service,

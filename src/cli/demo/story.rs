@@ -125,7 +125,7 @@ impl Story {
             if self.ok() { "Everything did what it should" } else { "NOT everything did what it should" };
         let (issued, refused) = (self.findings.issued, self.findings.refused);
         self.say(format!(
-            "\n{verdict}: {issued} credential issued, {refused} refused, all logged; {} ms.",
+            "\n{verdict}: {issued} credentials issued, {refused} refused, all logged; {} ms.",
             self.whole.ms()
         ));
         if let Some(dir) = kept {
