@@ -30,7 +30,7 @@ Examples:
 
 const FETCH_EXAMPLES: &str = "\
 Examples:
-  What a report calls for, from AMD's and Intel's services:
+  What evidence calls for, from the services of AMD, Intel, AWS and NVIDIA:
     treering collateral fetch --store data/collateral --evidence report.bin
   From a mirror in the machine room:
     treering collateral fetch --store data/collateral --evidence report.bin \\
@@ -92,6 +92,15 @@ struct Fetch {
     /// Intel's Provisioning Certification Service, or a mirror
     #[arg(long, value_name = "URL")]
     intel_pcs: Option<String>,
+    /// AWS's revocation lists of Nitro Enclaves, or a mirror of those of the root and all regions
+    #[arg(long, value_name = "URL")]
+    aws_nitro_crl: Option<String>,
+    /// NVIDIA's revocation lists, or a mirror
+    #[arg(long, value_name = "URL")]
+    nvidia_crl: Option<String>,
+    /// NVIDIA's OCSP responder, or another that answers for it
+    #[arg(long, value_name = "URL")]
+    nvidia_ocsp: Option<String>,
     /// The certificates that their TLS rests on, PEM
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -178,6 +187,16 @@ impl Fetch {
             settings.vendors.intel_pcs.clone_from(url);
             settings.vendors.intel_certificates.clone_from(url);
         }
+        if let Some(url) = &self.aws_nitro_crl {
+            settings.vendors.aws_nitro_crl.clone_from(url);
+            settings.vendors.aws_nitro_regional_crl.clone_from(url);
+        }
+        if let Some(url) = &self.nvidia_crl {
+            settings.vendors.nvidia_crl.clone_from(url);
+        }
+        if let Some(url) = &self.nvidia_ocsp {
+            settings.vendors.nvidia_ocsp.clone_from(url);
+        }
         if let Some(path) = &self.tls_ca {
             settings.tls_ca.clone_from(path);
         }
@@ -188,7 +207,7 @@ impl Fetch {
 /// Asks for one thing, keeps it, and says in words what came of it, and whether it is in the store now.
 async fn fetch_one(store: &Store, fetcher: &Fetcher, wanted: &Wanted, now: u64) -> Result<(String, bool)> {
     let name = wanted.name();
-    let entry = store.entry(&name)?;
+    let entry = store.entry_of(wanted)?;
     let etag = entry.as_ref().and_then(|entry| entry.etag.clone());
     Ok(match (fetcher.fetch(wanted, etag.as_deref(), now).await, entry) {
         (Outcome::New(fetched), _) => {

@@ -1,10 +1,10 @@
-//! Getting what vendors publish: plain GET over TLS, with the roots of the web, small limits and a short time-out.
+//! Getting what vendors publish: plain GET, or POST of an OCSP request, over TLS, with the roots of the web, small limits and a short time-out.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper_rustls::HttpsConnector;
@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::{ClientError, chain, tls_config};
-use crate::collateral::{Get, GetError, Response};
+use crate::collateral::{Get, GetError, Question, Response};
 
 /// The largest answer: TCB information has some 20 KiB.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ const ISSUER_CHAINS: [&str; 4] = [
 /// A client of vendors' services.
 #[derive(Clone)]
 pub struct VendorClient {
-    http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl VendorClient {
@@ -44,13 +44,18 @@ impl VendorClient {
         Ok(Self { http })
     }
 
-    async fn exchange(&self, url: &str, etag: Option<&str>) -> Result<Response, GetError> {
-        let failed = |reason: String| GetError(format!("{url}: {reason}"));
-        let mut request = hyper::Request::get(url);
-        if let Some(etag) = etag {
+    async fn exchange(&self, question: &Question) -> Result<Response, GetError> {
+        let failed = |reason: String| GetError(format!("{}: {reason}", question.url));
+        let mut request = hyper::Request::builder().uri(&question.url);
+        if let Some(etag) = &question.etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
-        let request = request.body(Empty::new()).map_err(|error| failed(error.to_string()))?;
+        let mut body = Bytes::new();
+        if let Some((media_type, octets)) = &question.posted {
+            request = request.method(hyper::Method::POST).header(header::CONTENT_TYPE, *media_type);
+            body = octets.clone().into();
+        }
+        let request = request.body(Full::new(body)).map_err(|error| failed(error.to_string()))?;
         let response = self.http.request(request).await.map_err(|error| failed(chain(&error)))?;
         let (parts, body) = response.into_parts();
         let body =
@@ -75,12 +80,12 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 impl Get for VendorClient {
     fn get<'a>(
         &'a self,
-        url: &'a str,
-        etag: Option<&'a str>,
+        question: &'a Question,
     ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>> {
         Box::pin(async move {
-            let timed = tokio::time::timeout(TIMEOUT, self.exchange(url, etag)).await;
-            timed.unwrap_or_else(|_| Err(GetError(format!("{url}: {} s passed", TIMEOUT.as_secs()))))
+            let timed = tokio::time::timeout(TIMEOUT, self.exchange(question)).await;
+            let late = || GetError(format!("{}: {} s passed", question.url, TIMEOUT.as_secs()));
+            timed.unwrap_or_else(|_| Err(late()))
         })
     }
 }

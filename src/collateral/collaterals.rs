@@ -13,11 +13,37 @@ use crate::verifier::{self, Collateral, Evidence, Wanted};
 /// Snapshots kept in memory, of a few KiB each: a chip is one.
 const MAX_KEPT: usize = 4096;
 
+/// Seconds for which nothing newer is asked for although what is kept has ended: the vendor just said that it has none.
+const SOON_S: u64 = 300;
+
 /// How it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// Seconds after which a vendor is asked whether it has something newer.
     pub refresh_s: u64,
+}
+
+/// A snapshot in memory.
+#[derive(Debug, Clone)]
+struct Kept {
+    entry: Entry,
+    snapshot: Arc<Collateral>,
+    /// When its lists and answers end, by their own word.
+    until: Option<u64>,
+}
+
+impl Kept {
+    fn new(entry: Entry, snapshot: Arc<Collateral>) -> Self {
+        let until = verifier::current_until(&snapshot);
+        Self { entry, snapshot, until }
+    }
+
+    /// Whether there is no point in asking for something newer.
+    fn is_fresh(&self, rules: Rules, now: u64) -> bool {
+        let ended = self.until.is_some_and(|until| until < now);
+        let pause = if ended { SOON_S.min(rules.refresh_s) } else { rules.refresh_s };
+        now < self.entry.as_of.saturating_add(pause)
+    }
 }
 
 /// Collateral at hand.
@@ -26,7 +52,7 @@ pub struct Collaterals {
     store: Option<Store>,
     fetcher: Option<Fetcher>,
     rules: Rules,
-    kept: Mutex<HashMap<String, (Entry, Arc<Collateral>)>>,
+    kept: Mutex<HashMap<String, Kept>>,
     // One at a time asks vendors: the second of two that want the same finds it kept.
     asking: tokio::sync::Mutex<()>,
 }
@@ -74,58 +100,57 @@ impl Collaterals {
     /// The newest snapshot of something that can be had.
     async fn find(&self, wanted: &Wanted, now: u64) -> Option<Arc<Collateral>> {
         let name = wanted.name();
-        let kept = self.kept(&name);
-        if let Some((_, snapshot)) = kept.as_ref().filter(|(entry, _)| self.is_fresh(entry, now)) {
-            return Some(Arc::clone(snapshot));
+        let kept = self.kept(wanted);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(self.rules, now)) {
+            return Some(Arc::clone(&kept.snapshot));
         }
-        let Some(fetcher) = &self.fetcher else { return kept.map(|(_, snapshot)| snapshot) };
+        let Some(fetcher) = &self.fetcher else { return kept.map(|kept| kept.snapshot) };
         let _asking = self.asking.lock().await;
-        let kept = self.kept(&name);
-        if let Some((_, snapshot)) = kept.as_ref().filter(|(entry, _)| self.is_fresh(entry, now)) {
-            return Some(Arc::clone(snapshot));
+        let kept = self.kept(wanted);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(self.rules, now)) {
+            return Some(Arc::clone(&kept.snapshot));
         }
-        let etag = kept.as_ref().and_then(|(entry, _)| entry.etag.clone());
+        let etag = kept.as_ref().and_then(|kept| kept.entry.etag.clone());
         let outcome = fetcher.fetch(wanted, etag.as_deref(), now).await;
         let store = self.store.as_ref()?;
         let noted = match (outcome, &kept) {
             (Outcome::New(fetched), _) => {
                 let etag = fetched.etag.as_deref();
                 let entry = store.put(&name, &fetched.collateral, now, &fetched.url, etag);
-                entry.map(|entry| (entry, Arc::new(fetched.collateral)))
+                entry.map(|entry| Kept::new(entry, Arc::new(fetched.collateral)))
             }
-            (Outcome::Unchanged, Some((entry, snapshot))) => {
-                store.confirm(entry, now).map(|entry| (entry, Arc::clone(snapshot)))
+            (Outcome::Unchanged, Some(kept)) => {
+                let entry = store.confirm(&kept.entry, now);
+                entry.map(|entry| Kept { entry, ..kept.clone() })
             }
             (outcome, _) => {
                 tracing::debug!(name, ?outcome, "collateral as it is kept");
-                return kept.map(|(_, snapshot)| snapshot);
+                return kept.map(|kept| kept.snapshot);
             }
         };
         match noted {
-            Ok((entry, snapshot)) => {
-                self.keep(entry, Arc::clone(&snapshot));
+            Ok(noted) => {
+                let snapshot = Arc::clone(&noted.snapshot);
+                self.keep(name, noted);
                 Some(snapshot)
             }
             Err(error) => {
                 // It can be used all the same; it will be fetched again.
                 tracing::warn!(%error, "collateral could not be kept");
-                kept.map(|(_, snapshot)| snapshot)
+                kept.map(|kept| kept.snapshot)
             }
         }
     }
 
-    fn is_fresh(&self, entry: &Entry, now: u64) -> bool {
-        now < entry.as_of.saturating_add(self.rules.refresh_s)
-    }
-
     /// From memory, or else from the store.
-    fn kept(&self, name: &str) -> Option<(Entry, Arc<Collateral>)> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+    fn kept(&self, wanted: &Wanted) -> Option<Kept> {
+        let name = wanted.name();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if kept.is_some() {
             return kept;
         }
-        match self.load(name) {
-            Ok(found) => found.inspect(|(entry, snapshot)| self.keep(entry.clone(), Arc::clone(snapshot))),
+        match self.load(wanted) {
+            Ok(found) => found.inspect(|found| self.keep(name, found.clone())),
             Err(error) => {
                 tracing::warn!(%error, "kept collateral cannot be used");
                 None
@@ -133,20 +158,20 @@ impl Collaterals {
         }
     }
 
-    fn load(&self, name: &str) -> Result<Option<(Entry, Arc<Collateral>)>, StoreError> {
+    fn load(&self, wanted: &Wanted) -> Result<Option<Kept>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
-        let Some(entry) = store.entry(name)? else { return Ok(None) };
+        let Some(entry) = store.entry_of(wanted)? else { return Ok(None) };
         let snapshot = store.snapshot(&entry)?;
-        Ok(Some((entry, Arc::new(snapshot))))
+        Ok(Some(Kept::new(entry, Arc::new(snapshot))))
     }
 
-    fn keep(&self, entry: Entry, snapshot: Arc<Collateral>) {
+    fn keep(&self, name: String, one: Kept) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             // Rare, and the store has everything: begin again.
             kept.clear();
         }
-        kept.insert(entry.name.clone(), (entry, snapshot));
+        kept.insert(name, one);
     }
 }
 
@@ -159,7 +184,7 @@ mod tests {
     use super::*;
     use crate::attester::Attester as _;
     use crate::attester::simulated::{Launch, Platform, Processor};
-    use crate::collateral::{Get, GetError, Response, Vendors};
+    use crate::collateral::{Get, GetError, Question, Response, Vendors};
 
     const NOW: u64 = 1_780_000_000;
     const DAY: u64 = 86_400;
@@ -174,15 +199,14 @@ mod tests {
     impl Get for Arc<Vendor> {
         fn get<'a>(
             &'a self,
-            url: &'a str,
-            etag: Option<&'a str>,
+            question: &'a Question,
         ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>> {
             Box::pin(async move {
                 self.asked.fetch_add(1, Ordering::SeqCst);
                 if !self.up.load(Ordering::SeqCst) {
                     return Err(GetError("down".to_owned()));
                 }
-                Ok(match (url.contains("/crl"), etag) {
+                Ok(match (question.url.contains("/crl"), &question.etag) {
                     (true, _) => Response { status: 404, ..Response::default() },
                     (false, Some(_)) => Response { status: 304, ..Response::default() },
                     (false, None) => Response {

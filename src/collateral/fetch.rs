@@ -42,13 +42,23 @@ pub struct Response {
 #[error("{0}")]
 pub struct GetError(pub String);
 
-/// What gets a URL. `etag` goes into `If-None-Match`.
+/// A question to a vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Where.
+    pub url: String,
+    /// Goes into `If-None-Match`.
+    pub etag: Option<String>,
+    /// What is posted: media type and octets. Without it, GET.
+    pub posted: Option<(&'static str, Vec<u8>)>,
+}
+
+/// What asks a question over HTTP.
 pub trait Get: Send + Sync {
-    /// GET.
+    /// GET, or POST where there is something to post.
     fn get<'a>(
         &'a self,
-        url: &'a str,
-        etag: Option<&'a str>,
+        question: &'a Question,
     ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>>;
 }
 
@@ -121,14 +131,14 @@ impl Fetcher {
 
     /// Asks for something, unless what is known of its vendor says that there is no point.
     pub async fn fetch(&self, wanted: &Wanted, etag: Option<&str>, now: u64) -> Outcome {
-        let url = self.vendors.url(wanted);
+        let question = self.vendors.question(wanted, etag);
         let name = wanted.name();
-        if let Some(outcome) = self.admit(host(&url), &name, now) {
+        if let Some(outcome) = self.admit(host(&question.url), &name, now) {
             return outcome;
         }
-        let outcome = match self.get.get(&url, etag).await {
-            Ok(response) => self.judge(wanted, &url, etag.is_some(), &response, now),
-            Err(error) => self.failed(host(&url), None, error.to_string(), now),
+        let outcome = match self.get.get(&question).await {
+            Ok(response) => self.judge(wanted, &question, &response, now),
+            Err(error) => self.failed(host(&question.url), None, error.to_string(), now),
         };
         let label = match outcome {
             Outcome::New(_) => "new",
@@ -162,40 +172,39 @@ impl Fetcher {
         None
     }
 
-    fn judge(
-        &self,
-        wanted: &Wanted,
-        url: &str,
-        asked_by_etag: bool,
-        response: &Response,
-        now: u64,
-    ) -> Outcome {
+    fn judge(&self, wanted: &Wanted, question: &Question, response: &Response, now: u64) -> Outcome {
+        let url = question.url.as_str();
         match response.status {
             200 => match vendor::snapshot(wanted, response) {
-                Ok(collateral) => {
+                Ok(None) => self.missing(wanted, url, now),
+                Ok(Some(collateral)) => {
                     self.well(host(url));
                     Outcome::New(Fetched { collateral, etag: response.etag.clone(), url: url.to_owned() })
                 }
                 // Not the vendor's form: a captive portal, a proxy's page.
                 Err(error) => self.failed(host(url), None, format!("{url}: {error}"), now),
             },
-            304 if asked_by_etag => {
+            304 if question.etag.is_some() => {
                 self.well(host(url));
                 Outcome::Unchanged
             }
-            404 | 400 => {
-                self.well(host(url));
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.missing.len() >= MAX_MISSING {
-                    state.missing.retain(|_, until| now < *until);
-                }
-                if state.missing.len() < MAX_MISSING {
-                    state.missing.insert(wanted.name(), now.saturating_add(MISSING_S));
-                }
-                Outcome::Missing
-            }
+            // 403 is what Amazon S3 says of what is not there to those who may not list a bucket.
+            404 | 403 | 400 => self.missing(wanted, url, now),
             status => self.failed(host(url), response.retry_after_s, format!("{url}: status {status}"), now),
         }
+    }
+
+    /// The vendor is well, and does not have it.
+    fn missing(&self, wanted: &Wanted, url: &str, now: u64) -> Outcome {
+        self.well(host(url));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.missing.len() >= MAX_MISSING {
+            state.missing.retain(|_, until| now < *until);
+        }
+        if state.missing.len() < MAX_MISSING {
+            state.missing.insert(wanted.name(), now.saturating_add(MISSING_S));
+        }
+        Outcome::Missing
     }
 
     fn well(&self, host: &str) {
@@ -229,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::attester::recorded;
-    use crate::verifier::{Generation, SigningKey, Tcb};
+    use crate::verifier::{Generation, OcspQuestion, SigningKey, Tcb};
 
     /// Answers in order, and remembers what it was asked.
     #[derive(Default)]
@@ -241,10 +250,9 @@ mod tests {
     impl Get for Script {
         fn get<'a>(
             &'a self,
-            url: &'a str,
-            etag: Option<&'a str>,
+            question: &'a Question,
         ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>> {
-            self.asked.lock().unwrap().push((url.to_owned(), etag.map(str::to_owned)));
+            self.asked.lock().unwrap().push((question.url.clone(), question.etag.clone()));
             let answer = self.answers.lock().unwrap().pop_front();
             Box::pin(async move { answer.unwrap_or_else(|| Err(GetError("no more answers".to_owned()))) })
         }
@@ -253,6 +261,11 @@ mod tests {
     fn vcek() -> Wanted {
         let tcb = Tcb { fmc: None, bootloader: 4, tee: 0, snp: 23, microcode: 213 };
         Wanted::AmdVcek { generation: Generation::Milan, hardware_id: vec![0xab; 64], tcb }
+    }
+
+    fn ocsp() -> Wanted {
+        let (issuer_name, issuer_key) = ([1; 20], [2; 20]);
+        Wanted::NvidiaOcsp(OcspQuestion { issuer_name, issuer_key, serial: vec![3] })
     }
 
     fn crl() -> Wanted {
@@ -322,10 +335,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_vendor_does_not_have_is_no_trouble_of_the_vendor() {
-        let (fetcher, script) = fetcher([status(404), good()]);
+        let (fetcher, script) = fetcher([status(404), status(403), good()]);
         assert_eq!(fetcher.fetch(&crl(), None, 0).await, Outcome::Missing);
         assert_eq!(fetcher.fetch(&crl(), None, MISSING_S - 1).await, Outcome::Missing);
         assert_eq!(asked(&script), 1);
+        assert_eq!(fetcher.fetch(&crl(), None, MISSING_S).await, Outcome::Missing);
         assert!(matches!(fetcher.fetch(&vcek(), None, 0).await, Outcome::New(_)));
     }
 
@@ -343,9 +357,25 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_is_no_collateral_is_a_failure() {
         let page = Response { status: 200, body: b"<html>log in</html>".to_vec(), ..Response::default() };
-        let (fetcher, _) = fetcher([Ok(page)]);
-        assert!(matches!(fetcher.fetch(&vcek(), None, 0).await, Outcome::Failed { .. }));
-        assert!(matches!(fetcher.fetch(&vcek(), None, 1).await, Outcome::Waiting { .. }));
+        for wanted in [vcek(), crl(), ocsp()] {
+            let (fetcher, _) = fetcher([Ok(page.clone())]);
+            assert!(matches!(fetcher.fetch(&wanted, None, 0).await, Outcome::Failed { .. }));
+            assert!(matches!(fetcher.fetch(&wanted, None, 1).await, Outcome::Waiting { .. }));
+        }
+    }
+
+    /// A responder's own words: it does not answer for this issuer, it has trouble, it speaks of something else.
+    #[tokio::test]
+    async fn a_responder_that_does_not_answer_is_well_or_in_trouble() {
+        let reply = |status: u8| {
+            let body = vec![0x30, 3, 0x0a, 1, status];
+            Ok(Response { status: 200, body, ..Response::default() })
+        };
+        let (fetcher, script) = fetcher([reply(6), reply(3)]);
+        assert_eq!(fetcher.fetch(&ocsp(), None, 0).await, Outcome::Missing);
+        assert_eq!(fetcher.fetch(&ocsp(), None, MISSING_S - 1).await, Outcome::Missing);
+        assert_eq!(asked(&script), 1);
+        assert!(matches!(fetcher.fetch(&ocsp(), None, MISSING_S).await, Outcome::Failed { .. }));
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod store;
 mod vendor;
 
 pub use collaterals::{Collaterals, Rules};
-pub use fetch::{Fetched, Fetcher, Get, GetError, Outcome, Response};
+pub use fetch::{Fetched, Fetcher, Get, GetError, Outcome, Question, Response};
 pub use store::{Entry, Imported, Store, StoreError};
 pub use vendor::Vendors;

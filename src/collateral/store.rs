@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::vendor;
-use crate::verifier::{self, Collateral, CollateralError};
+use crate::verifier::{self, Collateral, CollateralError, Wanted};
 
 /// Largest object: what `Collateral` takes.
 const MAX_OBJECT_BYTES: u64 = 8 * 1024 * 1024;
@@ -113,6 +113,13 @@ impl Store {
         } else {
             Err(StoreError::Damaged { path, reason: format!("it is about {}", entry.name) })
         }
+    }
+
+    /// What is known of something that is wanted: under its name, or that of whose it is, and the newer of both.
+    pub fn entry_of(&self, wanted: &Wanted) -> Result<Option<Entry>, StoreError> {
+        let named = self.entry(&wanted.name())?;
+        let of = wanted.of().map(|of| self.entry(&of)).transpose()?.flatten();
+        Ok([named, of].into_iter().flatten().max_by_key(|entry| entry.as_of))
     }
 
     /// The snapshot that an entry points to.

@@ -61,8 +61,9 @@ pub use kinds::envelopes::{EnvelopeError, MAX_ENVELOPE_BYTES, Opened, open_vtpm_
 pub use kinds::intel::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE, quote_length as intel_quote_length};
 pub use kinds::nitro::NAME as SUBMOD_NITRO;
 pub use kinds::nvidia::{
-    ExportError as NvidiaExportError, NvidiaGeneration, NvidiaItem, OCSP_RESPONSE,
+    ExportError as NvidiaExportError, NvidiaGeneration, NvidiaItem, OCSP_RESPONSE, OcspReply,
     from_hex_and_pem as nvidia_from_hex_and_pem, nvidia_evidence, read_export as read_nvidia_export,
+    read_ocsp_reply,
 };
 pub use kinds::sev_snp::{
     ECDSA_P384_SHA384, Generation, NAME as SUBMOD_SNP, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS,
@@ -78,7 +79,7 @@ pub use reference::{
     Registers,
 };
 pub use roots::{HardwareRoots, fingerprint};
-pub use wanted::{Wanted, named, wanted};
+pub use wanted::{OcspQuestion, Wanted, current_until, named, wanted};
 
 use composite::Group;
 use kinds::{Caches, Input, KINDS};

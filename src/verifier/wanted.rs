@@ -2,9 +2,14 @@
 //!
 //! Read from evidence before anything in it is believed: a lie gets its teller collateral that does not fit.
 
+use data_encoding::HEXLOWER;
+use x509_cert::crl::CertificateList;
+use x509_cert::der::Decode as _;
+
 use super::collateral::Collateral;
 use super::evidence::Evidence;
 use super::kinds;
+use super::kinds::nvidia;
 use super::kinds::sev_snp::{Generation, SigningKey, Tcb};
 
 /// One thing that a vendor publishes.
@@ -53,6 +58,36 @@ pub enum Wanted {
     },
     /// The revocation list of Intel's root.
     IntelRootCrl,
+    /// The revocation list of an authority of Nitro Enclaves, where a certificate says that it is.
+    NitroCrl {
+        /// The AWS region whose list it is; the root's is of none.
+        region: Option<String>,
+        /// The list's own name there, a UUID.
+        id: String,
+        /// Whose it is.
+        authority: Option<String>,
+    },
+    /// The revocation list of one of NVIDIA's authorities, where a certificate says that it is.
+    NvidiaCrl {
+        /// Its name there, such as `l2-gh100`.
+        file: String,
+        /// Whose it is.
+        authority: Option<String>,
+    },
+    /// What NVIDIA's responder says of a certificate (OCSP).
+    NvidiaOcsp(OcspQuestion),
+}
+
+/// About which certificate a responder is asked (RFC 6960 section 4.1.1), by SHA-1 as NVIDIA's documentation has it: the
+/// hashes name, and prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcspQuestion {
+    /// Of the issuer's name.
+    pub issuer_name: [u8; 20],
+    /// Of the issuer's key.
+    pub issuer_key: [u8; 20],
+    /// The certificate's serial number, as in DER.
+    pub serial: Vec<u8>,
 }
 
 impl Wanted {
@@ -64,7 +99,7 @@ impl Wanted {
                 format!(
                     "amd/{}/vcek/{}/bl{}-tee{}-snp{}-ucode{}{fmc}",
                     lower(*generation),
-                    data_encoding::HEXLOWER.encode(hardware_id),
+                    HEXLOWER.encode(hardware_id),
                     tcb.bootloader,
                     tcb.tee,
                     tcb.snp,
@@ -78,26 +113,70 @@ impl Wanted {
                 format!("amd/{}/crl/{}", lower(*generation), key.name().to_ascii_lowercase())
             }
             Self::IntelTcbInfo { tee, fmspc } => {
-                format!("intel/{tee}/tcb/{}", data_encoding::HEXLOWER.encode(fmspc))
+                format!("intel/{tee}/tcb/{}", HEXLOWER.encode(fmspc))
             }
             Self::IntelQeIdentity { tee } => format!("intel/{tee}/qe-identity"),
             Self::IntelPckCrl { ca } => format!("intel/crl/{ca}"),
             Self::IntelRootCrl => "intel/crl/root".to_owned(),
+            Self::NitroCrl { region, id, .. } => {
+                format!("aws/nitro/crl/{}/{id}", region.as_deref().unwrap_or("root"))
+            }
+            Self::NvidiaCrl { file, .. } => format!("nvidia/crl/{file}"),
+            Self::NvidiaOcsp(OcspQuestion { issuer_name, issuer_key, serial }) => {
+                let issuer = HEXLOWER.encode(&[&issuer_name[..], issuer_key].concat());
+                format!("nvidia/ocsp/{issuer}/{}", HEXLOWER.encode(serial))
+            }
         }
     }
+
+    /// A name for what says itself whose it is, and not where it is published: what is imported has it. What is fetched
+    /// never has: a certificate that nobody has verified could name one authority, and the list of another.
+    pub fn of(&self) -> Option<String> {
+        match self {
+            Self::NitroCrl { authority, .. } => authority.as_deref().map(nitro_crl_of),
+            Self::NvidiaCrl { authority, .. } => authority.as_deref().map(nvidia_crl_of),
+            Self::NvidiaOcsp(question) => Some(nvidia_ocsp_of(&question.serial)),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn nitro_crl_of(authority: &str) -> String {
+    format!("aws/nitro/crl/of/{authority}")
+}
+
+pub(super) fn nvidia_crl_of(authority: &str) -> String {
+    format!("nvidia/crl/of/{authority}")
+}
+
+pub(super) fn nvidia_ocsp_of(serial: &[u8]) -> String {
+    format!("nvidia/ocsp/of/{}", HEXLOWER.encode(serial))
 }
 
 impl Wanted {
     /// Whether collateral that came with evidence has something in this place already, right or wrong: what came is not
     /// second-guessed.
     pub fn is_among(&self, given: &Collateral) -> bool {
-        kinds::KINDS.iter().any(|kind| kind.named(given).iter().any(|(name, _)| *name == self.name()))
+        let (name, of) = (self.name(), self.of());
+        let is_it = |one: &str| one == name || of.as_deref() == Some(one);
+        kinds::KINDS.iter().any(|kind| kind.named(given).iter().any(|(name, _)| is_it(name)))
     }
 }
 
 /// The names by which the content of collateral would be wanted, and that part of it.
 pub fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
     kinds::KINDS.iter().flat_map(|kind| kind.named(collateral)).collect()
+}
+
+/// When lists and answers in collateral end, as they say themselves: the first of them. There is newer to be had then.
+pub fn current_until(collateral: &Collateral) -> Option<u64> {
+    let next = |der: &Vec<u8>| {
+        let list: Option<CertificateList> = CertificateList::from_der(der).ok();
+        list?.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs())
+    };
+    let lists = collateral.crls().iter().filter_map(next);
+    let answers = collateral.documents().iter().filter(|one| one.media_type == nvidia::OCSP_RESPONSE);
+    lists.chain(answers.filter_map(|one| nvidia::answers_until(&one.bytes))).min()
 }
 
 fn lower(generation: Generation) -> String {

@@ -27,6 +27,11 @@ const PCRS: u8 = 16;
 const ORGANISATION: &str = "Treering Simulation";
 /// Seconds for which certificates are valid, root first, as AWS's: 30 years, 20 days, 6 days, 1 day, 3 hours.
 const LIFETIMES_S: [u64; 5] = [30 * 365 * 86_400, 20 * 86_400, 6 * 86_400, 86_400, 3 * 3600];
+/// Where the certificates say that the revocation lists of root and region are: in AWS's form, of a region that is none.
+/// Whoever fetches for simulated platforms has a mirror in the place of AWS.
+const ROOT_LIST: &str =
+    "http://aws-nitro-enclaves-crl.s3.amazonaws.com/crl/00000000-0000-4000-8000-000000000001.crl";
+const REGION_LIST: &str = "http://crl-simulated-1-aws-nitro-enclaves.s3.simulated-1.amazonaws.com/crl/00000000-0000-4000-8000-000000000002.crl";
 /// Certificates are valid from a little before now: clocks differ.
 const BACKDATE_S: u64 = 300;
 /// Positions of the certificates.
@@ -288,13 +293,9 @@ fn extensions(position: usize, hierarchy: Hierarchy) -> Vec<Vec<u8>> {
         1 => vec![
             authority(region, Some(hierarchy.region_path_length)),
             usage(true, signs_all),
-            distribution_point("http://crl.invalid/root.crl"),
+            distribution_point(ROOT_LIST),
         ],
-        2 => vec![
-            authority(zone, Some(1)),
-            usage(true, signs_all),
-            distribution_point("http://crl.invalid/region.crl"),
-        ],
+        2 => vec![authority(zone, Some(1)), usage(true, signs_all), distribution_point(REGION_LIST)],
         3 => {
             let key_usage = if hierarchy.instance_signs_certificates { [2, 0x04] } else { [7, 0x80] };
             vec![authority(instance, Some(0)), usage(true, key_usage)]

@@ -180,10 +180,10 @@ impl Device {
         let [boot_rom, provisioner, identity_ca, root] = &authorities;
         let chain = [
             leaf(&identity, &alias, &report_key, boot_rom, from)?,
-            authority(boot_rom, provisioner, from)?,
-            authority(provisioner, identity_ca, from)?,
-            authority(identity_ca, root, from)?,
-            authority(root, root, from)?,
+            authority(boot_rom, provisioner, None, from)?,
+            authority(provisioner, identity_ca, Some(&format!("l2-{}", chip.to_lowercase())), from)?,
+            authority(identity_ca, root, Some("l1-root"), from)?,
+            authority(root, root, None, from)?,
         ];
         Ok(Self { identity, authorities, report_key, chain })
     }

@@ -133,7 +133,7 @@ fn stored(evidence: &Evidence, given: Collateral, store: &Path) -> Result<Collat
     let store = Store::open(store)?;
     let mut all = given;
     for wanted in verifier::wanted(evidence) {
-        if let Some(entry) = store.entry(&wanted.name())? {
+        if let Some(entry) = store.entry_of(&wanted)? {
             all = all.merged(store.snapshot(&entry)?)?;
         }
     }

@@ -14,6 +14,7 @@ mod explain;
 mod policy;
 mod requirements;
 mod revocation;
+mod wanted;
 
 pub(in crate::verifier) use policy::Policy;
 
@@ -28,6 +29,7 @@ use crate::verifier::evidence::NITRO_DOCUMENT;
 use crate::verifier::policy::CollateralPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
+use crate::verifier::wanted::Wanted;
 
 use chain::VerifiedChain;
 use document::{Document, PCR_BYTES};
@@ -80,6 +82,14 @@ impl Kind for Nitro {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        wanted::wants(octets)
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        wanted::named(collateral)
     }
 
     fn reads(&self, check: &str) -> Option<&'static str> {

@@ -22,6 +22,7 @@ mod policy;
 mod report;
 mod requirements;
 mod revocation;
+mod wanted;
 
 use sha2::{Digest, Sha256};
 
@@ -34,12 +35,14 @@ use crate::verifier::evidence::{NVIDIA_GPU, NVIDIA_SWITCH};
 use crate::verifier::lint::Remark;
 use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{ReferenceValues, Registers};
+use crate::verifier::wanted::Wanted;
 
 pub(in crate::verifier) use chain::VerifiedChain;
 pub use container::write as nvidia_evidence;
 pub use device::NvidiaGeneration;
 pub use export::{ExportError, NvidiaItem, from_hex_and_pem, read_export};
-pub use ocsp::OCSP_RESPONSE;
+pub(in crate::verifier) use ocsp::until as answers_until;
+pub use ocsp::{OCSP_RESPONSE, OcspReply, read_reply as read_ocsp_reply};
 pub(in crate::verifier) use policy::Policy;
 
 use chain::Root;
@@ -112,6 +115,15 @@ impl Kind for Nvidia {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
+        wanted::wants(octets)
+    }
+
+    fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
+        // The same for both kinds: once is enough.
+        if self.class == Class::Gpu { wanted::named(collateral) } else { Vec::new() }
     }
 
     fn reads(&self, check: &str) -> Option<&'static str> {

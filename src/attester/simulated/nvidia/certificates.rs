@@ -50,12 +50,26 @@ pub(super) fn leaf(
     certificate(alias, boot_rom, &subject, public_key_info(key.public_point()), &extensions, from)
 }
 
-pub(super) fn authority(of: &Authority, issuer: &Authority, from: u64) -> Result<Vec<u8>, AttesterError> {
-    let extensions = [
+/// With `list`, it names the list on which it would be, and a responder, as NVIDIA's CAs do.
+pub(super) fn authority(
+    of: &Authority,
+    issuer: &Authority,
+    list: Option<&str>,
+    from: u64,
+) -> Result<Vec<u8>, AttesterError> {
+    let mut extensions = vec![
         extension("2.5.29.19", true, &sequence(&[boolean_true()])),
         // Certificates and CRLs.
         extension("2.5.29.15", true, &element(0x03, &[1, 0x06])),
     ];
+    if let Some(list) = list {
+        let uri = |text: &str| element(0x86, text.as_bytes());
+        let url = uri(&format!("http://crl.ndis.nvidia.com/crl/{list}.crl"));
+        let point = sequence(&[element(0xa0, &element(0xa0, &url))]);
+        let responder = sequence(&[oid("1.3.6.1.5.5.7.48.1"), uri("http://ocsp.ndis.nvidia.com")]);
+        extensions.push(extension("2.5.29.31", false, &sequence(&[point])));
+        extensions.push(extension("1.3.6.1.5.5.7.1.1", false, &sequence(&[responder])));
+    }
     let key = public_key_info(of.public_point());
     certificate(&of.serial, issuer, &of.name, key, &extensions, from)
 }

@@ -3,12 +3,10 @@
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
-use x509_cert::der::asn1::ObjectIdentifier;
 
 use super::chain::Link;
+use crate::verifier::certificates::{called, crl_points};
 use crate::verifier::crl::{self, Authority};
-
-const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 
 /// A CRL that an authority of the chain signed.
 pub(super) struct Revocation {
@@ -35,11 +33,8 @@ pub(super) fn read(given: &[Vec<u8>], chain: &[Link]) -> Vec<(Result<Revocation,
 
 /// The positions of the authorities that publish CRLs: those that a certificate they issued says where to find.
 pub(super) fn publishers(chain: &[Link]) -> impl Iterator<Item = usize> {
-    let says_where = |link: &Link| {
-        let certificate = Certificate::from_der(&link.der);
-        let extensions = certificate.ok().and_then(|one| one.tbs_certificate().extensions().cloned());
-        extensions.is_some_and(|all| all.iter().any(|one| one.extn_id == CRL_DISTRIBUTION_POINTS))
-    };
+    let says_where =
+        |link: &Link| Certificate::from_der(&link.der).is_ok_and(|one| !crl_points(&one).is_empty());
     chain.iter().skip(1).enumerate().filter(move |(_, link)| says_where(link)).map(|(issuer, _)| issuer)
 }
 
@@ -51,15 +46,15 @@ fn is_issued_by(list: &CertificateList, link: &Link) -> bool {
 fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -> Result<Revocation, String> {
     let authority = chain.get(issuer).ok_or("no such authority")?;
     let by = Authority { name: &authority.name, der: &authority.der, spki: authority.profile.spki() };
-    crl::verify(der, list, &by)?;
+    let issued = chain.get(issuer.saturating_add(1)).ok_or("the CRL is the leaf's")?;
+    crl::verify(der, list, &by, &issued.der)?;
     let entries = list.tbs_cert_list.revoked_certificates.as_deref().unwrap_or_default();
-    let issued = chain.get(issuer.saturating_add(1));
     let revokes =
         |link: &&Link| entries.iter().any(|entry| entry.serial_number.as_bytes() == link.profile.serial());
     Ok(Revocation {
         issuer,
         this_update: list.tbs_cert_list.this_update.to_unix_duration().as_secs(),
         next_update: list.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs()),
-        revoked: issued.filter(revokes).map(|link| link.name.clone()),
+        revoked: Some(issued).filter(revokes).map(|link| called(&link.name, &link.der)),
     })
 }

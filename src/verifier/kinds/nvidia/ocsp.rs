@@ -14,6 +14,7 @@ use x509_cert::ext::pkix::ExtendedKeyUsage;
 use super::chain::Link;
 use super::der::{self, Element, Elements};
 use super::revocation::{Word, parsed};
+use crate::verifier::certificates::called;
 
 /// Media type of an OCSP response (RFC 6960 appendix C.2).
 pub const OCSP_RESPONSE: &str = "application/ocsp-response";
@@ -44,6 +45,46 @@ pub(super) fn read(octets: &[u8], chain: &[Link]) -> Vec<Result<Word, String>> {
         Some((position, answer))
     });
     about.map(|(position, answer)| response.word(position, answer, chain)).collect()
+}
+
+/// What a responder sent back, before anybody looks at whose signature it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OcspReply {
+    /// Answers about certificates with these serial numbers.
+    Answers(Vec<Vec<u8>>),
+    /// None: the request was not one that it answers (`malformedRequest`, `sigRequired`, `unauthorized`).
+    Refused,
+    /// None now: it has trouble of its own (`internalError`, `tryLater`).
+    Trouble,
+}
+
+/// Reads what a responder sent back.
+pub fn read_reply(octets: &[u8]) -> Result<OcspReply, String> {
+    let status = |octets| -> Result<Vec<u8>, String> {
+        let mut outer = Elements::of(der::only(octets, der::SEQUENCE)?)?;
+        Ok(outer.want(der::ENUMERATED)?.content.to_vec())
+    };
+    match status(octets)?.as_slice() {
+        [0] => {
+            let response = Response::read(octets)?;
+            Ok(OcspReply::Answers(response.answers.iter().map(|answer| answer.serial.to_vec()).collect()))
+        }
+        [2 | 3] => Ok(OcspReply::Trouble),
+        _ => Ok(OcspReply::Refused),
+    }
+}
+
+/// The serial numbers of the certificates that a response is about; none of what is no response.
+pub(super) fn serials(octets: &[u8]) -> Vec<Vec<u8>> {
+    match read_reply(octets) {
+        Ok(OcspReply::Answers(serials)) => serials,
+        _ => Vec::new(),
+    }
+}
+
+/// Until when a response holds, if it is one.
+pub(in crate::verifier) fn until(octets: &[u8]) -> Option<u64> {
+    Response::read(octets).ok()?.answers.iter().map(|answer| answer.until).min()
 }
 
 /// A response, taken apart.
@@ -119,7 +160,11 @@ impl<'a> Response<'a> {
             what: "ocsp-response",
             from: answer.from.max(window.0),
             until: Some(answer.until.min(window.1)),
-            revoked: answer.status.as_ref().err().map(|status| format!("{} is {status} (OCSP)", one.name)),
+            revoked: answer
+                .status
+                .as_ref()
+                .err()
+                .map(|status| format!("{} is {status} (OCSP)", called(one.name, &one.der))),
         })
     }
 

@@ -10,6 +10,7 @@ use x509_cert::der::Decode;
 
 use super::chain::Link;
 use super::ocsp;
+use crate::verifier::certificates::called;
 use crate::verifier::checks::Outcome;
 use crate::verifier::collateral::Collateral;
 use crate::verifier::crl::{self, Authority};
@@ -72,11 +73,11 @@ fn of_crl(der: &[u8], chain: &[Link]) -> Option<Result<Word, String>> {
 fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -> Result<Word, String> {
     let authority = chain.get(issuer).ok_or("no such authority")?;
     let by = Authority { name: authority.name, der: &authority.der, spki: authority.profile.spki() };
-    crl::verify(der, list, &by)?;
-    let entries = list.tbs_cert_list.revoked_certificates.as_deref().unwrap_or_default();
     // A root that revokes itself says so about itself; every other authority speaks of the one below it.
     let about = issuer.saturating_sub(1);
     let below = chain.get(about).ok_or("the CRL is the leaf's")?;
+    crl::verify(der, list, &by, &below.der)?;
+    let entries = list.tbs_cert_list.revoked_certificates.as_deref().unwrap_or_default();
     let revokes =
         |link: &Link| entries.iter().any(|entry| entry.serial_number.as_bytes() == link.profile.serial());
     let revoked = [below, authority].into_iter().find(|link| {
@@ -88,7 +89,8 @@ fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -
         what: CRL,
         from: list.tbs_cert_list.this_update.to_unix_duration().as_secs(),
         until: list.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs()),
-        revoked: revoked.map(|link| format!("{} is on a CRL of {}", link.name, authority.name)),
+        revoked: revoked
+            .map(|link| format!("{} is on a CRL of {}", called(link.name, &link.der), authority.name)),
     })
 }
 
