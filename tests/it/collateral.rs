@@ -1,14 +1,17 @@
 //! Collateral from a store and from vendors: a stand-in serves recorded files as AMD's service does, limits its callers,
 //! and goes down.
 
+mod revocation;
+
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use treering::attester::recorded;
 use treering_provenance::content::AnyContent;
@@ -27,6 +30,10 @@ struct Vendor {
 struct Shown {
     /// The certificate of the only chip there is.
     vcek: Vec<u8>,
+    /// Files by their paths, such as revocation lists.
+    files: Mutex<HashMap<String, Vec<u8>>>,
+    /// Answers by OCSP, by the serial numbers that they are about.
+    answers: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     /// The status of every answer; 200 is the ordinary course of things.
     status: AtomicU16,
     asked: AtomicU32,
@@ -36,7 +43,8 @@ struct Shown {
 impl Vendor {
     fn start(vcek: Vec<u8>) -> Self {
         let (status, asked, sent) = (AtomicU16::new(200), AtomicU32::new(0), AtomicU32::new(0));
-        let state = Arc::new(Shown { vcek, status, asked, sent });
+        let (files, answers) = (Mutex::default(), Mutex::default());
+        let state = Arc::new(Shown { vcek, files, answers, status, asked, sent });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -56,6 +64,14 @@ impl Vendor {
         self.state.status.store(status, Ordering::SeqCst);
     }
 
+    fn publish(&self, path: &str, octets: Vec<u8>) {
+        self.state.files.lock().unwrap().insert(path.to_owned(), octets);
+    }
+
+    fn says(&self, serial: &[u8], octets: Vec<u8>) {
+        self.state.answers.lock().unwrap().insert(serial.to_vec(), octets);
+    }
+
     fn sent(&self) -> u32 {
         self.state.sent.load(Ordering::SeqCst)
     }
@@ -71,7 +87,19 @@ async fn answer(State(shown): State<Arc<Shown>>, request: Request) -> Response {
     if status != StatusCode::OK {
         return (status, [(header::RETRY_AFTER, "60")]).into_response();
     }
+    if request.method() == Method::POST {
+        return respond(&shown, request).await;
+    }
     let path = request.uri().path();
+    if let Some(octets) = shown.files.lock().unwrap().get(path) {
+        let etag =
+            format!("\"{}\"", data_encoding::HEXLOWER.encode(&treering::verifier::fingerprint(octets)));
+        if request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| *known == *etag) {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        shown.sent.fetch_add(1, Ordering::SeqCst);
+        return ([(header::ETAG, etag)], octets.clone()).into_response();
+    }
     // /vcek/v1/{product}/{hardware id}?…; no revocation list here.
     if !path.starts_with("/vcek/v1/Milan/") || path.ends_with("/crl") || request.uri().query().is_none() {
         return StatusCode::NOT_FOUND.into_response();
@@ -81,6 +109,23 @@ async fn answer(State(shown): State<Arc<Shown>>, request: Request) -> Response {
     }
     shown.sent.fetch_add(1, Ordering::SeqCst);
     ([(header::ETAG, ETAG)], shown.vcek.clone()).into_response()
+}
+
+/// As a responder of OCSP: the serial number is the last thing in a request about one certificate.
+async fn respond(shown: &Shown, request: Request) -> Response {
+    if request.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/ocsp-request") {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    let body = axum::body::to_bytes(request.into_body(), 4096).await.unwrap();
+    let answers = shown.answers.lock().unwrap();
+    match answers.iter().find(|(serial, _)| body.ends_with(serial)) {
+        Some((_, answer)) => {
+            shown.sent.fetch_add(1, Ordering::SeqCst);
+            ([(header::CONTENT_TYPE, "application/ocsp-response")], answer.clone()).into_response()
+        }
+        // unauthorized (6): not one of its issuers.
+        None => vec![0x30, 3, 0x0a, 1, 6].into_response(),
+    }
 }
 
 /// A certificate to trust for TLS, which plain HTTP does not need but the client asks for.
