@@ -183,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::attester::Attester as _;
+    use crate::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
     use crate::attester::simulated::{Launch, Platform, Processor};
     use crate::collateral::{Get, GetError, Question, Response, Vendors};
 
@@ -304,5 +305,54 @@ mod tests {
         let completed = scene.collaterals().complete(&scene.evidence, &scene.vcek, NOW).await;
         assert_eq!(completed, scene.vcek);
         assert_eq!(scene.asked(), 1, "the CRL alone");
+    }
+
+    /// A vendor of revocation lists, each one the next of them.
+    struct Lists {
+        lists: Mutex<Vec<Vec<u8>>>,
+        asked: AtomicU32,
+    }
+
+    impl Get for Arc<Lists> {
+        fn get<'a>(
+            &'a self,
+            question: &'a Question,
+        ) -> Pin<Box<dyn Future<Output = Result<Response, GetError>> + Send + 'a>> {
+            // One list: the region's is not published here.
+            let body = question.url.contains("0001.crl").then(|| self.lists.lock().unwrap().remove(0));
+            self.asked.fetch_add(u32::from(body.is_some()), Ordering::SeqCst);
+            let status = if body.is_some() { 200 } else { 404 };
+            Box::pin(
+                async move { Ok(Response { status, body: body.unwrap_or_default(), ..Response::default() }) },
+            )
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_has_ended_is_asked_for_before_the_day_is_over() {
+        let nitro = Arc::new(NitroPlatform::generate(NOW).unwrap());
+        let list = |from, until| nitro.crl(0, false, from, until).unwrap();
+        // The second is published late, and the vendor still has the first for a while.
+        let first = list(NOW, NOW + 1000);
+        let lists = vec![first.clone(), first.clone(), list(NOW + 1000, NOW + 9000)];
+        let vendor = Arc::new(Lists { lists: Mutex::new(lists), asked: AtomicU32::new(0) });
+        let document = nitro.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
+        let evidence = Evidence::new(document.items()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let fetcher = Fetcher::new(Arc::new(Arc::clone(&vendor)), Vendors::default(), 100);
+        let store = Store::open(dir.path()).unwrap();
+        let collaterals = Collaterals::new(store.clone(), Some(fetcher), Rules { refresh_s: DAY });
+        for (now, asked) in [(0, 1), (1000, 1), (1001, 2), (1300, 2), (1301, 3), (8999, 3)] {
+            let all = collaterals.complete(&evidence, &Collateral::default(), NOW + now).await;
+            assert_eq!((all.crls().len(), vendor.asked.load(Ordering::SeqCst)), (1, asked), "{now}");
+        }
+        // What is imported is under the authority's name, and counts where it is newer.
+        let wanted = verifier::wanted(&evidence).remove(0);
+        let imported = Collateral::new(vec![], vec![list(NOW + 8000, NOW + 20_000)]).unwrap();
+        store.put(&wanted.of().unwrap(), &imported, NOW + 8999, "carried.crl", None).unwrap();
+        let entry = store.entry_of(&wanted).unwrap().unwrap();
+        assert_eq!((entry.source.as_str(), store.snapshot(&entry).unwrap()), ("carried.crl", imported));
+        store.put(&wanted.of().unwrap(), &Collateral::default(), NOW, "older.crl", None).unwrap();
+        assert!(store.entry_of(&wanted).unwrap().unwrap().source.starts_with("https://"));
     }
 }

@@ -27,8 +27,10 @@ fn the_tests_that_the_document_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = String::from_utf8(super::read(root.join("docs/verifier.md"))).unwrap();
     let mut sources = String::from_utf8(super::read(root.join("tests/it/verifier.rs"))).unwrap();
-    for entry in std::fs::read_dir(root.join("tests/it/verifier")).unwrap() {
-        sources.push_str(&String::from_utf8(super::read(entry.unwrap().path())).unwrap());
+    for dir in ["tests/it/verifier", "tests/it/collateral"] {
+        for entry in std::fs::read_dir(root.join(dir)).unwrap() {
+            sources.push_str(&String::from_utf8(super::read(entry.unwrap().path())).unwrap());
+        }
     }
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     for row in rows {
