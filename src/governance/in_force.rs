@@ -1,14 +1,20 @@
 //! What is in force: the log is asked, by registers that move in the very commit of an activation.
+//!
+//! What an activation activates never changes, so it is read and prepared once ([`PoliciesInForce`]); which activation is in
+//! force is asked of the log for every decision.
+
+mod prepared;
 
 use data_encoding::HEXLOWER;
 use treering_log::RegisterName;
 use treering_provenance::content::{self, AnyContent, PolicyType};
 use treering_tlog::hash::Hash;
 
-use crate::ident::WorkloadIdentifier;
 use crate::ledger::{Index, Ledger, LedgerError};
 use crate::mapper::Manifest;
 use crate::verifier::{AppraisalPolicy, ReferenceValue, ReferenceValues};
+
+pub use prepared::PoliciesInForce;
 
 /// Something that is in force.
 #[derive(Debug, Clone)]
@@ -40,36 +46,22 @@ fn name(text: String) -> RegisterName {
     RegisterName::new(text).expect("a register name")
 }
 
-/// The appraisal policy of this name.
-pub fn appraisal_policy(
-    ledger: &Ledger,
-    name: &str,
-) -> Result<Option<InForce<AppraisalPolicy>>, LedgerError> {
-    policy(ledger, PolicyType::Appraisal, name, |bytes| {
-        AppraisalPolicy::parse(bytes).map_err(|error| error.to_string())
-    })
+/// The appraisal policy that an activation activates.
+fn appraisal_policy(found: &Activated) -> Result<InForce<AppraisalPolicy>, LedgerError> {
+    policy(found, |bytes| AppraisalPolicy::parse(bytes).map_err(|error| error.to_string()))
 }
 
-/// The mapping manifest of this workload.
-pub fn mapping_manifest(
-    ledger: &Ledger,
-    workload: &WorkloadIdentifier,
-) -> Result<Option<InForce<Manifest>>, LedgerError> {
-    policy(ledger, PolicyType::Mapping, workload.as_str(), |bytes| {
-        Manifest::parse(bytes).map_err(|error| error.to_string())
-    })
+/// The mapping manifest.
+fn mapping_manifest(found: &Activated) -> Result<InForce<Manifest>, LedgerError> {
+    policy(found, |bytes| Manifest::parse(bytes).map_err(|error| error.to_string()))
 }
 
-/// The reference values of this name.
-pub fn reference_values(
-    ledger: &Ledger,
-    name: &str,
-) -> Result<Option<InForce<ReferenceValues>>, LedgerError> {
-    let Some(found) = activated(ledger, PolicyType::ReferenceValues, name)? else { return Ok(None) };
+/// The reference values.
+fn reference_values(found: &Activated) -> Result<InForce<ReferenceValues>, LedgerError> {
     match &found.content {
         AnyContent::ReferenceValues(stated) => {
             let value = appraisal_references(stated, &found.leaf).map_err(|reason| found.bad(reason))?;
-            Ok(Some(InForce { value, activation: found.activation }))
+            Ok(InForce { value, activation: found.activation })
         }
         _ => Err(found.wrong_kind()),
     }
@@ -90,17 +82,14 @@ pub fn appraisal_references(
 }
 
 fn policy<T>(
-    ledger: &Ledger,
-    kind: PolicyType,
-    name: &str,
+    found: &Activated,
     parse: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<Option<InForce<T>>, LedgerError> {
-    let Some(found) = activated(ledger, kind, name)? else { return Ok(None) };
+) -> Result<InForce<T>, LedgerError> {
     match &found.content {
         AnyContent::Policy(policy) => {
             // It parsed when it was registered; a newer program that no longer takes it must say so.
             let value = parse(&policy.body.0).map_err(|reason| found.bad(reason))?;
-            Ok(Some(InForce { value, activation: found.activation }))
+            Ok(InForce { value, activation: found.activation })
         }
         _ => Err(found.wrong_kind()),
     }
@@ -132,7 +121,14 @@ pub(super) fn activated(
     kind: PolicyType,
     name: &str,
 ) -> Result<Option<Activated>, LedgerError> {
-    let Some(index) = ledger.register(&policy_register(ledger, kind, name))? else { return Ok(None) };
+    ledger
+        .register(&policy_register(ledger, kind, name))?
+        .map(|index| activated_at(ledger, index))
+        .transpose()
+}
+
+/// The statement that the activation at this index brought into force.
+fn activated_at(ledger: &Ledger, index: u64) -> Result<Activated, LedgerError> {
     let bad = |reason: &str| LedgerError::Content { index, reason: reason.to_owned() };
     let read = ledger.read(index)?;
     let AnyContent::Activation(activation) = read.content()? else {
@@ -141,5 +137,5 @@ pub(super) fn activated(
     let leaf = Hash::from(activation.policy);
     let policy = ledger.find(&leaf)?.ok_or_else(|| bad("activates what is not in the log"))?;
     let content = ledger.read(policy)?.content()?;
-    Ok(Some(Activated { index, activation: read.statement.leaf(), leaf, content }))
+    Ok(Activated { index, activation: read.statement.leaf(), leaf, content })
 }

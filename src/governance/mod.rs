@@ -18,8 +18,6 @@ mod staging;
 pub use activation::{ActivationError, activate, objection};
 pub use genesis::{Genesis, GenesisError, create, trust_anchors};
 pub use grants::{GrantError, GrantTerms, Granted, RegistrantKey, content_key, grant};
-pub use in_force::{
-    InForce, appraisal_policy, appraisal_references, head, head_register, mapping_manifest, reference_values,
-};
+pub use in_force::{InForce, PoliciesInForce, appraisal_references, head, head_register};
 pub use registration::{Registrar, RegistrationError, rules};
 pub use staging::{Staging, StagingError};

@@ -32,7 +32,7 @@ use crate::authority::{Asked, Authority, AuthorityError, Minted, Refused, Releas
 use crate::binding::{Challenge, ChallengeError, Challenger};
 use crate::clock::Clock;
 use crate::collateral::Collaterals;
-use crate::governance::{self, InForce};
+use crate::governance::{self, InForce, PoliciesInForce};
 use crate::ident::{NameError, WorkloadIdentifier};
 use crate::keys::Role;
 use crate::ledger::{Conditions, Draft, Index, Ledger, LedgerError, Logged, Prepared, Subject};
@@ -131,6 +131,7 @@ pub struct Issuer {
     challenger: Challenger,
     verifier: Verifier,
     collaterals: Collaterals,
+    in_force: PoliciesInForce,
     rp_id: String,
     max_ttl_s: u64,
     refusals: Quota,
@@ -155,9 +156,9 @@ pub struct Rules {
 /// The policies that one decision rests on, and the state of governance when they were read.
 struct Policies {
     governance: Option<u64>,
-    appraisal: InForce<AppraisalPolicy>,
-    references: InForce<ReferenceValues>,
-    manifest: InForce<Manifest>,
+    appraisal: Arc<InForce<AppraisalPolicy>>,
+    references: Arc<InForce<ReferenceValues>>,
+    manifest: Arc<InForce<Manifest>>,
 }
 
 /// A decision, before it is logged.
@@ -179,7 +180,19 @@ impl Issuer {
         let Rules { rp_id, max_ttl_s, max_refused_bytes_per_minute } = rules;
         let (verifier, refusals) = (Verifier::new(roots), Quota::new(max_refused_bytes_per_minute));
         let deciding = Semaphore::new(MAX_DECIDING);
-        Self { ledger, authority, challenger, verifier, collaterals, rp_id, max_ttl_s, refusals, deciding }
+        let in_force = PoliciesInForce::default();
+        Self {
+            ledger,
+            authority,
+            challenger,
+            verifier,
+            collaterals,
+            in_force,
+            rp_id,
+            max_ttl_s,
+            refusals,
+            deciding,
+        }
     }
 
     /// The name of this service in the binding.
@@ -300,16 +313,22 @@ impl Issuer {
     }
 
     /// Asks the log which policies are in force. The governance head is read first: whatever is activated after it
-    /// makes the append fail, and the decision is made again.
+    /// makes the append fail, and the decision is made again. What was activated before is kept prepared.
     fn policies(&self, target: &WorkloadIdentifier) -> Result<Policies, IssuanceError> {
         let governance = governance::head(&self.ledger)?;
-        let manifest = governance::mapping_manifest(&self.ledger, target)?
+        let manifest = self
+            .in_force
+            .mapping_manifest(&self.ledger, target)?
             .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("a mapping manifest for {target}") })?;
         let name = &manifest.value.appraisal_policy;
-        let appraisal = governance::appraisal_policy(&self.ledger, name)?
+        let appraisal = self
+            .in_force
+            .appraisal_policy(&self.ledger, name)?
             .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("the appraisal policy `{name}`") })?;
         let name = &manifest.value.reference_values;
-        let references = governance::reference_values(&self.ledger, name)?
+        let references = self
+            .in_force
+            .reference_values(&self.ledger, name)?
             .ok_or_else(|| IssuanceError::NoPolicy { wanted: format!("the reference values `{name}`") })?;
         Ok(Policies { governance, appraisal, references, manifest })
     }

@@ -1,12 +1,15 @@
 //! A policy's way into force: registered, approved by enough, activated by an operator; and each way that ends before.
 
 use serde_json::json;
+use sha2::{Digest, Sha384};
 use treering::client::ClientError;
 use treering_provenance::bytes::Bytes;
-use treering_provenance::content::{AnyContent, Content, PolicyType, ProvenanceType, V1, WorkloadProvenance};
+use treering_provenance::content::{
+    AnyContent, Content, PolicyType, ProvenanceType, ReferenceValue, ReferenceValues, V1, WorkloadProvenance,
+};
 use treering_tlog::hash::Hash;
 
-use crate::support::{APPRAISAL, Stage, now, random, shared};
+use crate::support::{APPRAISAL, Ask, Settings, Stage, image, now, random, shared};
 
 /// SCRAPI's "Rejected" and its reason.
 async fn rejected<C: Content>(stage: &Stage, who: &str, content: &C) -> String {
@@ -17,6 +20,65 @@ async fn rejected<C: Content>(stage: &Stage, who: &str, content: &C) -> String {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Reference values, policy and manifest are kept prepared by the service: a new activation counts for the next decision,
+/// and every decision rests on what was in force where it stands in the log.
+#[tokio::test]
+async fn what_is_activated_counts_from_the_next_decision_on() {
+    let stage = &Stage::make(&Settings::default()).await;
+    stage.serve();
+    stage.grant_all().await;
+    let (net, target) = (&stage.stranger(), &Stage::identifier("renewed"));
+    let decide = async || {
+        let reply = Ask::good(stage, net, target).await.send(net).await;
+        if reply.status == 201 { "issued".to_owned() } else { stage.refusal(&reply).await.reason }
+    };
+    let values = async |measurement: Vec<u8>| {
+        let value = ReferenceValue::single("sev-snp", "payments 1", "measurement", measurement);
+        let (v, workload) = (V1, "renewed".to_owned());
+        let values = ReferenceValues { v, workload, values: vec![value], provenance: Vec::new() };
+        stage.register("ci", &values).await.leaf
+    };
+    let manifest = |assurance: &str| Stage::manifest_with("renewed", assurance, "renewed", "renewed");
+    let [good_values, bad_values] =
+        [values(Sha384::digest(image()).to_vec()).await, values(vec![1; 48]).await];
+    let registered = async |policy| stage.register("author", &policy).await.leaf;
+    let [good_policy, bad_policy] =
+        [registered(variant("renewed", 115)).await, registered(variant("renewed", 220)).await];
+    let [good_manifest, bad_manifest] =
+        [registered(manifest("simulated")).await, registered(manifest("hardware")).await];
+    let mut in_force = Vec::new();
+    for good in [good_values, good_policy, good_manifest] {
+        in_force.push(stage.bring_into_force(good, None).await.leaf);
+    }
+    assert_eq!((decide().await.as_str(), decide().await.as_str()), ("issued", "issued"));
+    for (number, good, bad, reason) in [
+        (0, good_values, bad_values, "reference-value"),
+        (1, good_policy, bad_policy, "tcb-floor"),
+        (2, good_manifest, bad_manifest, "no-selector"),
+    ] {
+        in_force[number] = stage.bring_into_force(bad, Some(in_force[number])).await.leaf;
+        assert_eq!((decide().await.as_str(), decide().await.as_str()), (reason, reason));
+        in_force[number] = stage.bring_into_force(good, Some(in_force[number])).await.leaf;
+        assert_eq!(decide().await, "issued");
+    }
+    // While decisions are made, too.
+    let changes = async {
+        let mut predecessor = in_force[0];
+        for values in [bad_values, good_values, bad_values, good_values] {
+            predecessor = stage.bring_into_force(values, Some(predecessor)).await.leaf;
+        }
+    };
+    let decisions = async || {
+        for _ in 0..12 {
+            let decided = decide().await;
+            assert!(["issued", "reference-value"].contains(&decided.as_str()), "{decided}");
+        }
+    };
+    tokio::join!(changes, decisions(), decisions());
+    let replay = stage.audit(&["replay", "--all"]);
+    assert_eq!(replay["verdict"], "identical", "{replay}");
 }
 
 /// An appraisal policy of a name, in a variant.

@@ -288,17 +288,6 @@ impl Scene {
         let reply = ask.attest_to(&binding, attester).send(&net).await;
         self.stage.refusal(&reply).await
     }
-
-    /// What a subcommand says of the log, as the auditor reads it.
-    fn audit(&self, arguments: &[&str]) -> Value {
-        let (stage, path) = (&self.stage, |name: &str| self.stage.path(name));
-        let (trust, key, url, ca) =
-            (path("trust.json"), path("auditor.key"), stage.url(), path("tls/ca.pem"));
-        let (certificate, secret) = (path("clients/auditor.pem"), path("clients/auditor.key"));
-        let from = ["--trust", &trust, "--key", &key, "--url", &url, "--tls-ca", &ca];
-        let by = ["--client-cert", &certificate, "--client-key", &secret, "--json"];
-        cli(arguments.iter().copied().chain(from).chain(by)).ended(0).json()
-    }
 }
 
 async fn put(stage: &Stage, kind: PolicyType, name: &str, text: &str) {
@@ -325,7 +314,7 @@ async fn a_workload_of_every_kind_gets_a_credential_that_is_verified_traced_and_
         let verify = ["verify", "--credential", file, "--trust", &stage.path("trust.json"), "--uri", &target];
         let verdict = cli(verify.iter().chain(&["--json"])).ended(0).json();
         assert_eq!(verdict["verdict"], "trustworthy", "{name}: {verdict}");
-        let traced = scene.audit(&["trace", "--credential", file]);
+        let traced = scene.stage.audit(&["trace", "--credential", file]);
         assert_eq!(
             (&traced["trace"]["evidence"], &traced["replay"]["identical"]),
             (&json!(true), &json!(true)),
@@ -335,7 +324,7 @@ async fn a_workload_of_every_kind_gets_a_credential_that_is_verified_traced_and_
         let mapped = format!("tee `{}`, assurance `{}`", workload.tee, workload.assurance);
         assert!(says.contains(&mapped), "{name}: {says}");
     }
-    let replay = scene.audit(&["replay", "--all"]);
+    let replay = scene.stage.audit(&["replay", "--all"]);
     assert_eq!(replay["verdict"], "identical", "{replay}");
 }
 
@@ -367,7 +356,7 @@ async fn a_policy_that_does_not_name_the_kind_refuses_it() {
         let got = (refusal.step.as_str(), refusal.reason.as_str());
         assert_eq!(got, ("appraisal", "components"), "{}: {}", workload.name, refusal.detail);
     }
-    let replay = scene.audit(&["replay", "--all", "--kind", "refusal"]);
+    let replay = scene.stage.audit(&["replay", "--all", "--kind", "refusal"]);
     assert_eq!(replay["verdict"], "identical", "{replay}");
 }
 

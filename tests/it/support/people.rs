@@ -18,7 +18,7 @@ use treering_provenance::strict;
 use treering_tlog::hash::Hash;
 
 use super::stage::TRUST_DOMAIN;
-use super::{Net, Reply, Stage, image, now};
+use super::{Net, Reply, Stage, cli, image, now};
 
 const DAY_S: u64 = 24 * 60 * 60;
 
@@ -201,6 +201,16 @@ impl Stage {
             "scopes": ["*"], "classes": ["*"], "from": 0, "to": now() + DAY_S,
         });
         self.net("operator").post("/v1/grants", &body).await.is(201).json()["index"].as_u64().unwrap()
+    }
+
+    /// What a subcommand says of the log, as the auditor reads it from the service; it must end with 0.
+    pub(crate) fn audit(&self, arguments: &[&str]) -> serde_json::Value {
+        let path = |name: &str| self.path(name);
+        let (trust, key, url, ca) = (path("trust.json"), path("auditor.key"), self.url(), path("tls/ca.pem"));
+        let (certificate, secret) = (path("clients/auditor.pem"), path("clients/auditor.key"));
+        let from = ["--trust", &trust, "--key", &key, "--url", &url, "--tls-ca", &ca];
+        let by = ["--client-cert", &certificate, "--client-key", &secret, "--json"];
+        cli(arguments.iter().copied().chain(from).chain(by)).ended(0).json()
     }
 
     /// The auditor's key.
