@@ -123,28 +123,28 @@ enum Trouble {
 /// Whose report it is.
 #[derive(Debug, Clone, Copy)]
 enum Provider {
-    SevGuest,
-    TdxGuest,
-    ArmCcaGuest,
+    Sev,
+    Tdx,
+    ArmCca,
 }
 
 impl Provider {
     fn from_name(name: &str) -> Option<Self> {
         match name {
-            "sev_guest" => Some(Self::SevGuest),
-            "tdx_guest" => Some(Self::TdxGuest),
-            "arm_cca_guest" => Some(Self::ArmCcaGuest),
+            "sev_guest" => Some(Self::Sev),
+            "tdx_guest" => Some(Self::Tdx),
+            "arm_cca_guest" => Some(Self::ArmCca),
             _ => None,
         }
     }
 
     fn attestation(self, report: Vec<u8>, aux: &[u8]) -> Result<Attestation, AttesterError> {
         let (media_type, bytes, endorsements) = match self {
-            Self::SevGuest => (SNP_REPORT, report, certificates::of_table(aux)?),
+            Self::Sev => (SNP_REPORT, report, certificates::of_table(aux)?),
             // A quote has its certificates in it.
-            Self::TdxGuest => (TDX_QUOTE, without_filling(report), Vec::new()),
+            Self::Tdx => (TDX_QUOTE, without_filling(report), Vec::new()),
             // Which platforms' keys count, the Verifier's policy says.
-            Self::ArmCcaGuest => (CCA_TOKEN, report, Vec::new()),
+            Self::ArmCca => (CCA_TOKEN, report, Vec::new()),
         };
         let evidence = vec![EvidenceItem { media_type, bytes }];
         Ok(Attestation { evidence, endorsements, ..Attestation::default() })

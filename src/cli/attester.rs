@@ -1,4 +1,6 @@
-//! `treering attester`: evidence from this machine, by the interfaces that Linux has for it.
+//! `treering attester`: evidence from this machine, by the interfaces that Linux has for it, or by a program.
+
+mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,11 @@ use crate::attester::nsm::Nsm;
 use crate::attester::simulated::{Guest, Launch, Platform};
 use crate::attester::tsm::{self, Linux, Tsm};
 use crate::attester::{Attestation, Attester};
-use crate::verifier::{Collateral, Evidence};
+use crate::client::evidence_of;
 use crate::wire::collection;
 
 use super::output;
+use program::Program;
 
 const DETECT_EXAMPLES: &str = "\
 Examples:
@@ -33,6 +36,8 @@ Examples:
     treering attester report --interface nsm --report-data 5a5a… --out evidence
   Of a simulated SEV-SNP guest whose image is app.img:
     treering attester report --simulated platform --image app.img --report-data 5a5a… --out evidence
+  Of whatever a program of yours attests to, such as a GPU by its vendor's tools:
+    treering attester report --program ./attest --report-data 5a5a… --out evidence
   Then, on any machine:
     treering appraise --evidence evidence/evidence-0.bin --endorsements evidence/endorsements.pem
 
@@ -77,6 +82,10 @@ pub(super) struct Source {
     /// By which interface; without it, the one that is there
     #[arg(long, value_enum, conflicts_with = "simulated")]
     interface: Option<Interface>,
+    /// This program makes the evidence: it is given the value to be carried, 64 octets in hex, and prints a CMW of
+    /// evidence and endorsements (RFC 9999), JSON or CBOR
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["simulated", "interface"])]
+    program: Option<PathBuf>,
     /// Where configfs-tsm is
     #[arg(long, value_name = "DIR", default_value = tsm::DEFAULT_ROOT)]
     tsm_root: PathBuf,
@@ -155,8 +164,7 @@ fn report(source: &Source, report_data: &str, out: &Path, json: bool) -> Result<
 
 /// The items one by one, for tools; and the whole as it is posted.
 fn write(attestation: &Attestation, out: &Path) -> Result<Vec<PathBuf>> {
-    let evidence = Evidence::new(attestation.items())?;
-    let collateral = Collateral::from_der(attestation.endorsements.clone())?;
+    let (evidence, collateral) = evidence_of(attestation.clone())?;
     fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for (number, item) in attestation.evidence.iter().enumerate() {
@@ -178,6 +186,9 @@ fn write(attestation: &Attestation, out: &Path) -> Result<Vec<PathBuf>> {
 impl Source {
     /// The attester that these options name, or the one of this machine.
     pub(super) fn attester(&self) -> Result<Box<dyn Attester>> {
+        if let Some(program) = &self.program {
+            return Ok(Box::new(Program::new(program.clone())));
+        }
         if let Some(platform) = &self.simulated {
             return Ok(Box::new(simulated_guest(platform, self.launch()?)?));
         }

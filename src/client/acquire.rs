@@ -5,12 +5,29 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use treering_provenance::bytes::Bytes;
 use zeroize::Zeroizing;
 
-use crate::attester::{Attester, EvidenceItem};
+use crate::attester::{Attestation, Attester, EvidenceItem};
 use crate::binding::binding_value;
 use crate::verifier::{CRL_TYPE, Collateral, Document, Evidence};
 use crate::wire::{CredentialRequest, CredentialResponse, collection};
 
 use super::{Client, ClientError};
+
+/// What an Attester handed over, as a Verifier takes it.
+pub fn evidence_of(attestation: Attestation) -> Result<(Evidence, Collateral), ClientError> {
+    let setup = |error: &dyn std::fmt::Display| ClientError::Setup(error.to_string());
+    let evidence = Evidence::new(attestation.items()).map_err(|error| setup(&error))?;
+    let (crls, documents): (Vec<_>, Vec<_>) =
+        attestation.documents.into_iter().partition(|item| item.media_type == CRL_TYPE);
+    let document = |item: EvidenceItem| {
+        let media_type = item.media_type.to_owned();
+        Document { media_type, bytes: item.bytes }
+    };
+    let crls = crls.into_iter().map(|item| item.bytes).collect();
+    let collateral = Collateral::new(attestation.endorsements, crls)
+        .and_then(|collateral| collateral.with_documents(documents.into_iter().map(document).collect()))
+        .map_err(|error| setup(&error))?;
+    Ok((evidence, collateral))
+}
 
 /// A credential and its key.
 pub struct Acquired {
@@ -42,17 +59,7 @@ impl Client {
         }
         let binding = binding_value(&challenge.challenge.0, target, rp_id, &csr);
         let attestation = attester.report(&binding).map_err(|error| setup(&error))?;
-        let evidence = Evidence::new(attestation.items()).map_err(|error| setup(&error))?;
-        let (crls, documents): (Vec<_>, Vec<_>) =
-            attestation.documents.into_iter().partition(|item| item.media_type == CRL_TYPE);
-        let document = |item: EvidenceItem| {
-            let media_type = item.media_type.to_owned();
-            Document { media_type, bytes: item.bytes }
-        };
-        let crls = crls.into_iter().map(|item| item.bytes).collect();
-        let collateral = Collateral::new(attestation.endorsements, crls)
-            .and_then(|collateral| collateral.with_documents(documents.into_iter().map(document).collect()))
-            .map_err(|error| setup(&error))?;
+        let (evidence, collateral) = evidence_of(attestation)?;
         let request = CredentialRequest {
             challenge: challenge.challenge,
             target: target.to_owned(),

@@ -24,7 +24,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use acquire::Acquired;
+pub use acquire::{Acquired, evidence_of};
 pub use fetch::VendorClient;
 pub use register::{Registered, Registrant};
 pub use source::RemoteSource;

@@ -82,7 +82,7 @@ pub use roots::{HardwareRoots, fingerprint};
 pub use wanted::{OcspQuestion, Wanted, current_until, named, wanted};
 
 use composite::Group;
-use kinds::{Caches, Input, KINDS};
+use kinds::{Caches, Input, KINDS, Kind};
 
 /// Verified chains and collateral kept by default, of each kind: one per chip and TCB version, so a fleet of that many
 /// hosts stays warm. Each takes about 10 KiB.
@@ -111,6 +111,16 @@ pub fn is_of_kind(kind: &str, octets: &[u8]) -> bool {
 /// The type of what comes along with evidence of this type, such as its event log, if anything does.
 pub fn supplement_of(media_type: &str) -> Option<&'static str> {
     kinds::by_media_type(media_type)?.supplements().first().copied()
+}
+
+/// The type of this name, if some kind has evidence, or what comes along with evidence, of it.
+pub fn known_type(media_type: &str) -> Option<&'static str> {
+    let types = |kind: &&'static dyn Kind| {
+        let own = [kind.media_type()].into_iter();
+        own.chain(kind.other_media_types().iter().copied()).chain(kind.supplements().iter().copied())
+    };
+    let documents = KINDS.iter().flat_map(|kind| kind.documents().iter().copied());
+    KINDS.iter().flat_map(types).chain(documents).find(|known| *known == media_type)
 }
 
 /// Whether some kind reads documents of this type in collateral.

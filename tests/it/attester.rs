@@ -7,7 +7,7 @@ use std::process::Command;
 use ciborium::Value;
 use serde_json::Value as Json;
 
-use crate::support::{Run, TREERING, cli};
+use crate::support::{Run, TREERING, cli, folder, shared};
 
 const DATA: &str = "5a";
 
@@ -96,4 +96,84 @@ fn a_machine_without_a_tee_says_what_to_do() {
     assert!(plain.stderr.contains("provider"), "{plain:?}");
     let short = cli(["attester", "report", "--report-data", "00", "--out", "x"]).ended(3);
     assert!(short.stderr.contains("want 64"), "{short:?}");
+}
+
+/// A shell script that may be run.
+fn script(dir: &Path, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.join("attest");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A program of the workload's makes the evidence, here by this one: bound to what it was given, with its endorsements.
+#[tokio::test]
+async fn a_program_makes_the_evidence_for_a_credential() {
+    let stage = shared().await;
+    let (target, dir) = (stage.workload("by-program").await, folder("by-program"));
+    let (image, out, made) = (dir.join("image"), dir.join("out"), dir.join("made"));
+    std::fs::write(&image, crate::support::image()).unwrap();
+    let program = script(
+        &dir,
+        &format!(
+            "{TREERING} attester report --simulated {} --image {} --report-data \"$1\" --out {} >&2\ncat {}/evidence.cmw.json",
+            stage.path("platform"),
+            image.display(),
+            made.display(),
+            made.display()
+        ),
+    );
+    let (url, ca) = (stage.url(), stage.path("tls/ca.pem"));
+    let run = loop {
+        let arguments =
+            ["acquire", "--url", &url, "--tls-ca", &ca, "--rp-id", &stage.rp_id, "--target", &target];
+        let run =
+            cli(arguments.iter().chain(&["--program", &program, "--json", "--out", out.to_str().unwrap()]));
+        // Other tests activate policies beside this one.
+        if !run.stderr.contains("409") {
+            break run;
+        }
+    };
+    assert_eq!(run.ended(0).json()["acquired"], true);
+    assert!(out.join("credential.pem").exists());
+}
+
+#[test]
+fn what_a_program_prints_must_be_evidence() {
+    let dir = folder("bad-program");
+    let refused = |text: &str, words: &str| {
+        let (program, out) = (script(&dir, text), dir.join("out"));
+        let data = DATA.repeat(64);
+        let run = cli([
+            "attester",
+            "report",
+            "--program",
+            &program,
+            "--report-data",
+            &data,
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        let run = run.ended(3);
+        assert!(run.stderr.contains(words) && run.stderr.contains(&program), "{}", run.stderr);
+        assert!(!out.exists());
+    };
+    refused("echo no evidence", "evidence");
+    refused("exit 7", "it failed");
+    refused("echo '[\"text/plain\",\"AA\",4]'", "no Verifier takes text/plain");
+    refused("head -c 3000000 /dev/zero", "more than 2097152 octets");
+    std::fs::remove_file(dir.join("attest")).unwrap();
+    let absent = dir.join("attest");
+    let run = cli([
+        "attester",
+        "report",
+        "--program",
+        absent.to_str().unwrap(),
+        "--report-data",
+        &DATA.repeat(64),
+        "--out",
+        "none",
+    ]);
+    assert!(run.ended(3).stderr.contains("attest"));
 }

@@ -75,8 +75,12 @@ fn in_force<T>(
 #[derive(Debug)]
 struct Kept<T> {
     most: usize,
-    values: Mutex<HashMap<String, (u64, Arc<InForce<T>>)>>,
+    values: Mutex<HashMap<String, Known<T>>>,
 }
+
+/// The index of an activation, and what it brought into force.
+#[derive(Debug)]
+struct Known<T>(u64, Arc<InForce<T>>);
 
 impl<T> Kept<T> {
     fn new(most: usize) -> Self {
@@ -91,9 +95,11 @@ impl<T> Kept<T> {
         make: impl FnOnce() -> Result<InForce<T>, E>,
     ) -> Result<Arc<InForce<T>>, E> {
         // A panic elsewhere leaves the map whole: each change to it is one call.
-        let kept = self.values.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some((_, value)) = kept.filter(|(known, _)| *known == index) {
-            return Ok(value);
+        if let Some(Known(known, value)) =
+            self.values.lock().unwrap_or_else(PoisonError::into_inner).get(name)
+            && *known == index
+        {
+            return Ok(Arc::clone(value));
         }
         let made = Arc::new(make()?);
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,8 +108,8 @@ impl<T> Kept<T> {
             values.clear();
         }
         // A decision that was overtaken by an activation is refused by the log; it puts nothing old in the new one's place.
-        if values.get(name).is_none_or(|(known, _)| *known < index) {
-            values.insert(name.to_owned(), (index, Arc::clone(&made)));
+        if values.get(name).is_none_or(|Known(known, _)| *known < index) {
+            values.insert(name.to_owned(), Known(index, Arc::clone(&made)));
         }
         Ok(made)
     }
