@@ -1,7 +1,7 @@
 //! What AWS and NVIDIA publish of revocations, from a stand-in of both: fetched by what certificates name, kept, used;
 //! and what is revoked is refused by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use treering::attester::composite::Composite;
@@ -275,18 +275,9 @@ fn real_evidence_names_lists_and_a_responder() {
     assert_eq!(blackwell[1..], ["nvidia/crl/l2-gb100", "nvidia/crl/l1-root"]);
 }
 
-/// The service asks AWS and NVIDIA for what their certificates name, goes on in an outage, and refuses what is revoked.
-#[tokio::test]
-async fn the_service_asks_whether_certificates_are_revoked() {
-    let dir = folder("revocation-service");
-    let nitro = Arc::new(NitroPlatform::generate(now()).unwrap());
-    let gpu = Arc::new(Device::generate(Model::Gh100, now()).unwrap());
-    let roots = dir.join("platforms.pem");
-    std::fs::write(&roots, pem(nitro.root_certificate()) + &pem(&gpu.chain()[4])).unwrap();
-    let vendor = Vendor::start(Vec::new());
-    vendor.publish_nitro(&nitro, None);
-    vendor.publish_nvidia(&gpu, Said::Good);
-    let (store, ca, url) = (dir.join("store"), tls_ca(&dir), &vendor.url);
+/// A service that asks the stand-in for all that it has no newer list of, and trusts the platforms of a file.
+async fn asking(dir: &Path, vendor: &Vendor, roots: &Path) -> Stage {
+    let (store, ca, url) = (dir.join("store"), tls_ca(dir), &vendor.url);
     // Asked each time, so that what is published is seen at once.
     let section = format!(
         "[collateral]\ndir = \"{}\"\nfetch = true\nrefresh_s = 0\nallow_http = true\ntls_ca = \"{ca}\"\n\
@@ -298,9 +289,11 @@ async fn the_service_asks_whether_certificates_are_revoked() {
     let stage = Stage::make(&Settings { config: Some(section), init, ..Settings::default() }).await;
     stage.serve();
     stage.grant_all().await;
-    let milan = Arc::new(Platform::load(stage.path("platform").as_ref()).unwrap());
-    let guest = milan.guest(Launch::of_image(b"image")).unwrap();
-    let measurement = guest.launch().measurement.to_vec();
+    stage
+}
+
+/// Policies under which nothing may be revoked, of an enclave and of a guest with a GPU.
+async fn govern(stage: &Stage, measurement: Vec<u8>) {
     let values = ReferenceValues {
         v: V1,
         workload: "all".to_owned(),
@@ -328,6 +321,23 @@ async fn the_service_asks_whether_certificates_are_revoked() {
             stage.bring_into_force(policy.leaf, None).await;
         }
     }
+}
+
+/// The service asks AWS and NVIDIA for what their certificates name, goes on in an outage, and refuses what is revoked.
+#[tokio::test]
+async fn the_service_asks_whether_certificates_are_revoked() {
+    let dir = folder("revocation-service");
+    let nitro = Arc::new(NitroPlatform::generate(now()).unwrap());
+    let gpu = Arc::new(Device::generate(Model::Gh100, now()).unwrap());
+    let roots = dir.join("platforms.pem");
+    std::fs::write(&roots, pem(nitro.root_certificate()) + &pem(&gpu.chain()[4])).unwrap();
+    let vendor = Vendor::start(Vec::new());
+    vendor.publish_nitro(&nitro, None);
+    vendor.publish_nvidia(&gpu, Said::Good);
+    let stage = asking(&dir, &vendor, &roots).await;
+    let milan = Arc::new(Platform::load(stage.path("platform").as_ref()).unwrap());
+    let guest = milan.guest(Launch::of_image(b"image")).unwrap();
+    govern(&stage, guest.launch().measurement.to_vec()).await;
     let with_gpu = Composite::new(vec![Box::new(guest), Box::new(Arc::clone(&gpu))]);
     let workloads: [(&str, &dyn Attester); 2] =
         [("enclave", &Enclave(Arc::clone(&nitro))), ("with-gpu", &with_gpu)];
