@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn seeds_pass() {
-        let seeds = [formats::seeds(), platforms::seeds(), provenance::seeds(), service::seeds(), vtpm::seeds()].concat();
+        let seeds =
+            [formats::seeds(), platforms::seeds(), provenance::seeds(), service::seeds(), vtpm::seeds()]
+                .concat();
         for (name, _) in super::TARGETS {
             assert!(seeds.iter().any(|(seeded, _)| seeded == name), "{name} has no seed");
         }

@@ -58,6 +58,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 impl Known {
     fn appraise(&self, media_type: &str, octets: Vec<u8>) -> Option<Appraisal> {
         let evidence = Evidence::new([(media_type, octets)]).ok()?;
+        crate::service::wanted_by_name(&evidence);
         let none = ReferenceValues::none();
         Some(self.verifier.appraise(&evidence, &Collateral::default(), &self.policy, &none, NOW))
     }

@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 
 use treering::{
     attester::{
-        recorded,
-        Attester,
+        Attester, recorded,
         simulated::{
-            Launch, Platform, Processor, nvidia,
+            Launch, Platform, Processor,
             intel::{IntelModel, IntelPlatform, QuotingEnclave, Td},
+            nvidia,
         },
     },
     config::Config,
@@ -115,6 +115,7 @@ pub fn collateral(data: &[u8]) {
             let alone = Collateral::new(collateral.certificates().to_vec(), collateral.crls().to_vec());
             assert_eq!(Collateral::read(collateral.to_pem().as_bytes()), alone);
         }
+        let _ = verifier::current_until(&collateral);
         for (_, part) in verifier::named(&collateral) {
             assert!(!part.is_empty());
         }
@@ -372,12 +373,21 @@ static GPU: LazyLock<Gpu> = LazyLock::new(|| {
     Gpu { device, report, verifier }
 });
 
+/// What evidence calls for has a name of bearable length, of which no part leads elsewhere.
+pub(crate) fn wanted_by_name(evidence: &Evidence) {
+    for one in verifier::wanted(evidence) {
+        let (name, of) = (one.name(), one.of().unwrap_or_default());
+        assert!(name.len() < 200 && of.len() < 100 && !name.contains(".."), "{name} {of}");
+    }
+}
+
 /// NVIDIA's reports: any bytes, an item with changes (never authentic), and a report with changes and signed again.
 pub fn nvidia_report(data: &[u8]) {
     let gpu = &*GPU;
     let policy = AppraisalPolicy::baseline();
     let appraise = |item: Vec<u8>| {
         let evidence = Evidence::new([(verifier::NVIDIA_GPU, item)]).ok()?;
+        wanted_by_name(&evidence);
         let none = ReferenceValues::none();
         Some(gpu.verifier.appraise(&evidence, &Collateral::default(), &policy, &none, recorded::INSTANT))
     };
@@ -385,6 +395,7 @@ pub fn nvidia_report(data: &[u8]) {
     match Input::of(data) {
         Some(Input::Raw(bytes)) => {
             let _ = verifier::read_nvidia_export(bytes);
+            let _ = verifier::read_ocsp_reply(bytes);
             if let Some(appraisal) = appraise(bytes.to_vec()) {
                 assert!(!appraisal.is_authentic() || bytes == item(&gpu.report));
             }
@@ -418,7 +429,10 @@ pub fn seeds() -> crate::Seeds {
         ("appraisal_policy", AppraisalPolicy::baseline().bytes().to_vec()),
         ("cmw_collection", serde_json::to_vec(&collection).unwrap()),
         ("cmw_file", serde_json::to_vec(&collection).unwrap()),
-        ("cmw_file", wire::cmw::Cmw::read(&serde_json::to_vec(&collection).unwrap()).unwrap().to_cbor().unwrap()),
+        (
+            "cmw_file",
+            wire::cmw::Cmw::read(&serde_json::to_vec(&collection).unwrap()).unwrap().to_cbor().unwrap(),
+        ),
         ("cmw_file", b"\xda\x63\x74\x01\x01\x41\xaa".to_vec()),
         ("nvidia_report", raw(&gpu)),
         ("nvidia_report", vec![1, 0, 0x30, 1]),
@@ -443,7 +457,10 @@ pub fn seeds() -> crate::Seeds {
         ("snp_report", vec![1, 0, 0, 3, 0, 0x90, 0xff]),
         ("token", raw(&TOKENS.genuine[0].1)),
         ("token", raw(&TOKENS.genuine[1].1)),
-        ("token", raw(br#"{"iss":"i","sub":"s","aud":"a","iat":1,"exp":2,"image":"sha256:00","submods":{}}"#)),
+        (
+            "token",
+            raw(br#"{"iss":"i","sub":"s","aud":"a","iat":1,"exp":2,"image":"sha256:00","submods":{}}"#),
+        ),
         ("token", vec![1, 0, 0x50, 1]),
     ]
 }

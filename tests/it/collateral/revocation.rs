@@ -275,6 +275,31 @@ fn real_evidence_names_lists_and_a_responder() {
     assert_eq!(blackwell[1..], ["nvidia/crl/l2-gb100", "nvidia/crl/l1-root"]);
 }
 
+/// A changed document or item calls for something else of the same vendor, or for nothing.
+#[test]
+fn changed_evidence_chooses_no_other_host() {
+    let nitro = Arc::new(NitroPlatform::generate(now()).unwrap());
+    let gpu = Device::generate(Model::Gh100, now()).unwrap();
+    let evidence: [(&dyn Attester, &str); 2] = [(&Enclave(nitro), "aws/nitro/crl/"), (&gpu, "nvidia/")];
+    for (attester, vendor) in evidence {
+        let item = attester.report(&[0x5a; 64]).unwrap().evidence.remove(0);
+        let of = |octets: Vec<u8>| wanted(&Evidence::new([(item.media_type, octets)]).unwrap());
+        assert!(of(item.bytes.clone()).len() > 1);
+        for at in 0..item.bytes.len() {
+            for change in [1, 0x20, item.bytes[at] ^ b'/', item.bytes[at] ^ b'.'] {
+                let mut octets = item.bytes.clone();
+                octets[at] ^= change;
+                for name in of(octets).iter().map(Wanted::name) {
+                    let plain = |octet: u8| {
+                        octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-/".contains(&octet)
+                    };
+                    assert!(name.starts_with(vendor) && name.bytes().all(plain), "octet {at}: {name}");
+                }
+            }
+        }
+    }
+}
+
 /// A service that asks the stand-in for all that it has no newer list of, and trusts the platforms of a file.
 async fn asking(dir: &Path, vendor: &Vendor, roots: &Path) -> Stage {
     let (store, ca, url) = (dir.join("store"), tls_ca(dir), &vendor.url);
