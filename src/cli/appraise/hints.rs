@@ -16,7 +16,7 @@ pub(super) fn hint(check: &str) -> &'static str {
         }
         "validity" => "Appraise for the instant at which the report was made: --at 2025-06-01T00:00:00Z.",
         "revocation" => {
-            "Give the vendor's CRLs of that time: --crl FILE (AMD: https://kdsintf.amd.com/vcek/v1/Milan/crl)."
+            "Give what the vendor says of its certificates at that time: --crl FILE, or `treering collateral fetch` and --collateral DIR."
         }
         "signature" => {
             "The key that is endorsed did not sign this: take the certificate that belongs to it, or it is not genuine."
