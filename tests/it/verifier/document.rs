@@ -1,6 +1,6 @@
 //! docs/verifier.md is held to the checks: every kind's table has every check, in order, and no other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use treering::verifier;
 
@@ -27,8 +27,8 @@ fn the_tests_that_the_document_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = String::from_utf8(super::read(root.join("docs/verifier.md"))).unwrap();
     let mut sources = String::from_utf8(super::read(root.join("tests/it/verifier.rs"))).unwrap();
-    for entry in std::fs::read_dir(root.join("tests/it/verifier")).unwrap() {
-        sources.push_str(&String::from_utf8(super::read(entry.unwrap().path())).unwrap());
+    for file in files(&root.join("tests/it/verifier")) {
+        sources.push_str(&String::from_utf8(super::read(file)).unwrap());
     }
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     for row in rows {
@@ -37,4 +37,10 @@ fn the_tests_that_the_document_names_exist() {
             assert!(sources.contains(&format!("fn {test}(")), "{test} is named in {row}");
         }
     }
+}
+
+/// Every file in a folder and below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
