@@ -1,6 +1,8 @@
 //! Appraisal of Azure's paravisor evidence: of hardware (where the folder of foreign vectors lies beside this
 //! repository), and of a simulated VM, which can be made wrong in one point at a time.
 
+mod inner;
+
 use std::sync::{Arc, LazyLock};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -361,18 +363,18 @@ fn measurements_of_paravisor_and_registers_are_found() {
 
 // --- TDX under the same paravisor ---------------------------------------------------------------------------------
 
-fn tdx_vm() -> AzureVm {
+fn tdx_vm(td: Td) -> AzureVm {
     let configuration = VmConfiguration {
         console_enabled: true,
         secure_boot: true,
         tpm_enabled: true,
         vm_unique_id: "6332533D-5649-4D02-8AA7-8F64B7C3EE21".to_owned(),
     };
-    let host = Host::Tdx(Arc::clone(&intel::PLATFORM), Box::new(Td::of(measure(b"paravisor"))));
+    let host = Host::Tdx(Arc::clone(&intel::PLATFORM), Box::new(td));
     AzureVm::new(host, Tpm::generate(intel::NOW).unwrap(), configuration).unwrap()
 }
 
-static TDX_VM: LazyLock<AzureVm> = LazyLock::new(tdx_vm);
+static TDX_VM: LazyLock<AzureVm> = LazyLock::new(|| tdx_vm(Td::of(measure(b"paravisor"))));
 const TDX_LENIENT: &str =
     "[tdx]\nrequire_reference_value = false\n[az_tdx]\nrequire_reference_value = false\n";
 

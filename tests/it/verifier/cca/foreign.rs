@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use treering::attester::simulated::cca;
-use treering::verifier::{self, AppraisalPolicy, Assurance, Refused, Status};
+use treering::verifier::{
+    self, AppraisalPolicy, Assurance, ReferenceValue, ReferenceValues, Refused, Registers, Status,
+};
 
 use super::{BINDING, REALM, assert_format, digest, encode, example, of_octets, parts, with_key};
 use crate::verifier::{Case, assert_refused, failed, main, read, vectors};
@@ -67,6 +69,60 @@ fn foreign_tokens_hold_under_their_keys() {
         let unnamed = Case { policy: AppraisalPolicy::baseline(), ..case.clone() }.appraise();
         assert_refused(&unnamed, "platform-key");
         assert_eq!(main(&unnamed).vector().hardware, 99);
+    }
+}
+
+/// The reference values that Veraison's tool keeps beside its tokens fit the first of them, and no other.
+#[test]
+fn reference_values_that_others_made_fit_their_tokens() {
+    let Some(vectors) = vectors() else { return };
+    let json: serde_json::Value =
+        serde_json::from_slice(&read(vectors.join("evidence/cca/rust-ccatoken/rv.json"))).unwrap();
+    let octets =
+        |value: &serde_json::Value| HEXLOWER_PERMISSIVE.decode(value.as_str().unwrap().as_bytes()).unwrap();
+    let platform = |value: &serde_json::Value| {
+        let components =
+            value["sw-components"].as_array().unwrap().iter().enumerate().flat_map(|(at, one)| {
+                [
+                    (format!("sw{at}"), &one["measurement-value"]),
+                    (format!("sw{at}-signer"), &one["signer-id"]),
+                ]
+            });
+        let whole = [
+            ("implementation".to_owned(), &value["implementation-id"]),
+            ("config".to_owned(), &value["platform-configuration"]),
+        ];
+        components.chain(whole).map(|(name, value)| (name, octets(value))).collect::<Registers>()
+    };
+    let realm = |value: &serde_json::Value| {
+        let extensible = value["extensible-measurements"].as_array().unwrap().iter().enumerate();
+        let extensible = extensible.map(|(at, one)| (format!("rem{at}"), one));
+        let whole = [
+            ("rim".to_owned(), &value["initial-measurement"]),
+            ("rpv".to_owned(), &value["personalization-value"]),
+        ];
+        extensible.chain(whole).map(|(name, value)| (name, octets(value))).collect::<Registers>()
+    };
+    let platforms = json["platform"].as_array().unwrap().iter().map(platform);
+    let realms = json["realm"].as_array().unwrap().iter().map(realm);
+    let value = |registers| ReferenceValue {
+        name: "rv.json".to_owned(),
+        tee: verifier::SUBMOD_CCA.to_owned(),
+        registers,
+        source: [0; 32],
+    };
+    let references = ReferenceValues::new(platforms.chain(realms).map(value).collect()).unwrap();
+    let [first, others @ ..] = foreign(&vectors);
+    let appraisal = Case { references: references.clone(), ..first }.appraise();
+    assert_eq!((appraisal.refusal(), main(&appraisal).vector().executables), (None, 2));
+    assert_eq!(main(&appraisal).reference().unwrap().name, "rv.json");
+    for other in others {
+        let appraisal = Case { references: references.clone(), ..other }.appraise();
+        assert_eq!(
+            failed(&appraisal),
+            ["platform-reference", "reference-value"],
+            "they are given, and count"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     COLLATERAL_90C06F, COLLATERAL_2025, COLLATERAL_50806F, LENIENT, MARCH_2026, MID_2025, example, folder,
     real, v4, v5,
 };
-use crate::verifier::intel::{DAY, NOW, assert_only, check, not_evaluated};
+use crate::verifier::intel::{DAY, NOW, assert_only, check, cut, not_evaluated};
 use crate::verifier::{Case, assert_affirming, assert_refused, collateral, failed, main, policy_of, read};
 
 /// The quotes of the vectors whose TD has SEPT_VE_DISABLE off, and is bound to a service TD.
@@ -40,6 +40,7 @@ fn real_quotes_are_refused_for_what_is_wrong_with_them() {
     }
     let cases = [
         ("dcap-qvl/quote-from-tappd.hex", COLLATERAL_2025, MID_2025, "tcb-level", "No matching TCB level"),
+        ("dcap-qvl/tdx-quote.hex", COLLATERAL_2025, MID_2025, "tcb-level", "No matching TCB level"),
         (
             "go-tdx-guest/tdx_prod_quote_SPR_E4.dat",
             COLLATERAL_50806F,
@@ -78,6 +79,79 @@ fn real_quotes_are_refused_for_what_is_wrong_with_them() {
             _ => &[],
         };
         assert_eq!(besides, known, "{quote}");
+    }
+}
+
+/// What others keep of Intel's answers without all that belongs to it, or of several times.
+#[test]
+fn collateral_that_lacks_a_part_or_is_of_several_times_is_refused() {
+    let Some(dir) = folder() else { return };
+    let with = |quote: &str, files: &[&str], crls: &[&str], now: u64| {
+        let mut all = collateral(&files.iter().map(|file| read(dir.join(file))).collect::<Vec<_>>());
+        for crl in crls {
+            all = all.merged(Collateral::read_crl(&read(dir.join(crl))).unwrap()).unwrap();
+        }
+        Case::of(quote, verifier::TDX_QUOTE, cut(&read(dir.join(quote))), all, now).appraise()
+    };
+    // 2025-11-10: TCB information and identity for this platform, and nothing beside them.
+    let granite = with(
+        "trustee/tdx_quote_6.dat",
+        &["trustee/tcbInfo.json", "trustee/enclaveIdentity.json"],
+        &[],
+        1_762_732_800,
+    );
+    let missing = "the CRL of the PCK certificate's issuer; the CRL of the root; the certificate of the TCB signing key";
+    assert_only(&granite, "collateral", missing);
+    // 2023-07-01: all of one time but the certificate of who signed it.
+    let early = with(
+        EARLY,
+        &["go-tdx-guest/sample_tcbInfo_response", "go-tdx-guest/sample_qeIdentity_response"],
+        &["go-tdx-guest/pckcrl", "go-tdx-guest/rootcrl.der"],
+        1_688_169_600,
+    );
+    assert_refused(&early, "collateral");
+    assert_eq!(
+        check(&early, "collateral").detail(),
+        "not among the collateral: the certificate of the TCB signing key"
+    );
+    // 2026-02-16: TCB information of February under CRLs and an identity of March.
+    let mixed = with(
+        "go-tdx-guest/quote_v5_sample.dat",
+        &[
+            "go-tdx-guest/sample_tcbinfo_response_v5",
+            "attestation-rs/collateral/td_qe_identity.json",
+            "attestation-rs/collateral/qe_identity_signing_chain.pem",
+        ],
+        &["attestation-rs/collateral/pck_crl_platform.der", "attestation-rs/collateral/root_ca_crl.der"],
+        1_771_200_000,
+    );
+    assert_refused(&mixed, "validity");
+    assert!(check(&mixed, "validity").detail().starts_with("the collateral is not all of one time"));
+}
+
+/// What Trustee reads in a quote is what we read in it.
+#[test]
+fn another_parser_reads_the_same_in_a_real_quote() {
+    let Some(case) = real("debug", "trustee/tdx_quote_4.dat", COLLATERAL_50806F, MARCH_2026) else { return };
+    let theirs = read(folder().unwrap().join("trustee/parse_tdx_claims_expected.json"));
+    let theirs: serde_json::Value = serde_json::from_slice(&theirs).unwrap();
+    let appraisal = case.appraise();
+    let ours = main(&appraisal).claims().unwrap();
+    for (ours_name, name) in [
+        ("mrtd", "mr_td"),
+        ("mrseam", "mr_seam"),
+        ("mrsignerseam", "mrsigner_seam"),
+        ("mrconfigid", "mr_config_id"),
+        ("mrowner", "mr_owner"),
+        ("mrownerconfig", "mr_owner_config"),
+        ("rtmr0", "rtmr_0"),
+        ("rtmr1", "rtmr_1"),
+        ("rtmr2", "rtmr_2"),
+        ("rtmr3", "rtmr_3"),
+        ("report_data", "report_data"),
+        ("tee_tcb_svn", "tcb_svn"),
+    ] {
+        assert_eq!(ours[ours_name], theirs["quote"]["body"][name], "{name}");
     }
 }
 

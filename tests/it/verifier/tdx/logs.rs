@@ -2,9 +2,12 @@
 
 use treering::verifier::{self, Collateral};
 
-use super::{LENIENT, MARCH_2026, example, folder, of, td, with_log};
+use super::{COLLATERAL_90C06F, LENIENT, MARCH_2026, example, folder, of, td, with_log};
 use crate::verifier::intel::{assert_only, check, cut};
-use crate::verifier::{Case, assert_affirming, assert_refused, failed, main, policy_of, read};
+use crate::verifier::{Case, assert_affirming, assert_refused, collateral, failed, main, policy_of, read};
+
+/// 2026-04-15T11:06:40Z: the PCK certificate of dstack's quote is valid, and the collateral of its platform still current.
+const APRIL_2026: u64 = 1_776_251_200;
 
 /// The log of a real TD gives its registers; GRUB's commands and UEFI variables are proven, file names are not.
 #[test]
@@ -15,6 +18,8 @@ fn a_real_event_log_gives_the_registers() {
     let case = Case::of("ccel", verifier::TDX_QUOTE, quote, Collateral::default(), MARCH_2026);
     let appraisal = with_log(&case, verifier::CCEL_TYPE, log.clone()).appraise();
     assert_eq!(failed(&appraisal), ["collateral"], "there is none for this platform");
+    let nonce = read(dir.join("go-tdx-guest/ccel/nonce.dat")).try_into().unwrap();
+    assert!(appraisal.matches_binding(&nonce), "what the quote was asked for with");
     assert_eq!(check(&appraisal, "event-log").detail(), "it gives rtmr0, rtmr1, rtmr2");
     let data = check(&appraisal, "event-data").detail();
     assert_eq!(data, "digests prove the data of 31 events; of 12 it is not proven, and not used");
@@ -100,6 +105,23 @@ fn a_real_runtime_log_gives_the_registers() {
     let appraisal = with_log(&case, verifier::RUNTIME_LOG_TYPE, spaced.into_bytes()).appraise();
     assert!(check(&appraisal, "event-log").detail().contains("compact JSON"));
     assert!(!check(&appraisal, "event-data").ok() && !check(&appraisal, "event-data").failed());
+}
+
+/// The one real quote with a log whose platform the vectors have collateral for: affirmed with what the log proves.
+#[test]
+fn a_real_quote_with_its_runtime_log_affirms() {
+    let Some((case, log)) = dstack() else { return };
+    let collateral = collateral(&[read(folder().unwrap().join(COLLATERAL_90C06F))]);
+    let hash = "os-image-hash=07a2388c7a6a1b6a646d443f1517990a4ec294471d63146cda9d56972765051d";
+    let policy = policy_of(&format!("{LENIENT}require_event_log = true\nrequired_events = [\"{hash}\"]\n"));
+    let case = Case { collateral, policy, now: APRIL_2026, ..case };
+    let appraisal = with_log(&case, verifier::RUNTIME_LOG_TYPE, log.clone()).appraise();
+    assert_affirming("dstack", &appraisal);
+    assert!(check(&appraisal, "tcb-status").detail().starts_with("UpToDate"));
+    assert_eq!(failed(&case.appraise()), ["event-log", "events"], "without the log");
+    // The day before, the certificate of its PCK was not valid yet.
+    let early = Case { now: MARCH_2026, ..case };
+    assert_refused(&with_log(&early, verifier::RUNTIME_LOG_TYPE, log).appraise(), "validity");
 }
 
 /// A log with one event, and a TD whose RTMR1 is what that event gives.
