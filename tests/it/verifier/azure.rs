@@ -116,16 +116,19 @@ fn a_boot_in_pieces_is_put_together() {
     let case = put_together(&quote);
     assert_affirming("pieces", &case.appraise());
     assert_eq!(main(&case.appraise()).claims().unwrap()["report"]["version"], 2);
-    // quote.bin has the same quote: a scheme, and lengths before signature, message and registers.
-    let bin = read(dir.join("quote.bin"));
-    for field in ["signature", "message"] {
-        let octets = HEXLOWER.decode(quote[field].as_str().unwrap().as_bytes()).unwrap();
-        assert!(bin.windows(octets.len()).any(|window| window == octets), "{field}");
-    }
+    assert_is_in(&quote, &read(dir.join("quote.bin")));
     // tpm-quote.msg and .sig are of another boot, and without registers.
     quote["message"] = HEXLOWER.encode(&read(dir.join("tpm-quote.msg"))).into();
     quote["signature"] = HEXLOWER.encode(&read(dir.join("tpm-quote.sig"))).into();
     assert_eq!(failed(&put_together(&quote).appraise()), ["quote-signature", "pcr-digest"]);
+}
+
+/// `quote.bin` has the same quote: a scheme, and lengths before signature, message and registers.
+fn assert_is_in(quote: &serde_json::Value, bin: &[u8]) {
+    for field in ["signature", "message"] {
+        let octets = HEXLOWER.decode(quote[field].as_str().unwrap().as_bytes()).unwrap();
+        assert!(bin.windows(octets.len()).any(|window| window == octets), "{field}");
+    }
 }
 
 #[test]
@@ -487,6 +490,7 @@ fn a_recorded_td_quote_of_azure_lacks_its_collateral() {
     assert_eq!(super::base64url(json["hcl_report"].as_str().unwrap()), read(dir.join("hcl-report.bin")));
     let quote: serde_json::Value = serde_json::from_slice(&read(dir.join("tpm-quote-v1.json"))).unwrap();
     assert_eq!(json["tpm_quote"], quote);
+    assert_is_in(&quote, &read(dir.join("quote.bin")));
 }
 
 /// Each bit of what is the paravisor's and the vTPM's makes one of their checks fail, whatever the quote is worth.

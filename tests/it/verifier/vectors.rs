@@ -74,6 +74,10 @@ fn the_vendors_roots_that_others_keep_are_the_pinned_ones() {
         let [der] = root.certificates() else { panic!("{name}") };
         assert!(pins.contains(&fingerprint(der)), "{name}");
     }
+    // By the hash that AWS publishes in its user guide ("Verifying the root of trust").
+    let archive = read(vectors.join("evidence/nitro/nitro_attest/AWS_NitroEnclaves_Root-G1.zip"));
+    let published = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9faff7c";
+    assert_eq!(data_encoding::HEXLOWER.encode(&fingerprint(&archive)), published);
 }
 
 /// AMD's issuers, as many projects keep them: none of them changes anything beside what is built in.
