@@ -20,7 +20,7 @@ use treering_provenance::strict;
 
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
-use super::{Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
+use super::{About, Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
@@ -92,17 +92,21 @@ impl Container {
 /// SEV-SNP under Azure's paravisor.
 pub(in crate::verifier) struct AzSnp;
 
+/// What it is.
+const SNP: About = About {
+    name: "az-snp",
+    media_types: &[AZ_SNP],
+    supplements: &[TCG_EVENT_LOG],
+    documents: &[],
+    reads: |check| reads(check, &sev_snp::SevSnp),
+    has_register: |name, octets| (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets),
+    recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x63tdx"),
+    is_a_device: false,
+};
+
 impl Kind for AzSnp {
-    fn name(&self) -> &'static str {
-        "az-snp"
-    }
-
-    fn media_type(&self) -> &'static str {
-        AZ_SNP
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[TCG_EVENT_LOG]
+    fn about(&self) -> &'static About {
+        &SNP
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -119,18 +123,6 @@ impl Kind for AzSnp {
         sev_snp::SevSnp.named(collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        reads(check, &sev_snp::SevSnp)
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets)
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        looks_like_one(octets) && !contains(octets, b"\x63tdx")
-    }
-
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let container = Container::read(input.item.bytes(), sev_snp::NAME);
         let report = container.as_ref().map(|container| container.report.as_slice()).unwrap_or_default();
@@ -144,17 +136,23 @@ impl Kind for AzSnp {
 /// TDX under Azure's paravisor. The TD itself gets the quote, of a TDREPORT that the paravisor requested.
 pub(in crate::verifier) struct AzTdx;
 
+/// What it is.
+const TDX: About = About {
+    name: "az-tdx",
+    media_types: &[AZ_TDX],
+    supplements: &[TCG_EVENT_LOG],
+    documents: &[],
+    reads: |check| reads(check, &tdx::Tdx),
+    has_register: |name, octets| {
+        (tdx::Tdx.about().has_register)(name, octets) || quote::has_pcr(name, octets)
+    },
+    recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x67sev-snp"),
+    is_a_device: false,
+};
+
 impl Kind for AzTdx {
-    fn name(&self) -> &'static str {
-        "az-tdx"
-    }
-
-    fn media_type(&self) -> &'static str {
-        AZ_TDX
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[TCG_EVENT_LOG]
+    fn about(&self) -> &'static About {
+        &TDX
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -168,18 +166,6 @@ impl Kind for AzTdx {
 
     fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
         tdx::Tdx.named(collateral)
-    }
-
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        reads(check, &tdx::Tdx)
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        tdx::Tdx.has_register(name, octets) || quote::has_pcr(name, octets)
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        looks_like_one(octets) && !contains(octets, b"\x67sev-snp")
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -205,7 +191,7 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
             return tpm::explain::octets(check);
         }
-        of_the_report => return inner.reads(of_the_report),
+        of_the_report => return (inner.about().reads)(of_the_report),
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) fn lint(class: Class, policy: &Policy, out: &mut Vec<Remark>) {
         out.push(Remark::error(at, format!("no evidence can pass: {reason}")));
     }
     let serials: Vec<String> =
-        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.serial)).collect();
+        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.id)).collect();
     for name in repeated(policy.machines.iter().map(|machine| machine.name.as_str())) {
         out.push(Remark::error(format!("{at}.machine"), format!("{name:?} is there twice")));
     }

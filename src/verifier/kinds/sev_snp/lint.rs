@@ -25,14 +25,14 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
         out.push(Remark::warning(format!("{AT}.tcb_floor"), text));
     }
     let chips: Vec<String> =
-        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.chip_id)).collect();
+        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.id)).collect();
     for name in repeated(policy.machines.iter().map(|machine| machine.name.as_str())) {
         out.push(Remark::error(format!("{AT}.machine"), format!("{name:?} is there twice")));
     }
     for chip in repeated(chips.iter().map(String::as_str)) {
         out.push(Remark::error(format!("{AT}.machine"), format!("chip {chip} has two names")));
     }
-    if policy.machines.iter().any(|machine| machine.chip_id.iter().all(|octet| *octet == 0)) {
+    if policy.machines.iter().any(|machine| machine.id.iter().all(|octet| *octet == 0)) {
         out.push(Remark::error(
             format!("{AT}.machine"),
             "a chip id of zeros is a masked one, which names no machine",
