@@ -9,6 +9,7 @@
 
 mod checks;
 pub(super) mod hcl;
+mod lint;
 mod runtime;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
 use crate::verifier::wanted::Wanted;
 use checks::{Context, table_after, table_before, table_snp};
@@ -123,6 +126,21 @@ impl Kind for AzSnp {
         sev_snp::SevSnp.named(collateral)
     }
 
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint("az_snp", &policy.kinds().az_snp, remarks);
+    }
+
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        if !policy.kinds().sev_snp.vmpl.contains(&0) {
+            return Some("sev_snp.vmpl does not allow level 0, at which the paravisor asks".to_owned());
+        }
+        sev_snp::SevSnp.impossible(policy)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().az_snp, &sev_snp::SevSnp, policy, check)
+    }
+
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let container = Container::read(input.item.bytes(), sev_snp::NAME);
         let report = container.as_ref().map(|container| container.report.as_slice()).unwrap_or_default();
@@ -166,6 +184,18 @@ impl Kind for AzTdx {
 
     fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
         tdx::Tdx.named(collateral)
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint("az_tdx", &policy.kinds().az_tdx, remarks);
+    }
+
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        tdx::Tdx.impossible(policy)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().az_tdx, &tdx::Tdx, policy, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -11,6 +11,7 @@ mod authenticity;
 mod claims;
 mod explain;
 mod keys;
+mod lint;
 mod platform;
 mod policy;
 mod realm;
@@ -25,6 +26,7 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::CCA_TOKEN;
+use crate::verifier::lint::Remark;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
@@ -96,9 +98,12 @@ impl Kind for Cca {
         checks::infos(&table())
     }
 
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().cca, remarks);
+    }
+
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
-        let none = policy.kinds().cca.platform_keys.is_empty();
-        none.then(|| "the policy names no platform key ([[cca.platform_key]])".to_owned())
+        lint::impossible(&policy.kinds().cca)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -11,6 +11,7 @@ mod authenticity;
 mod claims;
 mod collateral;
 mod explain;
+pub(in crate::verifier) mod lint;
 mod provider;
 mod quote;
 mod rules;

@@ -11,6 +11,7 @@ mod chain;
 mod claims;
 mod document;
 mod explain;
+mod lint;
 mod policy;
 mod requirements;
 mod revocation;
@@ -25,7 +26,8 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::NITRO_DOCUMENT;
-use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
 
@@ -98,6 +100,10 @@ impl Kind for Nitro {
 
     fn made_at(&self, claims: &Value) -> Option<u64> {
         Some(claims.get("timestamp")?.as_u64()? / 1000)
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().nitro, remarks);
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -5,6 +5,7 @@
 //! References: *SDM* is Intel's Software Developer's Manual, volume 3D, chapter "Enclave data structures".
 
 mod claims;
+mod lint;
 mod policy;
 mod requirements;
 
@@ -18,6 +19,8 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
@@ -94,6 +97,18 @@ impl Kind for Sgx {
     fn named(&self, collateral: &Collateral) -> Vec<(String, Collateral)> {
         // The CRLs are those of TDX too, and named there.
         intel::named_documents(Tee::Sgx, collateral)
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().sgx, remarks);
+    }
+
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().sgx)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().sgx, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

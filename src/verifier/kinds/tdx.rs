@@ -6,6 +6,7 @@
 
 mod claims;
 mod events;
+mod lint;
 mod policy;
 mod requirements;
 
@@ -21,6 +22,8 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::EvidenceItem;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
@@ -119,6 +122,18 @@ impl Kind for Tdx {
 
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         vec![intel::vendor_root()]
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().tdx, remarks);
+    }
+
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().tdx)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().tdx, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

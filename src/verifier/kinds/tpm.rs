@@ -9,6 +9,7 @@
 pub(super) mod container;
 pub(super) mod explain;
 pub(super) mod key;
+mod lint;
 pub(super) mod log;
 mod policy;
 pub(super) mod quote;
@@ -25,6 +26,8 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{EvidenceItem, TCG_EVENT_LOG, TPM_QUOTE};
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Words};
 use container::{Container, Unreadable};
 use key::Key;
@@ -93,6 +96,14 @@ impl Kind for Tpm {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
+    }
+
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().tpm, remarks);
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().tpm, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -54,6 +54,14 @@ impl PlatformKey {
         self.instance_id.as_ref().is_none_or(|id| **id == platform.instance_id)
             && self.implementation_id.as_ref().is_none_or(|id| **id == platform.implementation_id)
     }
+
+    pub(super) fn may_be_for_implementation(&self, allowed: &[Hex<IMPLEMENTATION_BYTES>]) -> bool {
+        self.implementation_id.as_ref().is_none_or(|id| allowed.contains(id))
+    }
+
+    pub(super) fn may_be_for_machine(&self, machines: &NamedBy<InstanceId>) -> bool {
+        self.instance_id.as_ref().is_none_or(|id| machines.with(&**id).is_some())
+    }
 }
 
 /// The instance id of a platform that may run the workload.

@@ -21,19 +21,19 @@ use crate::verifier::policy::{Hex, Id, hex};
 pub(in crate::verifier) struct TcbRules {
     /// Statuses that are let pass for any time, by Intel's names.
     #[serde(deserialize_with = "let_pass")]
-    statuses: Vec<TcbStatus>,
+    pub(super) statuses: Vec<TcbStatus>,
     /// How long after its date an out-of-date TCB level is let pass.
-    out_of_date_grace_s: u64,
+    pub(super) out_of_date_grace_s: u64,
     /// Advisories of Intel's (INTEL-SA-...) that the platform may not be subject to.
-    denied_advisories: BTreeSet<String>,
+    pub(super) denied_advisories: BTreeSet<String>,
     /// Least number of the TCB evaluation that the collateral is of.
-    min_evaluation_number: Option<u32>,
+    pub(super) min_evaluation_number: Option<u32>,
     /// Families of processors not to be relied on at all, by FMSPC.
     denied_fmspcs: Vec<Hex<6>>,
     forbid_dynamic_platform: bool,
     forbid_cached_keys: bool,
     forbid_smt: bool,
-    require_flags: bool,
+    pub(super) require_flags: bool,
 }
 
 /// Fail closed: up to date, as Intel sees it. The flags are let pass: every host of a cloud has them.
@@ -50,6 +50,12 @@ impl Default for TcbRules {
             forbid_smt: false,
             require_flags: false,
         }
+    }
+}
+
+impl TcbRules {
+    pub(super) fn forbids_flags(&self) -> bool {
+        self.forbid_dynamic_platform || self.forbid_cached_keys || self.forbid_smt
     }
 }
 

@@ -6,9 +6,9 @@ use sha2::{Digest, Sha384};
 use crate::verifier::policy::{Hex, Id, NamedBy};
 
 /// Seconds that a document may be old: time for the round trip and for slow clocks, and no more.
-const MAX_AGE_S: u64 = 300;
+pub(super) const MAX_AGE_S: u64 = 300;
 /// Seconds that the enclave's clock may be ahead.
-const MAX_SKEW_S: u64 = 60;
+pub(super) const MAX_SKEW_S: u64 = 60;
 
 /// The section `[nitro]`.
 #[derive(Debug, Clone, Deserialize)]

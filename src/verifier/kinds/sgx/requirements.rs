@@ -7,8 +7,8 @@ use crate::verifier::checks::{Found, Outcome, fail};
 use crate::verifier::reference::{ReferenceValue, Words};
 
 /// ATTRIBUTES.FLAGS (SDM, "ATTRIBUTES").
-const INIT: u64 = 0x01;
-const DEBUG: u64 = 0x02;
+pub(super) const INIT: u64 = 0x01;
+pub(super) const DEBUG: u64 = 0x02;
 pub(super) const KSS: u64 = 0x80;
 
 /// FLAGS and XFRM, little-endian.

@@ -10,8 +10,11 @@ use crate::verifier::checks::{Found, Outcome, fail};
 use crate::verifier::reference::{ReferenceValue, Words};
 
 /// Attributes whose bits mean that others see into the TD (ABI, "ATTRIBUTES"): DEBUG, and those of profiling.
-const DEBUG: u64 = 1;
-const PROFILING: u64 = 0x70;
+pub(super) const DEBUG: u64 = 1;
+pub(super) const PROFILING: u64 = 0x70;
+/// Those that `dcap-qvl` reads as flags: a migration TD may take the TD elsewhere, and no #VE at any access.
+pub(super) const SEPT_VE_DISABLE: u64 = 1 << 28;
+pub(super) const MIGRATABLE: u64 = 1 << 29;
 
 /// The attributes, little-endian.
 fn attributes(context: &Context<'_>) -> Result<(u64, TDAttributes), Found> {
