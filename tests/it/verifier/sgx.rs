@@ -103,7 +103,7 @@ fn what_is_wrong_with_a_platform_is_named() {
     let smt = policy_of(&format!("{LENIENT}[sgx.tcb]\nforbid_smt = true\n"));
     assert_only(&Case { policy: smt, ..example() }.appraise(), "platform", "SMT");
     let advisories = with_collateral(&example(), |collateral| {
-        collateral.platform.advisories = vec!["INTEL-SA-1".to_owned()]
+        collateral.platform.advisories = vec!["INTEL-SA-1".to_owned()];
     });
     let denied = policy_of(&format!("{LENIENT}[sgx.tcb]\ndenied_advisories = [\"INTEL-SA-1\"]\n"));
     assert_only(&Case { policy: denied, ..advisories }.appraise(), "advisories", "INTEL-SA-1");

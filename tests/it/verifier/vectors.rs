@@ -33,9 +33,12 @@ fn told() -> BTreeSet<String> {
 
 fn files(folder: &Path, root: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let below = |path: std::path::PathBuf| match path.is_dir() {
-        true => files(&path, root),
-        false => vec![path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()],
+    let below = |path: std::path::PathBuf| {
+        if path.is_dir() {
+            files(&path, root)
+        } else {
+            vec![path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()]
+        }
     };
     entries.flat_map(below).collect()
 }
