@@ -41,7 +41,7 @@ pub(super) fn group(evidence: &Evidence) -> Result<Vec<Group<'_>>, String> {
             groups.push(Group { kind, name, item, supplements: Vec::new() });
             continue;
         }
-        let takes = |group: &&mut Group<'_>| group.kind.supplements().contains(&item.media_type());
+        let takes = |group: &&mut Group<'_>| group.kind.about().supplements.contains(&item.media_type());
         match groups.iter_mut().rev().find(takes) {
             Some(group) => group.supplements.push(item),
             None => return Err(format!("evidence of type {}, which no kind takes here", item.media_type())),
@@ -130,7 +130,7 @@ fn distinct(together: &Together<'_>) -> Outcome {
     for (position, one) in together.components.iter().enumerate() {
         let earlier = together.components.iter().take(position).filter(|other| other.kind() == one.kind());
         for other in earlier {
-            let device = kinds::by_name(one.kind()).is_some_and(Kind::is_a_device);
+            let device = kinds::by_name(one.kind()).is_some_and(|kind| kind.about().is_a_device);
             if one.claims().is_some() && one.claims() == other.claims() {
                 return fail(format!("{} is the evidence of {} again", one.name(), other.name()));
             }

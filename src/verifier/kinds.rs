@@ -47,32 +47,45 @@ pub(super) const KINDS: &[&dyn Kind] = &[
     &nvidia::SWITCH,
 ];
 
+/// What a kind is, apart from how it appraises.
+pub(super) struct About {
+    /// Its name: of the submodule in the EAR, of the `tee` of reference values and manifests, of `--kind`.
+    pub(super) name: &'static str,
+    /// The types of the item that is this kind's evidence: its own, and those of other forms of the same.
+    pub(super) media_types: &'static [&'static str],
+    /// The types of items that belong to the one before them, such as its event log.
+    pub(super) supplements: &'static [&'static str],
+    /// The types of documents in collateral that it reads.
+    pub(super) documents: &'static [&'static str],
+    /// Which octets a check reads, for people.
+    pub(super) reads: fn(&str) -> Option<&'static str>,
+    /// Whether reference values of this kind may name this register with a value of this many octets.
+    pub(super) has_register: fn(&str, usize) -> bool,
+    /// Whether octets are recognisably of this kind, genuine or not. One changed bit never makes them unrecognisable.
+    pub(super) recognises: fn(&[u8]) -> bool,
+    /// Whether one machine of its names is one component: a GPU, which is one whatever it signs, and not a processor,
+    /// on which several guests may run.
+    pub(super) is_a_device: bool,
+}
+
 /// One kind of evidence.
 pub(super) trait Kind: Sync {
-    /// Its name: of the submodule in the EAR, of the `tee` of reference values and manifests, of `--kind`.
-    fn name(&self) -> &'static str;
+    /// What it is.
+    fn about(&self) -> &'static About;
 
-    /// The type of the item that is this kind's evidence.
-    fn media_type(&self) -> &'static str;
+    /// Its name.
+    fn name(&self) -> &'static str {
+        self.about().name
+    }
 
-    /// Other forms of the same evidence.
-    fn other_media_types(&self) -> &'static [&'static str] {
-        &[]
+    /// Whether octets are recognisably of this kind.
+    fn recognises(&self, octets: &[u8]) -> bool {
+        (self.about().recognises)(octets)
     }
 
     /// What the workload runs on: this kind, unless it is the word of another Verifier about some other.
     fn tee(&self, _finding: &Finding) -> String {
         self.name().to_owned()
-    }
-
-    /// The types of items that belong to the one before them, such as its event log.
-    fn supplements(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// The types of documents in collateral that it reads.
-    fn documents(&self) -> &'static [&'static str] {
-        &[]
     }
 
     /// Its checks, in order.
@@ -88,19 +101,10 @@ pub(super) trait Kind: Sync {
         Vec::new()
     }
 
-    /// Which octets a check reads, for people.
-    fn reads(&self, check: &str) -> Option<&'static str>;
-
     /// The vendor's roots that are pinned for it, by name.
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         Vec::new()
     }
-
-    /// Whether reference values of this kind may name this register with a value of this many octets.
-    fn has_register(&self, name: &str, octets: usize) -> bool;
-
-    /// Whether octets are recognisably of this kind, genuine or not. One changed bit never makes them unrecognisable.
-    fn recognises(&self, octets: &[u8]) -> bool;
 
     /// What the owner of a policy will hardly have meant about this kind, and what is more lenient than the default.
     fn lint(&self, _policy: &AppraisalPolicy, _remarks: &mut Vec<Remark>) {}
@@ -112,12 +116,6 @@ pub(super) trait Kind: Sync {
 
     /// Whether a policy asks for nothing that this check could find missing.
     fn is_off(&self, _policy: &AppraisalPolicy, _check: &str) -> bool {
-        false
-    }
-
-    /// Whether one machine of its names is one component: a GPU, which is one whatever it signs, and not a processor,
-    /// on which several guests may run.
-    fn is_a_device(&self) -> bool {
         false
     }
 
@@ -137,8 +135,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static dyn Kind> {
 
 /// The kind whose evidence has this type.
 pub(super) fn by_media_type(media_type: &str) -> Option<&'static dyn Kind> {
-    let takes =
-        |kind: &&dyn Kind| kind.media_type() == media_type || kind.other_media_types().contains(&media_type);
+    let takes = |kind: &&dyn Kind| kind.about().media_types.contains(&media_type);
     KINDS.iter().copied().find(takes)
 }
 

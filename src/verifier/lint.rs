@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::evidence::MAX_ITEMS;
 use super::kinds::{self, KINDS};
-use super::policy::{AppraisalPolicy, Waiver};
+use super::policy::{AppraisalPolicy, Id, NamedBy, Waiver};
 
 /// A waiver that lasts longer is hardly one for a time.
 const LONG_WAIVER_S: u64 = 366 * 24 * 60 * 60;
@@ -95,6 +96,36 @@ pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         *counts.entry(name).or_default() += 1;
     }
     counts.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name).collect()
+}
+
+/// Names, and ids in hex, of what a table of the policy names.
+pub(super) fn names<K: Id>(named: &NamedBy<K>) -> Vec<(String, String)> {
+    named.iter().map(|one| (one.name.clone(), HEXLOWER.encode(&one.id))).collect()
+}
+
+/// Remarks on names, and on ids of what they name, that are there twice.
+pub(super) fn twice(at: &str, what: &str, named: &[(String, String)], out: &mut Vec<Remark>) {
+    for name in repeated(named.iter().map(|(name, _)| name.as_str())) {
+        out.push(Remark::error(at, format!("{name:?} is there twice")));
+    }
+    for id in repeated(named.iter().map(|(_, id)| id.as_str())) {
+        out.push(Remark::error(at, format!("{what} {id} has two names")));
+    }
+}
+
+/// The same of a table by itself.
+pub(super) fn named<K: Id>(at: &str, what: &str, named: &NamedBy<K>, out: &mut Vec<Remark>) {
+    twice(at, what, &names(named), out);
+}
+
+/// Remarks on a section that requires no reference value.
+pub(super) fn reference_values(section: &str, required: bool, what: &str, out: &mut Vec<Remark>) {
+    if !required {
+        let at = format!("{section}.require_reference_value");
+        let text = format!("no reference value is required: where none are given, {what} may run");
+        out.push(Remark::warning(&at, text));
+        out.push(Remark::lenient(at, "false"));
+    }
 }
 
 fn composite(policy: &AppraisalPolicy, out: &mut Vec<Remark>) {

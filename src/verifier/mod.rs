@@ -90,7 +90,7 @@ pub const DEFAULT_CACHED_CHAINS: usize = 1024;
 
 /// The name of every kind of evidence, and the media type it has.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KINDS.iter().map(|kind| (kind.name(), kind.media_type()))
+    KINDS.iter().filter_map(|kind| Some((kind.name(), *kind.about().media_types.first()?)))
 }
 
 /// The vendors' roots that are built in: a name such as `amd-sev-snp-Milan`, and the SHA-256 of the certificate.
@@ -110,27 +110,26 @@ pub fn is_of_kind(kind: &str, octets: &[u8]) -> bool {
 
 /// The type of what comes along with evidence of this type, such as its event log, if anything does.
 pub fn supplement_of(media_type: &str) -> Option<&'static str> {
-    kinds::by_media_type(media_type)?.supplements().first().copied()
+    kinds::by_media_type(media_type)?.about().supplements.first().copied()
 }
 
 /// The type of this name, if some kind has evidence, or what comes along with evidence, of it.
 pub fn known_type(media_type: &str) -> Option<&'static str> {
     let types = |kind: &&'static dyn Kind| {
-        let own = [kind.media_type()].into_iter();
-        own.chain(kind.other_media_types().iter().copied()).chain(kind.supplements().iter().copied())
+        let about = kind.about();
+        about.media_types.iter().chain(about.supplements).chain(about.documents).copied()
     };
-    let documents = KINDS.iter().flat_map(|kind| kind.documents().iter().copied());
-    KINDS.iter().flat_map(types).chain(documents).find(|known| *known == media_type)
+    KINDS.iter().flat_map(types).find(|known| *known == media_type)
 }
 
 /// Whether some kind reads documents of this type in collateral.
 pub fn is_document(media_type: &str) -> bool {
-    KINDS.iter().any(|kind| kind.documents().contains(&media_type))
+    KINDS.iter().any(|kind| kind.about().documents.contains(&media_type))
 }
 
 /// Which octets a kind's check reads, for people.
 pub fn reads(kind: &str, check: &str) -> Option<&'static str> {
-    kinds::by_name(kind)?.reads(check)
+    (kinds::by_name(kind)?.about().reads)(check)
 }
 
 /// The names of a kind's checks, in order.

@@ -6,10 +6,11 @@
 //! Out of scope: which policy is in force (that is a question to the log).
 
 mod composite;
+mod values;
 
 use std::collections::BTreeMap;
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use treering_provenance::strict;
@@ -21,6 +22,7 @@ use super::kinds::{
 use crate::clock;
 
 pub(super) use composite::CompositePolicy;
+pub(super) use values::{Hex, Id, NamedBy, hex};
 
 /// Octets of a policy: a thousand machines by name and chip are about 200 KiB.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -64,10 +66,7 @@ pub enum PolicyError {
 pub struct AppraisalPolicy {
     bytes: Vec<u8>,
     digest: [u8; 32],
-    name: String,
-    kinds: Sections,
-    composite: CompositePolicy,
-    collateral: CollateralPolicy,
+    sections: Sections,
     waivers: Vec<Waiver>,
 }
 
@@ -102,23 +101,6 @@ impl CollateralPolicy {
     }
 }
 
-/// What is required of each kind, as written in the section of its name.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sections {
-    pub(super) nvidia_gpu: nvidia::Policy,
-    pub(super) nvidia_switch: nvidia::Policy,
-    pub(super) sev_snp: sev_snp::Policy,
-    pub(super) tdx: tdx::Policy,
-    pub(super) sgx: sgx::Policy,
-    pub(super) external: Vec<attestation_result::External>,
-    pub(super) software: Vec<software::Platform>,
-    pub(super) tpm: tpm::Policy,
-    pub(super) az_snp: azure::Policy,
-    pub(super) az_tdx: azure::Policy,
-    pub(super) nitro: nitro::Policy,
-    pub(super) cca: cca::Policy,
-}
-
 /// A check that the owner of the policy lets fail, for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
@@ -132,35 +114,36 @@ pub struct Waiver {
     pub until: u64,
 }
 
-#[derive(Deserialize)]
+/// A policy as written: what is required of each kind in the section of its name, and of all.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PolicyFile {
+pub(super) struct Sections {
     version: u32,
     name: String,
     #[serde(default)]
-    nvidia_gpu: nvidia::Policy,
+    pub(super) nvidia_gpu: nvidia::Policy,
     #[serde(default)]
-    nvidia_switch: nvidia::Policy,
+    pub(super) nvidia_switch: nvidia::Policy,
     #[serde(default)]
-    sev_snp: sev_snp::Policy,
+    pub(super) sev_snp: sev_snp::Policy,
     #[serde(default)]
-    tdx: tdx::Policy,
+    pub(super) tdx: tdx::Policy,
     #[serde(default)]
-    sgx: sgx::Policy,
+    pub(super) sgx: sgx::Policy,
     #[serde(default)]
-    external: Vec<attestation_result::ExternalText>,
+    pub(super) external: Vec<attestation_result::External>,
     #[serde(default)]
-    software: Vec<software::PlatformText>,
+    pub(super) software: Vec<software::Platform>,
     #[serde(default)]
-    tpm: tpm::Policy,
+    pub(super) tpm: tpm::Policy,
     #[serde(default)]
-    az_snp: azure::Policy,
+    pub(super) az_snp: azure::Policy,
     #[serde(default)]
-    az_tdx: azure::Policy,
+    pub(super) az_tdx: azure::Policy,
     #[serde(default)]
-    nitro: nitro::Policy,
+    pub(super) nitro: nitro::Policy,
     #[serde(default)]
-    cca: cca::Policy,
+    pub(super) cca: cca::Policy,
     #[serde(default)]
     composite: CompositePolicy,
     #[serde(default)]
@@ -169,7 +152,7 @@ struct PolicyFile {
     waivers: Vec<WaiverText>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WaiverText {
     check: String,
@@ -179,7 +162,7 @@ struct WaiverText {
     until: String,
 }
 
-impl PolicyFile {
+impl Sections {
     /// Of either form: a CBOR map begins with an octet with which no text does.
     fn read(bytes: &[u8]) -> Result<Self, PolicyError> {
         if is_cbor(bytes) {
@@ -208,55 +191,19 @@ impl AppraisalPolicy {
         if bytes.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLarge(bytes.len()));
         }
-        let file = PolicyFile::read(bytes)?;
-        if file.version != 1 {
-            return Err(PolicyError::Version(file.version));
+        let mut sections = Sections::read(bytes)?;
+        if sections.version != 1 {
+            return Err(PolicyError::Version(sections.version));
         }
-        let mut kinds = Sections {
-            nvidia_gpu: file.nvidia_gpu,
-            nvidia_switch: file.nvidia_switch,
-            sev_snp: file.sev_snp,
-            tdx: file.tdx,
-            sgx: file.sgx,
-            external: file
-                .external
-                .into_iter()
-                .map(attestation_result::ExternalText::read)
-                .collect::<Result<_, _>>()?,
-            software: file
-                .software
-                .into_iter()
-                .map(software::PlatformText::read)
-                .collect::<Result<_, _>>()?,
-            tpm: file.tpm,
-            az_snp: file.az_snp,
-            az_tdx: file.az_tdx,
-            nitro: file.nitro,
-            cca: file.cca,
-        };
-        kinds.nvidia_gpu.read()?;
-        kinds.nvidia_switch.read()?;
-        kinds.sev_snp.read()?;
-        kinds.tdx.read()?;
-        kinds.sgx.read()?;
-        kinds.tpm.read()?;
-        kinds.nitro.read()?;
-        kinds.cca.read()?;
-        file.composite.check()?;
-        if let Some(what) = file.collateral.max_age_s.keys().find(|what| !DATED.contains(&what.as_str())) {
+        sections.composite.check()?;
+        let ages = &sections.collateral.max_age_s;
+        if let Some(what) = ages.keys().find(|what| !DATED.contains(&what.as_str())) {
             let reason = format!("there is no {what:?}, want one of {DATED:?}");
             return Err(PolicyError::Value { what: "collateral.max_age_s".to_owned(), reason });
         }
-        let waivers = file.waivers.into_iter().map(WaiverText::read).collect::<Result<_, _>>()?;
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            digest: Sha256::digest(bytes).into(),
-            name: file.name,
-            kinds,
-            composite: file.composite,
-            collateral: file.collateral,
-            waivers,
-        })
+        let waivers = std::mem::take(&mut sections.waivers).into_iter().map(WaiverText::read);
+        let waivers = waivers.collect::<Result<_, _>>()?;
+        Ok(Self { bytes: bytes.to_vec(), digest: Sha256::digest(bytes).into(), sections, waivers })
     }
 
     /// The policy of `treering appraise` without one: genuine hardware of any TCB, any measurement.
@@ -266,15 +213,8 @@ impl AppraisalPolicy {
     }
 
     fn strictest() -> Self {
-        Self {
-            bytes: Vec::new(),
-            digest: Sha256::digest([]).into(),
-            name: "strictest".to_owned(),
-            kinds: Sections::default(),
-            composite: CompositePolicy::default(),
-            collateral: CollateralPolicy::default(),
-            waivers: Vec::new(),
-        }
+        let sections = Sections { name: "strictest".to_owned(), ..Sections::default() };
+        Self { bytes: Vec::new(), digest: Sha256::digest([]).into(), sections, waivers: Vec::new() }
     }
 
     /// The octets as written.
@@ -284,7 +224,7 @@ impl AppraisalPolicy {
 
     /// The name the owner gave it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.sections.name
     }
 
     /// SHA-256 of the octets.
@@ -304,17 +244,17 @@ impl AppraisalPolicy {
 
     /// What is required of each kind.
     pub(super) fn kinds(&self) -> &Sections {
-        &self.kinds
+        &self.sections
     }
 
     /// Which components evidence must have.
     pub(super) fn composite(&self) -> &CompositePolicy {
-        &self.composite
+        &self.sections.composite
     }
 
     /// How old collateral may be.
     pub(super) fn collateral(&self) -> &CollateralPolicy {
-        &self.collateral
+        &self.sections.collateral
     }
 
     pub(super) fn waiver(&self, kind: &str, check: &str, now: u64) -> Option<&Waiver> {
@@ -357,22 +297,6 @@ impl WaiverText {
         let until = clock::parse_rfc3339(&self.until)
             .map_err(|error| PolicyError::Value { what, reason: error.to_string() })?;
         Ok(Waiver { check: self.check, kind: self.kind, reason: self.reason, until })
-    }
-}
-
-/// Octets of a policy in hex, of one length each.
-pub(super) fn hexes(what: &str, texts: &[String], octets: usize) -> Result<Vec<Vec<u8>>, PolicyError> {
-    texts.iter().map(|text| hex(what, text, octets)).collect()
-}
-
-/// Octets of a policy in hex.
-pub(super) fn hex(what: &str, text: &str, octets: usize) -> Result<Vec<u8>, PolicyError> {
-    let error = |reason: String| PolicyError::Value { what: what.to_owned(), reason };
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| error("not hex".to_owned()))?;
-    if bytes.len() == octets {
-        Ok(bytes)
-    } else {
-        Err(error(format!("want {octets} octets, got {}", bytes.len())))
     }
 }
 

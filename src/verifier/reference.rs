@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use treering_provenance::bytes::{Bytes, Fixed};
 
 use super::canonical::{Address, canonical};
+use super::checks::{Outcome, fail};
 use super::kinds;
 
 /// The register of a kind that measures one thing only, and the key `measurement` of a file.
@@ -31,6 +32,14 @@ pub struct ReferenceValue {
     pub registers: Registers,
     /// The statement that says so: its leaf hash in the log, or the hash of the document.
     pub source: [u8; 32],
+}
+
+impl ReferenceValue {
+    /// The names of its registers.
+    pub(super) fn names(&self) -> String {
+        let names: Vec<&str> = self.registers.keys().map(String::as_str).collect();
+        names.join(", ")
+    }
 }
 
 /// Why something is not a set of reference values.
@@ -68,6 +77,16 @@ pub enum ReferenceError {
         /// Its length.
         want: usize,
     },
+}
+
+/// How a kind speaks of what it measures, in [`ReferenceValues::judge`]: each a sentence up to what follows there.
+pub(super) struct Words<'a> {
+    /// Before the name of the value found.
+    pub(super) found: &'a str,
+    /// Before `not judged`.
+    pub(super) unjudged: &'a str,
+    /// Before `none of the 7 reference values`.
+    pub(super) unknown: &'a str,
 }
 
 /// The reference values of one appraisal; none is an ordinary case.
@@ -120,7 +139,10 @@ impl ReferenceValues {
             if value.registers.len() > MAX_REGISTERS {
                 return Err(bad(format!("at most {MAX_REGISTERS} registers, got {}", value.registers.len())));
             }
-            let odd = value.registers.iter().find(|(name, octets)| !kind.has_register(name, octets.len()));
+            let odd = value
+                .registers
+                .iter()
+                .find(|(name, octets)| !(kind.about().has_register)(name, octets.len()));
             if let Some((name, octets)) = odd {
                 let octets = octets.len();
                 return Err(bad(format!("{} has no register {name:?} of {octets} octets", value.tee)));
@@ -170,6 +192,21 @@ impl ReferenceValues {
         };
         let first = candidates.flatten().filter(fits).min()?;
         self.values.get(*first)
+    }
+
+    /// The check of what runs against the values of this kind: one was found, or none is given and none required.
+    pub(super) fn judge(
+        &self,
+        tee: &str,
+        required: bool,
+        found: Option<&ReferenceValue>,
+        words: &Words<'_>,
+    ) -> Outcome {
+        match (found, self.count(tee)) {
+            (Some(value), _) => Ok(format!("{} {}", words.found, value.name)),
+            (None, 0) if !required => Ok(format!("no reference values given: {} not judged", words.unjudged)),
+            (None, known) => fail(format!("{} none of the {known} reference values", words.unknown)),
+        }
     }
 
     /// SHA-256 over deterministic CBOR `[[name, kind, {register: octets}, source]...]`.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Every sample, and where a test parses it with the code that reads it in service.
 const SAMPLES: &[(&str, &str)] = &[
-    ("appraisal-policy.toml", "tests/it/verifier/sev_snp.rs"),
+    ("appraisal-policy.toml", "tests/it/verifier/sev_snp/policy.rs"),
     ("mapping-manifest.toml", "src/mapper/manifest.rs"),
     ("treering-witness.service", "tests/it/packaging.rs"),
     ("treering.service", "tests/it/packaging.rs"),

@@ -18,6 +18,7 @@ mod software;
 mod tdx;
 pub(crate) mod tokens;
 mod tpm;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 

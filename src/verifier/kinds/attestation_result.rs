@@ -15,11 +15,11 @@ mod policy;
 mod presented;
 mod requirements;
 
-pub(in crate::verifier) use policy::{External, ExternalText, Format};
+pub(in crate::verifier) use policy::{External, Format};
 
 use serde_json::{Value, json};
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::appraisal::Status;
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
@@ -102,17 +102,27 @@ fn table<'a>() -> [Check<Context<'a>>; 14] {
     ]
 }
 
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[
+        ATTESTATION_RESULT,
+        ATTESTATION_RESULT_CWT,
+        ATTESTATION_RESULT_JWT,
+        ATTESTATION_RESULT_BUNDLE,
+    ],
+    supplements: &[],
+    documents: &[],
+    reads: requirements::reads,
+    has_register: |name, octets| name == IMAGE_DIGEST && octets == 32,
+    // Of octets without a type, tokens that speak of a platform: a workload token does not.
+    recognises: |octets| looks_like_a_token(octets) && presented::speaks_of_a_platform(octets),
+    is_a_device: false,
+};
+
 impl Kind for AttestationResult {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn media_type(&self) -> &'static str {
-        ATTESTATION_RESULT
-    }
-
-    fn other_media_types(&self) -> &'static [&'static str] {
-        &[ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT, ATTESTATION_RESULT_BUNDLE]
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn tee(&self, finding: &Finding) -> String {
@@ -122,19 +132,6 @@ impl Kind for AttestationResult {
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
-    }
-
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        requirements::reads(check)
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        name == IMAGE_DIGEST && octets == 32
-    }
-
-    /// Of octets without a type, tokens that speak of a platform: a workload token does not.
-    fn recognises(&self, octets: &[u8]) -> bool {
-        looks_like_a_token(octets) && presented::speaks_of_a_platform(octets)
     }
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {

@@ -9,6 +9,7 @@
 
 mod checks;
 pub(super) mod hcl;
+mod lint;
 mod runtime;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,13 @@ use treering_provenance::strict;
 
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
-use super::{Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
+use super::{About, Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
 use crate::verifier::wanted::Wanted;
 use checks::{Context, table_after, table_before, table_snp};
@@ -92,17 +95,21 @@ impl Container {
 /// SEV-SNP under Azure's paravisor.
 pub(in crate::verifier) struct AzSnp;
 
+/// What it is.
+const SNP: About = About {
+    name: "az-snp",
+    media_types: &[AZ_SNP],
+    supplements: &[TCG_EVENT_LOG],
+    documents: &[],
+    reads: |check| reads(check, &sev_snp::SevSnp),
+    has_register: |name, octets| (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets),
+    recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x63tdx"),
+    is_a_device: false,
+};
+
 impl Kind for AzSnp {
-    fn name(&self) -> &'static str {
-        "az-snp"
-    }
-
-    fn media_type(&self) -> &'static str {
-        AZ_SNP
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[TCG_EVENT_LOG]
+    fn about(&self) -> &'static About {
+        &SNP
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -119,16 +126,19 @@ impl Kind for AzSnp {
         sev_snp::SevSnp.named(collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        reads(check, &sev_snp::SevSnp)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint("az_snp", &policy.kinds().az_snp, remarks);
     }
 
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets)
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        if !policy.kinds().sev_snp.vmpl.contains(&0) {
+            return Some("sev_snp.vmpl does not allow level 0, at which the paravisor asks".to_owned());
+        }
+        sev_snp::SevSnp.impossible(policy)
     }
 
-    fn recognises(&self, octets: &[u8]) -> bool {
-        looks_like_one(octets) && !contains(octets, b"\x63tdx")
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().az_snp, &sev_snp::SevSnp, policy, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -144,17 +154,23 @@ impl Kind for AzSnp {
 /// TDX under Azure's paravisor. The TD itself gets the quote, of a TDREPORT that the paravisor requested.
 pub(in crate::verifier) struct AzTdx;
 
+/// What it is.
+const TDX: About = About {
+    name: "az-tdx",
+    media_types: &[AZ_TDX],
+    supplements: &[TCG_EVENT_LOG],
+    documents: &[],
+    reads: |check| reads(check, &tdx::Tdx),
+    has_register: |name, octets| {
+        (tdx::Tdx.about().has_register)(name, octets) || quote::has_pcr(name, octets)
+    },
+    recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x67sev-snp"),
+    is_a_device: false,
+};
+
 impl Kind for AzTdx {
-    fn name(&self) -> &'static str {
-        "az-tdx"
-    }
-
-    fn media_type(&self) -> &'static str {
-        AZ_TDX
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[TCG_EVENT_LOG]
+    fn about(&self) -> &'static About {
+        &TDX
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -170,16 +186,16 @@ impl Kind for AzTdx {
         tdx::Tdx.named(collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        reads(check, &tdx::Tdx)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint("az_tdx", &policy.kinds().az_tdx, remarks);
     }
 
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        tdx::Tdx.has_register(name, octets) || quote::has_pcr(name, octets)
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        tdx::Tdx.impossible(policy)
     }
 
-    fn recognises(&self, octets: &[u8]) -> bool {
-        looks_like_one(octets) && !contains(octets, b"\x67sev-snp")
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().az_tdx, &tdx::Tdx, policy, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -205,7 +221,7 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
             return tpm::explain::octets(check);
         }
-        of_the_report => return inner.reads(of_the_report),
+        of_the_report => return (inner.about().reads)(of_the_report),
     })
 }
 

@@ -11,6 +11,7 @@ mod authenticity;
 mod claims;
 mod explain;
 mod keys;
+mod lint;
 mod platform;
 mod policy;
 mod realm;
@@ -19,12 +20,13 @@ mod token;
 
 pub(in crate::verifier) use policy::Policy;
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::CCA_TOKEN;
+use crate::verifier::lint::Remark;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
@@ -75,41 +77,33 @@ fn table<'a>() -> [Check<Context<'a>>; 12] {
     ]
 }
 
-impl Kind for Cca {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[CCA_TOKEN],
+    supplements: &[],
+    documents: &[],
+    reads: explain::octets,
+    has_register,
+    recognises: token::looks_like_a_token,
+    is_a_device: false,
+};
 
-    fn media_type(&self) -> &'static str {
-        CCA_TOKEN
+impl Kind for Cca {
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        explain::octets(check)
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        let hash = [32, 48, 64].contains(&octets);
-        let component = || (0..MAX_COMPONENTS).any(|at| name == component(at) || name == signer(at));
-        match name {
-            PERSONALIZATION => octets == 64,
-            IMPLEMENTATION => octets == 32,
-            CONFIG => (1..=MAX_CONFIG_REGISTER).contains(&octets),
-            _ => hash && (REALM_REGISTERS.contains(&name) || component()),
-        }
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        token::looks_like_a_token(octets)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().cca, remarks);
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
-        let none = policy.kinds().cca.platform_keys.is_empty();
-        none.then(|| "the policy names no platform key ([[cca.platform_key]])".to_owned())
+        lint::impossible(&policy.kinds().cca)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -125,7 +119,7 @@ impl Kind for Cca {
             recognised: self.recognises(input.item.bytes()),
             checks: checks::run(NAME, &table(), &context, input.policy, input.now),
             affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
                 executables: reference.map_or(0, what_it_vouches_for),
                 hardware: 2,
@@ -146,6 +140,17 @@ impl Kind for Cca {
             // The keys are in the policy; nothing else comes from elsewhere.
             collateral: Collateral::default(),
         }
+    }
+}
+
+fn has_register(name: &str, octets: usize) -> bool {
+    let hash = [32, 48, 64].contains(&octets);
+    let component = || (0..MAX_COMPONENTS).any(|at| name == component(at) || name == signer(at));
+    match name {
+        PERSONALIZATION => octets == 64,
+        IMPLEMENTATION => octets == 32,
+        CONFIG => (1..=MAX_CONFIG_REGISTER).contains(&octets),
+        _ => hash && (REALM_REGISTERS.contains(&name) || component()),
     }
 }
 

@@ -11,6 +11,7 @@ mod authenticity;
 mod claims;
 mod collateral;
 mod explain;
+pub(in crate::verifier) mod lint;
 mod provider;
 mod quote;
 mod rules;
@@ -24,7 +25,7 @@ pub use collateral::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE};
 pub(in crate::verifier) use explain::octets;
 pub use quote::quote_length;
 pub(in crate::verifier) use quote::{Quote, Tee, Unreadable, looks_like_a_quote};
-pub(in crate::verifier) use rules::{Machine, MachineText, TcbRules, table as rules};
+pub(in crate::verifier) use rules::{Ppid, TcbRules, table as rules};
 pub(in crate::verifier) use verdict::Verdict;
 pub(in crate::verifier) use wanted::{named_crls, named_documents, wants};
 
@@ -33,7 +34,7 @@ use dcap_qvl::QuoteClaims;
 use super::Input;
 use crate::verifier::checks::Found;
 use crate::verifier::collateral::Collateral;
-use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::policy::{CollateralPolicy, NamedBy};
 use crate::verifier::roots::{HardwareRoots, fingerprint};
 
 /// Intel's root, in DER: "Intel SGX Root CA", valid to the end of 2049.
@@ -77,7 +78,7 @@ pub(in crate::verifier) struct Judged<'a> {
     chosen: Result<collateral::Chosen, String>,
     pub(in crate::verifier) verdict: Verdict,
     pub(in crate::verifier) tcb: &'a TcbRules,
-    machines: &'a [Machine],
+    machines: &'a NamedBy<Ppid>,
     freshness: &'a CollateralPolicy,
     now: u64,
 }
@@ -87,7 +88,7 @@ impl<'a> Judged<'a> {
     pub(in crate::verifier) fn new(
         tee: Tee,
         octets: &[u8],
-        (tcb, machines): (&'a TcbRules, &'a [Machine]),
+        (tcb, machines): (&'a TcbRules, &'a NamedBy<Ppid>),
         input: &Input<'a>,
     ) -> Self {
         let now = input.now;

@@ -11,6 +11,7 @@ mod chain;
 mod claims;
 mod document;
 mod explain;
+mod lint;
 mod policy;
 mod requirements;
 mod revocation;
@@ -20,13 +21,14 @@ pub(in crate::verifier) use policy::Policy;
 
 use serde_json::Value;
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::NITRO_DOCUMENT;
-use crate::verifier::policy::CollateralPolicy;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
 use crate::verifier::wanted::Wanted;
@@ -71,13 +73,23 @@ fn table<'a>() -> [Check<Context<'a>>; 13] {
     ]
 }
 
-impl Kind for Nitro {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[NITRO_DOCUMENT],
+    supplements: &[],
+    documents: &[],
+    reads: explain::octets,
+    has_register: |name, octets| {
+        octets == PCR_BYTES && document::INDEXES.map(register).any(|one| one == name)
+    },
+    recognises: document::looks_like_a_document,
+    is_a_device: false,
+};
 
-    fn media_type(&self) -> &'static str {
-        NITRO_DOCUMENT
+impl Kind for Nitro {
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -92,24 +104,16 @@ impl Kind for Nitro {
         wanted::named(collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        explain::octets(check)
-    }
-
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         vec![("aws-nitro-enclaves-g1".to_owned(), chain::AWS_ROOT_G1)]
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        octets == PCR_BYTES && document::INDEXES.map(register).any(|one| one == name)
     }
 
     fn made_at(&self, claims: &Value) -> Option<u64> {
         Some(claims.get("timestamp")?.as_u64()? / 1000)
     }
 
-    fn recognises(&self, octets: &[u8]) -> bool {
-        document::looks_like_a_document(octets)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().nitro, remarks);
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -135,7 +139,7 @@ impl Kind for Nitro {
             recognised: self.recognises(input.item.bytes()),
             checks: checks::run(NAME, &table(), &context, input.policy, input.now),
             affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
                 executables: reference.map_or(0, what_it_vouches_for),
                 hardware: 2,

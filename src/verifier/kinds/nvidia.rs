@@ -26,7 +26,7 @@ mod wanted;
 
 use sha2::{Digest, Sha256};
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
@@ -97,20 +97,33 @@ fn table<'a>() -> [Check<Context<'a>>; 15] {
     ]
 }
 
+/// What a GPU is.
+const ABOUT_GPU: About = About {
+    name: Class::Gpu.kind(),
+    media_types: &[NVIDIA_GPU],
+    supplements: &[],
+    documents: &[OCSP_RESPONSE],
+    reads: explain::octets,
+    has_register: |name, octets| has_register(Class::Gpu, name, octets),
+    recognises: |octets| container::looks_like_one(octets) && device::looks_like_a(Class::Gpu, octets),
+    is_a_device: true,
+};
+
+/// What a switch is: the same, but for the class.
+const ABOUT_SWITCH: About = About {
+    name: Class::Switch.kind(),
+    media_types: &[NVIDIA_SWITCH],
+    has_register: |name, octets| has_register(Class::Switch, name, octets),
+    recognises: |octets| container::looks_like_one(octets) && device::looks_like_a(Class::Switch, octets),
+    ..ABOUT_GPU
+};
+
 impl Kind for Nvidia {
-    fn name(&self) -> &'static str {
-        self.class.kind()
-    }
-
-    fn media_type(&self) -> &'static str {
+    fn about(&self) -> &'static About {
         match self.class {
-            Class::Gpu => NVIDIA_GPU,
-            Class::Switch => NVIDIA_SWITCH,
+            Class::Gpu => &ABOUT_GPU,
+            Class::Switch => &ABOUT_SWITCH,
         }
-    }
-
-    fn documents(&self) -> &'static [&'static str] {
-        &[OCSP_RESPONSE]
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -126,22 +139,8 @@ impl Kind for Nvidia {
         if self.class == Class::Gpu { wanted::named(collateral) } else { Vec::new() }
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        explain::octets(check)
-    }
-
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         vec![(self.name().to_owned(), chain::NVIDIA_ROOT)]
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        let number = name.strip_prefix(report::REGISTER).and_then(|number| number.parse::<usize>().ok());
-        let known = number.is_some_and(|number| number < self.class.measurements());
-        known && number.is_some_and(|number| register(number) == name) && octets == report::DIGEST_BYTES
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        container::looks_like_one(octets) && device::looks_like_a(self.class, octets)
     }
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
@@ -154,10 +153,6 @@ impl Kind for Nvidia {
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
         lint::is_off(self.class, self.section(policy), check)
-    }
-
-    fn is_a_device(&self) -> bool {
-        true
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -189,7 +184,7 @@ impl Kind for Nvidia {
             recognised: container::looks_like_one(input.item.bytes()),
             checks: checks::run(self.name(), &table(), &context, input.policy, input.now),
             affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
                 executables: if reference.is_some() { 2 } else { 0 },
                 hardware: 2,
@@ -228,6 +223,10 @@ fn read(class: Class, octets: &[u8]) -> Result<Evidence, Unreadable> {
 /// What the report measures, by number as NVIDIA's RIMs count: from 0, where SPDM counts from 1.
 fn registers(report: &Report) -> Registers {
     report.measurements.iter().enumerate().map(|(number, value)| (register(number), value.to_vec())).collect()
+}
+
+fn has_register(class: Class, name: &str, octets: usize) -> bool {
+    octets == report::DIGEST_BYTES && (0..class.measurements()).any(|number| register(number) == name)
 }
 
 fn register(number: usize) -> String {

@@ -24,7 +24,7 @@ pub use generation::Generation;
 pub(in crate::verifier) use policy::Policy;
 pub use report::{ECDSA_P384_SHA384, REPORT_BYTES, SIGNED_BYTES, SigningKey, Tcb, VERSIONS};
 
-use super::{Assurance, Finding, Inner, Input, Kind};
+use super::{About, Assurance, Finding, Inner, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
@@ -86,13 +86,21 @@ fn table<'a>() -> [Check<Context<'a>>; 26] {
     ]
 }
 
-impl Kind for SevSnp {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[SNP_REPORT],
+    supplements: &[],
+    documents: &[],
+    reads: explain::octets,
+    has_register: |name, octets| name == MEASUREMENT && octets == 48,
+    recognises: report::looks_like_a_report,
+    is_a_device: false,
+};
 
-    fn media_type(&self) -> &'static str {
-        SNP_REPORT
+impl Kind for SevSnp {
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -107,22 +115,10 @@ impl Kind for SevSnp {
         snapshot::named(collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        explain::octets(check)
-    }
-
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         let named =
             |generation: Generation| (format!("amd-{NAME}-{generation}"), generation.root_fingerprint());
         Generation::ALL.into_iter().map(named).collect()
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        name == MEASUREMENT && octets == 48
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        report::looks_like_a_report(octets)
     }
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
@@ -217,7 +213,7 @@ fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner 
     Inner {
         checks: checks::run(kind, checks, &context, input.policy, input.now),
         affirms: TrustVector {
-            instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+            instance_identity: policy.machines.instance_identity(),
             configuration: 2,
             executables: 0,
             hardware: 2,

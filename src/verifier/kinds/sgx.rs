@@ -5,6 +5,7 @@
 //! References: *SDM* is Intel's Software Developer's Manual, volume 3D, chapter "Enclave data structures".
 
 mod claims;
+mod lint;
 mod policy;
 mod requirements;
 
@@ -13,11 +14,13 @@ pub(in crate::verifier) use policy::Policy;
 use dcap_qvl::quote::EnclaveReport;
 
 use super::intel::{self, HasQuote, Judged, Tee};
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
@@ -66,17 +69,21 @@ fn table<'a>() -> Vec<Check<Context<'a>>> {
     checks
 }
 
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[SGX_QUOTE],
+    supplements: &[],
+    documents: &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE],
+    reads: |check| intel::octets(Tee::Sgx, check),
+    has_register: |name, octets| REGISTERS.contains(&(name, octets)),
+    recognises: |octets| intel::looks_like_a_quote(Tee::Sgx, octets),
+    is_a_device: false,
+};
+
 impl Kind for Sgx {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn media_type(&self) -> &'static str {
-        SGX_QUOTE
-    }
-
-    fn documents(&self) -> &'static [&'static str] {
-        &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE]
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -92,21 +99,21 @@ impl Kind for Sgx {
         intel::named_documents(Tee::Sgx, collateral)
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        intel::octets(Tee::Sgx, check)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().sgx, remarks);
     }
 
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        REGISTERS.contains(&(name, octets))
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().sgx)
     }
 
-    fn recognises(&self, octets: &[u8]) -> bool {
-        intel::looks_like_a_quote(Tee::Sgx, octets)
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().sgx, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let policy = &input.policy.kinds().sgx;
-        let owned = (&policy.tcb, policy.machines.as_slice());
+        let owned = (&policy.tcb, &policy.machines);
         let octets = input.item.bytes();
         let judged = Judged::new(Tee::Sgx, octets, owned, input);
         let context = Context { judged, policy, references: input.references };
@@ -117,7 +124,7 @@ impl Kind for Sgx {
             recognised: self.recognises(octets),
             checks: checks::run(NAME, &table(), &context, input.policy, input.now),
             affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
                 // One signer's enclaves are many; MRENCLAVE alone says which one it is.
                 executables: reference

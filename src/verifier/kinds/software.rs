@@ -11,13 +11,13 @@
 
 mod policy;
 
-pub(in crate::verifier) use policy::{Platform, PlatformText};
+pub(in crate::verifier) use policy::Platform;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::{Value, json};
 
 use super::attestation_result::IMAGE_DIGEST;
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::collateral::Collateral;
@@ -26,7 +26,7 @@ use crate::verifier::jose::{Times, Token, TokenError, audiences, looks_like_a_to
 use crate::verifier::json;
 use crate::verifier::lint::{Remark, repeated};
 use crate::verifier::policy::AppraisalPolicy;
-use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers, Words};
 
 /// The name of this kind.
 pub(in crate::verifier) const NAME: &str = "software";
@@ -74,42 +74,26 @@ fn table<'a>() -> [Check<Context<'a>>; 10] {
     ]
 }
 
-impl Kind for Software {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[PLATFORM_TOKEN],
+    supplements: &[],
+    documents: &[],
+    reads,
+    has_register: |name, octets| name == IMAGE_DIGEST && octets == 32,
+    // Of octets without a type, the JWTs that speak of no platform: those are results, and asked before.
+    recognises: |octets| octets.starts_with(b"eyJ") && looks_like_a_token(octets),
+    is_a_device: false,
+};
 
-    fn media_type(&self) -> &'static str {
-        PLATFORM_TOKEN
+impl Kind for Software {
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
-    }
-
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        Some(match check {
-            "format" => "every octet; the header's alg, kid, crit, b64",
-            "issuer-key" => "the header's kid; the keys in the policy",
-            "signature" => "header and payload as received; the signature",
-            "claims" => "iss, sub, aud, exp, and the image where the policy says",
-            "issuer" => "iss",
-            "audience" => "aud before #",
-            "validity" => "iat, nbf, exp",
-            "age" => "iat",
-            "subject" => "sub",
-            "reference-value" => "the claim that the policy names for the image",
-            _ => return None,
-        })
-    }
-
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        name == IMAGE_DIGEST && octets == 32
-    }
-
-    /// Of octets without a type, the JWTs that speak of no platform: those are results, and asked before.
-    fn recognises(&self, octets: &[u8]) -> bool {
-        octets.starts_with(b"eyJ") && looks_like_a_token(octets)
     }
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
@@ -187,6 +171,22 @@ impl Kind for Software {
             collateral: Collateral::default(),
         }
     }
+}
+
+fn reads(check: &str) -> Option<&'static str> {
+    Some(match check {
+        "format" => "every octet; the header's alg, kid, crit, b64",
+        "issuer-key" => "the header's kid; the keys in the policy",
+        "signature" => "header and payload as received; the signature",
+        "claims" => "iss, sub, aud, exp, and the image where the policy says",
+        "issuer" => "iss",
+        "audience" => "aud before #",
+        "validity" => "iat, nbf, exp",
+        "age" => "iat",
+        "subject" => "sub",
+        "reference-value" => "the claim that the policy names for the image",
+        _ => return None,
+    })
 }
 
 /// The platform whose key the token names: of several the first whose key verifies it.
@@ -324,17 +324,17 @@ fn subject(context: &Context<'_>) -> Outcome {
 
 fn reference_value(context: &Context<'_>) -> Outcome {
     let (platform, said) = (context.platform()?, context.said()?);
-    if let Some(value) = said.reference(context.references) {
-        return Ok(format!("the image is that of {}", value.name));
-    }
-    let known = context.references.count(NAME);
-    if known == 0 && !platform.require_reference_value {
-        return Ok("no reference values given: what runs is not judged".to_owned());
-    }
-    match said.registers.get(IMAGE_DIGEST) {
-        None => fail("the policy does not say where the token names the image"),
-        Some(digest) => {
-            fail(format!("image {} is none of the {known} reference values", HEXLOWER.encode(digest)))
+    let image = said.registers.get(IMAGE_DIGEST).map(|digest| HEXLOWER.encode(digest));
+    let words = Words {
+        found: "the image is that of",
+        unjudged: "what runs is",
+        unknown: &format!("image {} is", image.as_deref().unwrap_or_default()),
+    };
+    let (references, required) = (context.references, platform.require_reference_value);
+    match references.judge(NAME, required, said.reference(references), &words) {
+        Err(Found::Failed(_)) if image.is_none() => {
+            fail("the policy does not say where the token names the image")
         }
+        outcome => outcome,
     }
 }

@@ -6,6 +6,7 @@
 
 mod claims;
 mod events;
+mod lint;
 mod policy;
 mod requirements;
 
@@ -15,12 +16,14 @@ pub(in crate::verifier) use policy::Policy;
 use dcap_qvl::quote::{Report, TDReport10};
 
 use super::intel::{self, HasQuote, Judged, Tee};
-use super::{Assurance, Finding, Inner, Input, Kind};
+use super::{About, Assurance, Finding, Inner, Input, Kind};
 use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::EvidenceItem;
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
@@ -88,21 +91,21 @@ fn table<'a>() -> Vec<Check<Context<'a>>> {
     checks
 }
 
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[TDX_QUOTE],
+    supplements: &[CCEL_TYPE, RUNTIME_LOG_TYPE],
+    documents: &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE],
+    reads: |check| intel::octets(Tee::Tdx, check),
+    has_register: |name, octets| octets == REGISTER_BYTES && REGISTERS.contains(&name),
+    recognises: |octets| intel::looks_like_a_quote(Tee::Tdx, octets),
+    is_a_device: false,
+};
+
 impl Kind for Tdx {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn media_type(&self) -> &'static str {
-        TDX_QUOTE
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[CCEL_TYPE, RUNTIME_LOG_TYPE]
-    }
-
-    fn documents(&self) -> &'static [&'static str] {
-        &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE]
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
@@ -117,20 +120,20 @@ impl Kind for Tdx {
         [intel::named_documents(Tee::Tdx, collateral), intel::named_crls(collateral)].concat()
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        intel::octets(Tee::Tdx, check)
-    }
-
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         vec![intel::vendor_root()]
     }
 
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        octets == REGISTER_BYTES && REGISTERS.contains(&name)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().tdx, remarks);
     }
 
-    fn recognises(&self, octets: &[u8]) -> bool {
-        intel::looks_like_a_quote(Tee::Tdx, octets)
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().tdx)
+    }
+
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().tdx, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -176,7 +179,7 @@ fn examine(
     input: &Input<'_>,
 ) -> (Finding, Option<Registers>) {
     let policy = &input.policy.kinds().tdx;
-    let owned = (&policy.tcb, policy.machines.as_slice());
+    let owned = (&policy.tcb, &policy.machines);
     let judged = Judged::new(Tee::Tdx, octets, owned, input);
     let context = Context { events: Events::read(supplements), judged, policy, references: input.references };
     let registers = context.report().ok().map(registers);
@@ -186,7 +189,7 @@ fn examine(
         recognised: intel::looks_like_a_quote(Tee::Tdx, octets),
         checks: checks::run(kind, &table(), &context, input.policy, input.now),
         affirms: TrustVector {
-            instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+            instance_identity: policy.machines.instance_identity(),
             configuration: 2,
             executables: reference.map_or(0, executables),
             hardware: judged.hardware(),

@@ -9,6 +9,7 @@
 pub(super) mod container;
 pub(super) mod explain;
 pub(super) mod key;
+mod lint;
 pub(super) mod log;
 mod policy;
 pub(super) mod quote;
@@ -20,12 +21,14 @@ use serde::Serialize;
 
 pub(in crate::verifier) use policy::Policy;
 
-use super::{Assurance, Finding, Input, Kind};
+use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{EvidenceItem, TCG_EVENT_LOG, TPM_QUOTE};
-use crate::verifier::reference::{ReferenceValue, ReferenceValues};
+use crate::verifier::lint::Remark;
+use crate::verifier::policy::AppraisalPolicy;
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Words};
 use container::{Container, Unreadable};
 use key::Key;
 use log::BootLog;
@@ -74,33 +77,33 @@ fn table<'a>() -> [Check<Context<'a>>; 15] {
     ]
 }
 
+/// What it is.
+const ABOUT: About = About {
+    name: NAME,
+    media_types: &[TPM_QUOTE],
+    supplements: &[TCG_EVENT_LOG],
+    documents: &[],
+    reads: explain::octets,
+    has_register: quote::has_pcr,
+    recognises: container::looks_like_one,
+    is_a_device: false,
+};
+
 impl Kind for Tpm {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn media_type(&self) -> &'static str {
-        TPM_QUOTE
-    }
-
-    fn supplements(&self) -> &'static [&'static str] {
-        &[TCG_EVENT_LOG]
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn checks(&self) -> Vec<CheckInfo> {
         checks::infos(&table())
     }
 
-    fn reads(&self, check: &str) -> Option<&'static str> {
-        explain::octets(check)
+    fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
+        lint::lint(&policy.kinds().tpm, remarks);
     }
 
-    fn has_register(&self, name: &str, octets: usize) -> bool {
-        quote::has_pcr(name, octets)
-    }
-
-    fn recognises(&self, octets: &[u8]) -> bool {
-        container::looks_like_one(octets)
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().tpm, check)
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
@@ -132,7 +135,7 @@ impl Kind for Tpm {
             recognised: self.recognises(input.item.bytes()),
             checks: checks::run(NAME, &table(), &context, input.policy, input.now),
             affirms: TrustVector {
-                instance_identity: if policy.machines.is_empty() { 0 } else { 2 },
+                instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
                 // What was booted; nobody measured what ran since.
                 executables: if reference.is_some() { 3 } else { 0 },
@@ -256,21 +259,16 @@ fn validity(context: &Context<'_>) -> Outcome {
 
 fn machine(context: &Context<'_>) -> Outcome {
     let print = context.quoted.key()?.fingerprint();
-    match context.policy.machines.iter().find(|machine| machine.sha256 == print) {
-        Some(machine) => Ok(format!("{}, named by the policy", machine.name)),
-        None if context.policy.machines.is_empty() => Ok("the policy names none".to_owned()),
-        None => fail("the attestation key is of none of the machines that the policy names"),
-    }
+    let stranger = "the attestation key is of none of the machines that the policy names";
+    context.policy.machines.check(|| Ok(print), stranger)
 }
 
 fn reference_value(context: &Context<'_>) -> Outcome {
     context.quoted.attest()?;
-    let known = context.references.count(NAME);
-    match context.reference {
-        Some(value) => Ok(format!("the registers are those of {}", value.name)),
-        None if known == 0 && !context.policy.require_reference_value => {
-            Ok("no reference values given: the registers are not judged".to_owned())
-        }
-        None => fail(format!("the registers are those of none of the {known} reference values")),
-    }
+    let words = Words {
+        found: "the registers are those of",
+        unjudged: "the registers are",
+        unknown: "the registers are those of",
+    };
+    context.references.judge(NAME, context.policy.require_reference_value, context.reference, &words)
 }

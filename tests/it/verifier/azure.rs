@@ -1,6 +1,8 @@
 //! Appraisal of Azure's paravisor evidence: of hardware (where the folder of foreign vectors lies beside this
 //! repository), and of a simulated VM, which can be made wrong in one point at a time.
 
+mod inner;
+
 use std::sync::{Arc, LazyLock};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -114,16 +116,19 @@ fn a_boot_in_pieces_is_put_together() {
     let case = put_together(&quote);
     assert_affirming("pieces", &case.appraise());
     assert_eq!(main(&case.appraise()).claims().unwrap()["report"]["version"], 2);
-    // quote.bin has the same quote: a scheme, and lengths before signature, message and registers.
-    let bin = read(dir.join("quote.bin"));
-    for field in ["signature", "message"] {
-        let octets = HEXLOWER.decode(quote[field].as_str().unwrap().as_bytes()).unwrap();
-        assert!(bin.windows(octets.len()).any(|window| window == octets), "{field}");
-    }
+    assert_is_in(&quote, &read(dir.join("quote.bin")));
     // tpm-quote.msg and .sig are of another boot, and without registers.
     quote["message"] = HEXLOWER.encode(&read(dir.join("tpm-quote.msg"))).into();
     quote["signature"] = HEXLOWER.encode(&read(dir.join("tpm-quote.sig"))).into();
     assert_eq!(failed(&put_together(&quote).appraise()), ["quote-signature", "pcr-digest"]);
+}
+
+/// `quote.bin` has the same quote: a scheme, and lengths before signature, message and registers.
+fn assert_is_in(quote: &serde_json::Value, bin: &[u8]) {
+    for field in ["signature", "message"] {
+        let octets = HEXLOWER.decode(quote[field].as_str().unwrap().as_bytes()).unwrap();
+        assert!(bin.windows(octets.len()).any(|window| window == octets), "{field}");
+    }
 }
 
 #[test]
@@ -361,18 +366,18 @@ fn measurements_of_paravisor_and_registers_are_found() {
 
 // --- TDX under the same paravisor ---------------------------------------------------------------------------------
 
-fn tdx_vm() -> AzureVm {
+fn tdx_vm(td: Td) -> AzureVm {
     let configuration = VmConfiguration {
         console_enabled: true,
         secure_boot: true,
         tpm_enabled: true,
         vm_unique_id: "6332533D-5649-4D02-8AA7-8F64B7C3EE21".to_owned(),
     };
-    let host = Host::Tdx(Arc::clone(&intel::PLATFORM), Box::new(Td::of(measure(b"paravisor"))));
+    let host = Host::Tdx(Arc::clone(&intel::PLATFORM), Box::new(td));
     AzureVm::new(host, Tpm::generate(intel::NOW).unwrap(), configuration).unwrap()
 }
 
-static TDX_VM: LazyLock<AzureVm> = LazyLock::new(tdx_vm);
+static TDX_VM: LazyLock<AzureVm> = LazyLock::new(|| tdx_vm(Td::of(measure(b"paravisor"))));
 const TDX_LENIENT: &str =
     "[tdx]\nrequire_reference_value = false\n[az_tdx]\nrequire_reference_value = false\n";
 
@@ -485,6 +490,7 @@ fn a_recorded_td_quote_of_azure_lacks_its_collateral() {
     assert_eq!(super::base64url(json["hcl_report"].as_str().unwrap()), read(dir.join("hcl-report.bin")));
     let quote: serde_json::Value = serde_json::from_slice(&read(dir.join("tpm-quote-v1.json"))).unwrap();
     assert_eq!(json["tpm_quote"], quote);
+    assert_is_in(&quote, &read(dir.join("quote.bin")));
 }
 
 /// Each bit of what is the paravisor's and the vTPM's makes one of their checks fail, whatever the quote is worth.

@@ -1,6 +1,8 @@
 //! Appraisal of NVIDIA GPUs and switches: reports of hardware where the folder of foreign vectors lies beside this
 //! repository, and a simulated device, which can be made wrong in one point at a time.
 
+mod switch;
+
 use std::path::Path;
 use std::sync::LazyLock;
 

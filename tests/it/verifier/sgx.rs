@@ -2,8 +2,10 @@
 //! the simulated platform. What is Intel's own is tested with TDX; here once more, that it is the same.
 
 use treering::attester::Attester;
-use treering::attester::simulated::intel::{Enclave, IntelStatus, QuotingEnclave, Revoked};
-use treering::verifier::{self, Assurance, Evidence, ReferenceValue, ReferenceValues, Status};
+use treering::attester::simulated::intel::{
+    Enclave, IntelModel, IntelPlatform, IntelStatus, QuotingEnclave, Revoked,
+};
+use treering::verifier::{self, Assurance, Collateral, Evidence, ReferenceValue, ReferenceValues, Status};
 
 use super::intel::{DAY, NOW, PLATFORM, assert_only, check, of_items, simulated, with_collateral};
 use super::{Case, assert_affirming, assert_refused, collateral, failed, main, policy_of, read, vectors};
@@ -100,6 +102,11 @@ fn what_is_wrong_with_a_platform_is_named() {
     assert_only(&Case { policy: denied, ..example() }.appraise(), "allowed-platform", "90c06f");
     let smt = policy_of(&format!("{LENIENT}[sgx.tcb]\nforbid_smt = true\n"));
     assert_only(&Case { policy: smt, ..example() }.appraise(), "platform", "SMT");
+    let advisories = with_collateral(&example(), |collateral| {
+        collateral.platform.advisories = vec!["INTEL-SA-1".to_owned()];
+    });
+    let denied = policy_of(&format!("{LENIENT}[sgx.tcb]\ndenied_advisories = [\"INTEL-SA-1\"]\n"));
+    assert_only(&Case { policy: denied, ..advisories }.appraise(), "advisories", "INTEL-SA-1");
     let ppid = "00".repeat(16);
     let machine = policy_of(&format!("{LENIENT}[[sgx.machine]]\nname = \"a\"\nppid = \"{ppid}\"\n"));
     assert_only(&Case { policy: machine, ..example() }.appraise(), "machine", "none of those");
@@ -111,6 +118,24 @@ fn what_is_wrong_with_a_platform_is_named() {
     }
     let longer = [example().octets(), &[0]].concat();
     assert_only(&example().with_octets(longer).appraise(), "canonical", "the quote");
+}
+
+#[test]
+fn what_is_wrong_with_certificates_and_collateral_is_named() {
+    let nothing = Case { collateral: Collateral::default(), ..example() };
+    assert_only(&nothing.appraise(), "collateral", "the CRL of the root");
+    let expired = Case { now: NOW + 8 * 365 * DAY, ..example() };
+    assert_refused(&expired.appraise(), "validity");
+    let early = with_collateral(&example(), |collateral| collateral.current = (NOW + DAY, NOW + 9 * DAY));
+    assert_only(&early.appraise(), "freshness", "is not the one of that time");
+    let stranger = IntelPlatform::generate(IntelModel::default(), NOW).unwrap();
+    let items = PLATFORM.publish(&PLATFORM.collateral()).unwrap();
+    let signer = Case { collateral: of_items(vec![stranger.signer().to_vec()], items), ..example() };
+    assert_only(&signer.appraise(), "collateral-signature", "");
+    let signed = enclave().signed_octets(PLATFORM.model(), &BINDING);
+    let ([_, issuer, root], [strange, ..]) = (PLATFORM.chain(), stranger.chain());
+    let mixed = PLATFORM.sign_quote_under(&signed, &QuotingEnclave::of_enclave(), [strange, issuer, root]);
+    assert_refused(&example().with_octets(mixed.unwrap()).appraise(), "chain");
 }
 
 #[test]

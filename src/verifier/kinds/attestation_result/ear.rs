@@ -93,8 +93,9 @@ fn plain(
     for (claim, value) in submod.attester_claims.as_object().into_iter().flatten() {
         let octets =
             value.as_str().and_then(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
-        let fits =
-            |octets: &Vec<u8>| kinds::by_name(tee).is_some_and(|kind| kind.has_register(claim, octets.len()));
+        let fits = |octets: &Vec<u8>| {
+            kinds::by_name(tee).is_some_and(|kind| (kind.about().has_register)(claim, octets.len()))
+        };
         if let Some(octets) = octets.filter(fits) {
             registers.insert(claim.clone(), octets);
         }

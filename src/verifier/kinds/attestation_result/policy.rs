@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::verifier::jose::{TokenAlgorithm, TokenKeys};
-use crate::verifier::policy::PolicyError;
 
 /// Names of platforms are short.
 const MAX_TEES: usize = 16;
@@ -51,7 +50,8 @@ impl Format {
 }
 
 /// A Verifier whose results are accepted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "ExternalText")]
 pub(in crate::verifier) struct External {
     pub(in crate::verifier) name: String,
     pub(in crate::verifier) format: Format,
@@ -70,7 +70,7 @@ pub(in crate::verifier) struct External {
 /// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::verifier) struct ExternalText {
+struct ExternalText {
     name: String,
     format: Format,
     issuer: String,
@@ -105,39 +105,41 @@ const fn strictly() -> bool {
     true
 }
 
-impl ExternalText {
-    pub(in crate::verifier) fn read(self) -> Result<External, PolicyError> {
-        let bad = |reason: String| PolicyError::Value { what: format!("external {:?}", self.name), reason };
-        let rsa = match self.rsa_algorithm.as_deref() {
+impl TryFrom<ExternalText> for External {
+    type Error = String;
+
+    fn try_from(text: ExternalText) -> Result<Self, String> {
+        let bad = |reason: String| format!("external {:?}: {reason}", text.name);
+        let rsa = match text.rsa_algorithm.as_deref() {
             Some(name) => {
                 let found = TokenAlgorithm::of_name(name);
                 Some(found.ok_or_else(|| bad(format!("rsa_algorithm {name:?} is not accepted")))?)
             }
             None => None,
         };
-        let keys = TokenKeys::parse(&self.keys, rsa).map_err(|error| bad(error.to_string()))?;
-        if self.issuer.is_empty() || self.name.trim().is_empty() {
+        let keys = TokenKeys::parse(&text.keys, rsa).map_err(|error| bad(error.to_string()))?;
+        if text.issuer.is_empty() || text.name.trim().is_empty() {
             return Err(bad("name and issuer are not empty".to_owned()));
         }
-        if self.tees.is_empty() || self.tees.len() > MAX_TEES {
-            return Err(bad(format!("tees names 1 to {MAX_TEES} platforms, got {}", self.tees.len())));
+        if text.tees.is_empty() || text.tees.len() > MAX_TEES {
+            return Err(bad(format!("tees names 1 to {MAX_TEES} platforms, got {}", text.tees.len())));
         }
-        if self.submod.is_some() && !self.format.is_ear() {
-            return Err(bad(format!("tokens of {} have no submodules to choose from", self.format.name())));
+        if text.submod.is_some() && !text.format.is_ear() {
+            return Err(bad(format!("tokens of {} have no submodules to choose from", text.format.name())));
         }
-        Ok(External {
-            format: self.format,
-            issuer: self.issuer,
-            audience: self.audience,
-            tees: self.tees.into_iter().collect(),
+        Ok(Self {
+            format: text.format,
+            issuer: text.issuer,
+            audience: text.audience,
+            tees: text.tees.into_iter().collect(),
             keys,
-            submod: self.submod,
-            max_age_s: self.max_age_s,
-            allow_warning: self.allow_warning,
-            allow_simulated: self.allow_simulated,
-            allowed_tcb_statuses: self.allowed_tcb_statuses,
-            require_reference_value: self.require_reference_value,
-            name: self.name,
+            submod: text.submod,
+            max_age_s: text.max_age_s,
+            allow_warning: text.allow_warning,
+            allow_simulated: text.allow_simulated,
+            allowed_tcb_statuses: text.allowed_tcb_statuses,
+            require_reference_value: text.require_reference_value,
+            name: text.name,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::super::tpm::quote::{self, Quoted};
 use super::runtime::Runtime;
 use super::{Container, Policy};
 use crate::verifier::checks::{Check, Found, Harm, Outcome, fail};
-use crate::verifier::reference::{MEASUREMENT, ReferenceValue, ReferenceValues};
+use crate::verifier::reference::{MEASUREMENT, ReferenceValue, ReferenceValues, Words};
 
 /// Everything a check may look at.
 pub(super) struct Context<'a> {
@@ -118,18 +118,17 @@ fn reference_value(context: &Context<'_>) -> Outcome {
     if context.container.is_err() || context.report_data.is_none() {
         return Err(Found::NotEvaluated("the evidence could not be read"));
     }
-    let known = context.references.count(context.kind);
-    match context.reference {
-        // Registers are the paravisor's word: a VM that was launched with another one says of them what it likes.
-        Some(value) if !names_paravisor(value) => {
-            fail(format!("{} names registers, and not the paravisor whose word they are", value.name))
-        }
-        Some(value) => Ok(format!("the measurements are those of {}", value.name)),
-        None if known == 0 && !context.policy.require_reference_value => {
-            Ok("no reference values given: the measurements are not judged".to_owned())
-        }
-        None => fail(format!("the measurements are those of none of the {known} reference values")),
+    // Registers are the paravisor's word: a VM that was launched with another one says of them what it likes.
+    if let Some(value) = context.reference.filter(|value| !names_paravisor(value)) {
+        return fail(format!("{} names registers, and not the paravisor whose word they are", value.name));
     }
+    let words = Words {
+        found: "the measurements are those of",
+        unjudged: "the measurements are",
+        unknown: "the measurements are those of",
+    };
+    let required = context.policy.require_reference_value;
+    context.references.judge(context.kind, required, context.reference, &words)
 }
 
 /// Whether a reference value names what was launched: without it, nothing is known of who speaks.

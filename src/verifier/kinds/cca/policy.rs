@@ -6,7 +6,7 @@ use treering_provenance::cose::{Algorithm, VerifyingKey};
 
 use super::platform::PlatformClaims;
 use crate::verifier::pem;
-use crate::verifier::policy::{PolicyError, hex, hexes};
+use crate::verifier::policy::{Hex, Id, NamedBy, hex};
 
 const IMPLEMENTATION_BYTES: usize = 32;
 const INSTANCE_BYTES: usize = 33;
@@ -18,17 +18,11 @@ pub(in crate::verifier) struct Policy {
     pub(in crate::verifier) require_reference_value: bool,
     pub(super) require_platform_reference: bool,
     #[serde(rename = "implementation_ids")]
-    implementation_text: Vec<String>,
+    pub(super) implementations: Vec<Hex<IMPLEMENTATION_BYTES>>,
     #[serde(rename = "platform_key")]
-    key_table: Vec<KeyText>,
-    #[serde(rename = "machine")]
-    machine_table: Vec<MachineText>,
-    #[serde(skip)]
-    pub(super) implementations: Vec<Vec<u8>>,
-    #[serde(skip)]
     pub(super) platform_keys: Vec<PlatformKey>,
-    #[serde(skip)]
-    pub(super) machines: Vec<Machine>,
+    #[serde(rename = "machine")]
+    pub(super) machines: NamedBy<InstanceId>,
 }
 
 /// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
@@ -37,46 +31,57 @@ impl Default for Policy {
         Self {
             require_reference_value: true,
             require_platform_reference: true,
-            implementation_text: Vec::new(),
-            key_table: Vec::new(),
-            machine_table: Vec::new(),
             implementations: Vec::new(),
             platform_keys: Vec::new(),
-            machines: Vec::new(),
+            machines: NamedBy::default(),
         }
     }
 }
 
 /// A platform attestation key (CPAK) that is trusted, for all platforms or for those named.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "KeyText")]
 pub(super) struct PlatformKey {
     pub(super) name: String,
-    instance_id: Option<Vec<u8>>,
-    implementation_id: Option<Vec<u8>>,
+    instance_id: Option<Hex<INSTANCE_BYTES>>,
+    implementation_id: Option<Hex<IMPLEMENTATION_BYTES>>,
     pub(super) key: VerifyingKey,
 }
 
 impl PlatformKey {
     /// Whether it is for the platform that these claims name.
     pub(super) fn is_for(&self, platform: &PlatformClaims) -> bool {
-        self.instance_id.as_ref().is_none_or(|id| *id == platform.instance_id)
-            && self.implementation_id.as_ref().is_none_or(|id| *id == platform.implementation_id)
+        self.instance_id.as_ref().is_none_or(|id| **id == platform.instance_id)
+            && self.implementation_id.as_ref().is_none_or(|id| **id == platform.implementation_id)
+    }
+
+    pub(super) fn may_be_for_implementation(&self, allowed: &[Hex<IMPLEMENTATION_BYTES>]) -> bool {
+        self.implementation_id.as_ref().is_none_or(|id| allowed.contains(id))
+    }
+
+    pub(super) fn may_be_for_machine(&self, machines: &NamedBy<InstanceId>) -> bool {
+        self.instance_id.as_ref().is_none_or(|id| machines.with(&**id).is_some())
     }
 }
 
-/// A platform that may run the workload.
+/// The instance id of a platform that may run the workload.
 #[derive(Debug, Clone)]
-pub(super) struct Machine {
-    pub(super) name: String,
-    pub(super) instance_id: Vec<u8>,
+pub(super) enum InstanceId {}
+
+impl Id for InstanceId {
+    const KEY: &'static str = "instance_id";
+
+    fn read(text: &str) -> Result<Vec<u8>, String> {
+        hex(text, INSTANCE_BYTES..=INSTANCE_BYTES)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyText {
     name: String,
-    instance_id: Option<String>,
-    implementation_id: Option<String>,
+    instance_id: Option<Hex<INSTANCE_BYTES>>,
+    implementation_id: Option<Hex<IMPLEMENTATION_BYTES>>,
     spki: Option<String>,
     cose_key: Option<String>,
     jwk: Option<Jwk>,
@@ -98,37 +103,15 @@ struct Jwk {
     _use: Option<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MachineText {
-    name: String,
-    instance_id: String,
-}
+impl TryFrom<KeyText> for PlatformKey {
+    type Error = String;
 
-impl Policy {
-    /// Reads what is written as text.
-    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
-        self.implementations = hexes("implementation_ids", &self.implementation_text, IMPLEMENTATION_BYTES)?;
-        for text in std::mem::take(&mut self.key_table) {
-            self.platform_keys.push(text.read()?);
-        }
-        for machine in std::mem::take(&mut self.machine_table) {
-            let instance_id = hex("machine", &machine.instance_id, INSTANCE_BYTES)?;
-            self.machines.push(Machine { name: machine.name, instance_id });
-        }
-        Ok(())
-    }
-}
-
-impl KeyText {
-    fn read(self) -> Result<PlatformKey, PolicyError> {
-        let what = format!("platform_key {:?}", self.name);
-        let bad = |reason: String| PolicyError::Value { what: what.clone(), reason };
-        let id = |text: Option<&String>, octets| text.map(|text| hex(&what, text, octets)).transpose();
-        let key = match (&self.spki, &self.cose_key, &self.jwk) {
-            (Some(text), None, None) => spki(text),
-            (None, Some(text), None) => HEXLOWER_PERMISSIVE
-                .decode(text.as_bytes())
+    fn try_from(text: KeyText) -> Result<Self, String> {
+        let bad = |reason: String| format!("platform_key {:?}: {reason}", text.name);
+        let key = match (&text.spki, &text.cose_key, &text.jwk) {
+            (Some(spki), None, None) => self::spki(spki),
+            (None, Some(key), None) => HEXLOWER_PERMISSIVE
+                .decode(key.as_bytes())
                 .map_err(|_| "cose_key is not hex".to_owned())
                 .and_then(|octets| VerifyingKey::from_cose_key(&octets).map_err(|error| error.to_string())),
             (None, None, Some(jwk)) => jwk.read(),
@@ -138,12 +121,8 @@ impl KeyText {
         if !matches!(key.algorithm(), Algorithm::Es256 | Algorithm::Es384) {
             return Err(bad("want a key of P-256 or P-384".to_owned()));
         }
-        Ok(PlatformKey {
-            instance_id: id(self.instance_id.as_ref(), INSTANCE_BYTES)?,
-            implementation_id: id(self.implementation_id.as_ref(), IMPLEMENTATION_BYTES)?,
-            name: self.name,
-            key,
-        })
+        let KeyText { name, instance_id, implementation_id, .. } = text;
+        Ok(Self { name, instance_id, implementation_id, key })
     }
 }
 

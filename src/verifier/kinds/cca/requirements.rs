@@ -38,7 +38,7 @@ pub(super) fn implementation(context: &Context<'_>) -> Outcome {
         return Ok("the policy names none".to_owned());
     }
     let implementation = &context.token()?.platform.implementation_id;
-    if known.iter().any(|one| one == implementation) {
+    if known.iter().any(|one| **one == *implementation) {
         Ok("named by the policy".to_owned())
     } else {
         fail(format!("implementation {} is none that the policy names", HEXLOWER.encode(implementation)))
@@ -46,15 +46,8 @@ pub(super) fn implementation(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn machine(context: &Context<'_>) -> Outcome {
-    let machines = &context.policy.machines;
-    if machines.is_empty() {
-        return Ok("the policy names none".to_owned());
-    }
-    let instance = &context.token()?.platform.instance_id;
-    match machines.iter().find(|machine| machine.instance_id == instance) {
-        Some(machine) => Ok(format!("{}, named by the policy", machine.name)),
-        None => fail("the platform is none of those the policy names"),
-    }
+    let instance = || context.token().map(|token| token.platform.instance_id);
+    context.policy.machines.check(instance, "the platform is none of those the policy names")
 }
 
 pub(super) fn platform_reference(context: &Context<'_>) -> Outcome {

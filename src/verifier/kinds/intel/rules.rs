@@ -4,17 +4,15 @@
 use std::collections::BTreeSet;
 
 use dcap_qvl::{PckCertFlag, TcbStatus};
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use super::HasQuote;
 use super::authenticity::step;
 use super::verdict::Step;
 use crate::clock::{parse_rfc3339, rfc3339};
 use crate::verifier::checks::{Check, Harm, Outcome, fail};
-use crate::verifier::policy::{PolicyError, hex};
-
-/// Octets of a PPID.
-const PPID_BYTES: usize = 16;
+use crate::verifier::policy::{Hex, Id, hex};
 
 /// Rules for the TCB: what Intel says of it, and what the platform is.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,21 +20,20 @@ const PPID_BYTES: usize = 16;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the PCK certificate")]
 pub(in crate::verifier) struct TcbRules {
     /// Statuses that are let pass for any time, by Intel's names.
-    statuses: Vec<TcbStatus>,
+    #[serde(deserialize_with = "let_pass")]
+    pub(super) statuses: Vec<TcbStatus>,
     /// How long after its date an out-of-date TCB level is let pass.
-    out_of_date_grace_s: u64,
+    pub(super) out_of_date_grace_s: u64,
     /// Advisories of Intel's (INTEL-SA-...) that the platform may not be subject to.
-    denied_advisories: BTreeSet<String>,
+    pub(super) denied_advisories: BTreeSet<String>,
     /// Least number of the TCB evaluation that the collateral is of.
-    min_evaluation_number: Option<u32>,
+    pub(super) min_evaluation_number: Option<u32>,
     /// Families of processors not to be relied on at all, by FMSPC.
-    denied_fmspcs: Vec<String>,
+    denied_fmspcs: Vec<Hex<6>>,
     forbid_dynamic_platform: bool,
     forbid_cached_keys: bool,
     forbid_smt: bool,
-    require_flags: bool,
-    #[serde(skip)]
-    denied: Vec<Vec<u8>>,
+    pub(super) require_flags: bool,
 }
 
 /// Fail closed: up to date, as Intel sees it. The flags are let pass: every host of a cloud has them.
@@ -52,43 +49,34 @@ impl Default for TcbRules {
             forbid_cached_keys: false,
             forbid_smt: false,
             require_flags: false,
-            denied: Vec::new(),
         }
     }
 }
 
 impl TcbRules {
-    /// Reads what is written as text.
-    pub(in crate::verifier) fn read(&mut self, section: &str) -> Result<(), PolicyError> {
-        if self.statuses.contains(&TcbStatus::Revoked) {
-            let reason = "a revoked TCB is never let pass".to_owned();
-            return Err(PolicyError::Value { what: format!("{section}.tcb.statuses"), reason });
-        }
-        let denied = std::mem::take(&mut self.denied_fmspcs);
-        let denied = denied.iter().map(|text| hex("denied_fmspcs", text, 6)).collect::<Result<_, _>>()?;
-        self.denied = denied;
-        Ok(())
+    pub(super) fn forbids_flags(&self) -> bool {
+        self.forbid_dynamic_platform || self.forbid_cached_keys || self.forbid_smt
     }
 }
 
-/// A machine that may run the workload.
+/// Intel's statuses, of which one cannot be let pass.
+fn let_pass<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TcbStatus>, D::Error> {
+    let statuses = Vec::<TcbStatus>::deserialize(deserializer)?;
+    if statuses.contains(&TcbStatus::Revoked) {
+        return Err(D::Error::custom("a revoked TCB is never let pass"));
+    }
+    Ok(statuses)
+}
+
+/// What names a platform: the id of its provisioning.
 #[derive(Debug, Clone)]
-pub(in crate::verifier) struct Machine {
-    name: String,
-    ppid: Vec<u8>,
-}
+pub(in crate::verifier) enum Ppid {}
 
-/// The same as text.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::verifier) struct MachineText {
-    name: String,
-    ppid: String,
-}
+impl Id for Ppid {
+    const KEY: &'static str = "ppid";
 
-impl MachineText {
-    pub(in crate::verifier) fn read(self) -> Result<Machine, PolicyError> {
-        Ok(Machine { name: self.name, ppid: hex("machine", &self.ppid, PPID_BYTES)? })
+    fn read(text: &str) -> Result<Vec<u8>, String> {
+        hex(text, 16..=16)
     }
 }
 
@@ -119,7 +107,7 @@ fn tcb_level<C: HasQuote>(context: &C) -> Outcome {
 fn allowed_platform<C: HasQuote>(context: &C) -> Outcome {
     let judged = context.judged();
     let fmspc = judged.verified()?.platform.pck.fmspc;
-    if judged.tcb.denied.iter().any(|denied| denied.as_slice() == fmspc) {
+    if judged.tcb.denied_fmspcs.iter().any(|denied| **denied == fmspc) {
         fail(format!("the policy denies FMSPC {}", data_encoding::HEXLOWER.encode(&fmspc)))
     } else {
         Ok("the policy does not deny it".to_owned())
@@ -197,15 +185,12 @@ fn platform<C: HasQuote>(context: &C) -> Outcome {
 
 fn machine<C: HasQuote>(context: &C) -> Outcome {
     let judged = context.judged();
-    if judged.machines.is_empty() {
-        return Ok("the policy names none".to_owned());
-    }
-    judged.verified()?;
-    let Some(ppid) = judged.machine() else {
-        return fail("the policy names machines, and the PCK certificate has no PPID");
+    let ppid = || {
+        judged.verified()?;
+        match judged.machine() {
+            Some(ppid) => Ok(ppid),
+            None => fail("the policy names machines, and the PCK certificate has no PPID"),
+        }
     };
-    match judged.machines.iter().find(|machine| machine.ppid == ppid) {
-        Some(machine) => Ok(format!("{}, named by the policy", machine.name)),
-        None => fail("the PPID is none of those the policy names"),
-    }
+    judged.machines.check(ppid, "the PPID is none of those the policy names")
 }

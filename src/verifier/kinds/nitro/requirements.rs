@@ -2,8 +2,9 @@
 
 use data_encoding::HEXLOWER;
 
-use super::{Context, document::Document};
+use super::{Context, NAME, document::Document, policy::extended};
 use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::reference::Words;
 
 /// PCRs of the image, of its kernel, and of its applications (AWS).
 const IMAGE: [u8; 3] = [0, 1, 2];
@@ -41,12 +42,12 @@ pub(super) fn debug(context: &Context<'_>) -> Outcome {
 
 pub(super) fn parent(context: &Context<'_>) -> Outcome {
     let (document, policy) = (context.document()?, context.policy);
-    let among =
-        |index: u8, values: &[[u8; 48]]| document.measured(index).is_some_and(|found| values.contains(found));
-    if !policy.roles.is_empty() && !among(ROLE, &policy.roles) {
+    let role = |found: &[u8; 48]| policy.roles.iter().any(|role| role.0 == *found);
+    let signer = |found: &[u8; 48]| policy.signers.iter().any(|signer| signer.0 == *found);
+    if !policy.roles.is_empty() && !document.measured(ROLE).is_some_and(role) {
         return fail(format!("PCR{ROLE} is of none of the IAM roles that the policy names"));
     }
-    if !policy.signers.is_empty() && !among(SIGNER, &policy.signers) {
+    if !policy.signers.is_empty() && !document.measured(SIGNER).is_some_and(signer) {
         return fail(format!("PCR{SIGNER} is of none of the signing certificates that the policy names"));
     }
     match (policy.roles.is_empty(), policy.signers.is_empty()) {
@@ -64,11 +65,11 @@ pub(super) fn machine(context: &Context<'_>) -> Outcome {
     let Some(instance) = document.instance() else {
         return fail("the policy names instances, and module_id names none");
     };
-    let Some(machine) = machines.iter().find(|machine| machine.instance_id == instance) else {
+    let Some(machine) = machines.with(instance.as_bytes()) else {
         return fail(format!("instance {instance} is none of those that the policy names"));
     };
     // The name and the measurement are the hypervisor's both; they must not disagree.
-    if document.measured(INSTANCE) != Some(&machine.pcr) {
+    if document.measured(INSTANCE) != Some(&extended(&machine.id)) {
         return fail(format!("PCR{INSTANCE} is not the measurement of {instance}"));
     }
     Ok(format!("{}, named by the policy", machine.name))
@@ -76,14 +77,13 @@ pub(super) fn machine(context: &Context<'_>) -> Outcome {
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let document = context.document()?;
-    if let Some(value) = context.references.find(super::NAME, &super::registers(document)) {
-        return Ok(format!("the PCRs are those of {}", value.name));
-    }
-    let known = context.references.count(super::NAME);
-    if known == 0 && !context.policy.require_reference_value {
-        return Ok("no reference values given: the PCRs are not judged".to_owned());
-    }
-    fail(format!("PCR0 {} and the others are of none of the {known} reference values", pcr0(document)))
+    let found = context.references.find(NAME, &super::registers(document));
+    let words = Words {
+        found: "the PCRs are those of",
+        unjudged: "the PCRs are",
+        unknown: &format!("PCR0 {} and the others are of", pcr0(document)),
+    };
+    context.references.judge(NAME, context.policy.require_reference_value, found, &words)
 }
 
 fn pcr0(document: &Document) -> String {

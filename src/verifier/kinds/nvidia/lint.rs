@@ -2,7 +2,7 @@
 
 use super::device::{Class, NvidiaGeneration};
 use super::policy::Policy;
-use crate::verifier::lint::{Remark, repeated};
+use crate::verifier::lint::{self, Remark};
 
 const fn section(class: Class) -> &'static str {
     match class {
@@ -16,19 +16,8 @@ pub(super) fn lint(class: Class, policy: &Policy, out: &mut Vec<Remark>) {
     if let Some(reason) = impossible(class, policy) {
         out.push(Remark::error(at, format!("no evidence can pass: {reason}")));
     }
-    let serials: Vec<String> =
-        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.serial)).collect();
-    for name in repeated(policy.machines.iter().map(|machine| machine.name.as_str())) {
-        out.push(Remark::error(format!("{at}.machine"), format!("{name:?} is there twice")));
-    }
-    for serial in repeated(serials.iter().map(String::as_str)) {
-        out.push(Remark::error(format!("{at}.machine"), format!("serial number {serial} has two names")));
-    }
-    if !policy.require_reference_value {
-        let text = "no reference value is required: where none are given, any firmware may run";
-        out.push(Remark::warning(format!("{at}.require_reference_value"), text));
-        out.push(Remark::lenient(format!("{at}.require_reference_value"), "false"));
-    }
+    lint::named(&format!("{at}.machine"), "serial number", &policy.machines, out);
+    lint::reference_values(at, policy.require_reference_value, "any firmware", out);
     if !policy.require_revocation {
         out.push(Remark::lenient(format!("{at}.require_revocation"), "false"));
     }

@@ -3,8 +3,9 @@
 use super::Context;
 use super::device::Class;
 use super::opaque::{self, Mode};
-use super::policy::{Radix, Version};
+use super::policy::Version;
 use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::reference::Words;
 
 pub(super) fn allowed_generation(context: &Context<'_>) -> Outcome {
     let generation = context.device()?.generation;
@@ -20,7 +21,6 @@ pub(super) fn driver_version(context: &Context<'_>) -> Outcome {
     let found = found.and_then(|octets| opaque::text(octets)).map(str::to_owned);
     let rule = Rule {
         what: "driver",
-        radix: Radix::Decimal,
         allowed: &context.policy.driver_versions,
         floor: context.policy.min_driver.as_ref(),
     };
@@ -32,7 +32,6 @@ pub(super) fn vbios_version(context: &Context<'_>) -> Outcome {
     let found = context.report()?.opaque.get(&opaque::VBIOS_VERSION).and_then(|octets| opaque::vbios(octets));
     let rule = Rule {
         what: "VBIOS",
-        radix: Radix::Hex,
         allowed: &context.policy.vbios_versions,
         floor: context.policy.min_vbios.get(&generation),
     };
@@ -40,14 +39,13 @@ pub(super) fn vbios_version(context: &Context<'_>) -> Outcome {
 }
 
 /// What the policy says of one version.
-struct Rule<'a> {
+struct Rule<'a, const RADIX: u32> {
     what: &'static str,
-    radix: Radix,
     allowed: &'a [String],
-    floor: Option<&'a Version>,
+    floor: Option<&'a Version<RADIX>>,
 }
 
-impl Rule<'_> {
+impl<const RADIX: u32> Rule<'_, RADIX> {
     fn judge(&self, found: Option<String>) -> Outcome {
         let what = self.what;
         if self.allowed.is_empty() && self.floor.is_none() {
@@ -62,7 +60,7 @@ impl Rule<'_> {
         }
         match self.floor {
             None => Ok(format!("{what} {found}, named by the policy")),
-            Some(floor) => match Version::parse(&found, self.radix) {
+            Some(floor) => match Version::<RADIX>::parse(&found) {
                 Some(version) if version >= *floor => Ok(format!("{what} {found}, at or above {floor}")),
                 Some(_) => fail(format!("{what} {found} is below {floor}")),
                 None => fail(format!("{what} {found} cannot be compared with {floor}")),
@@ -87,25 +85,17 @@ pub(super) fn mode(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn machine(context: &Context<'_>) -> Outcome {
-    let machines = &context.policy.machines;
-    if machines.is_empty() {
-        return Ok("the policy names none".to_owned());
-    }
-    let device = context.device()?;
-    match machines.iter().find(|machine| machine.serial == device.serial) {
-        Some(machine) => Ok(format!("{}, named by the policy", machine.name)),
-        None => fail("the device is none of those the policy names"),
-    }
+    let serial = || context.device().map(|device| &device.serial);
+    context.policy.machines.check(serial, "the device is none of those the policy names")
 }
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let (report, kind) = (context.report()?, context.class.kind());
-    if let Some(value) = context.references.find(kind, &super::registers(report)) {
-        return Ok(format!("the measurements are those of {}", value.name));
-    }
-    let known = context.references.count(kind);
-    if known == 0 && !context.policy.require_reference_value {
-        return Ok("no reference values given: the measurements are not judged".to_owned());
-    }
-    fail(format!("the measurements are those of none of the {known} reference values"))
+    let found = context.references.find(kind, &super::registers(report));
+    let words = Words {
+        found: "the measurements are those of",
+        unjudged: "the measurements are",
+        unknown: "the measurements are those of",
+    };
+    context.references.judge(kind, context.policy.require_reference_value, found, &words)
 }

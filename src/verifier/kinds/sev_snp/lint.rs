@@ -3,7 +3,7 @@
 use super::generation::Generation;
 use super::policy::Policy;
 use super::report::SigningKey;
-use crate::verifier::lint::{Remark, repeated};
+use crate::verifier::lint::{self, Remark};
 
 const AT: &str = "sev_snp";
 
@@ -24,15 +24,8 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
         let text = format!("{generation} has no floor and is not denied: it fails the check tcb-floor");
         out.push(Remark::warning(format!("{AT}.tcb_floor"), text));
     }
-    let chips: Vec<String> =
-        policy.machines.iter().map(|machine| data_encoding::HEXLOWER.encode(&machine.chip_id)).collect();
-    for name in repeated(policy.machines.iter().map(|machine| machine.name.as_str())) {
-        out.push(Remark::error(format!("{AT}.machine"), format!("{name:?} is there twice")));
-    }
-    for chip in repeated(chips.iter().map(String::as_str)) {
-        out.push(Remark::error(format!("{AT}.machine"), format!("chip {chip} has two names")));
-    }
-    if policy.machines.iter().any(|machine| machine.chip_id.iter().all(|octet| *octet == 0)) {
+    lint::named(&format!("{AT}.machine"), "chip", &policy.machines, out);
+    if policy.machines.iter().any(|machine| machine.id.iter().all(|octet| *octet == 0)) {
         out.push(Remark::error(
             format!("{AT}.machine"),
             "a chip id of zeros is a masked one, which names no machine",
@@ -42,11 +35,7 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
 }
 
 fn lenient(policy: &Policy, out: &mut Vec<Remark>) {
-    if !policy.require_reference_value {
-        let text = "no reference value is required: where none are given, anything may run";
-        out.push(Remark::warning(format!("{AT}.require_reference_value"), text));
-        out.push(Remark::lenient(format!("{AT}.require_reference_value"), "false"));
-    }
+    lint::reference_values(AT, policy.require_reference_value, "anything", out);
     if !policy.require_tcb_floor {
         out.push(Remark::lenient(format!("{AT}.require_tcb_floor"), "false"));
     }

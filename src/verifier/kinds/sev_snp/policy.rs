@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::generation::Generation;
 use super::report::{SigningKey, Tcb};
-use crate::verifier::policy::{PolicyError, hex, hexes};
+use crate::verifier::policy::{Hex, Id, NamedBy, hex};
 
 /// The section `[sev_snp]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,17 +25,11 @@ pub(in crate::verifier) struct Policy {
     pub(super) guest: GuestPolicyRules,
     pub(super) platform: PlatformRules,
     #[serde(rename = "machine")]
-    machine_table: Vec<MachineText>,
+    pub(super) machines: NamedBy<ChipId>,
     #[serde(rename = "id_key_digests")]
-    id_key_text: Vec<String>,
+    pub(super) id_keys: Vec<Hex<48>>,
     #[serde(rename = "author_key_digests")]
-    author_key_text: Vec<String>,
-    #[serde(skip)]
-    pub(super) machines: Vec<Machine>,
-    #[serde(skip)]
-    pub(super) id_keys: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) author_keys: Vec<Vec<u8>>,
+    pub(super) author_keys: Vec<Hex<48>>,
 }
 
 /// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
@@ -52,10 +46,7 @@ impl Default for Policy {
             mitigations: BTreeMap::new(),
             guest: GuestPolicyRules::default(),
             platform: PlatformRules::default(),
-            machine_table: Vec::new(),
-            id_key_text: Vec::new(),
-            author_key_text: Vec::new(),
-            machines: Vec::new(),
+            machines: NamedBy::default(),
             id_keys: Vec::new(),
             author_keys: Vec::new(),
         }
@@ -92,29 +83,14 @@ pub(super) struct PlatformRules {
     pub(super) forbid_tio: bool,
 }
 
-/// A machine that may run the workload.
+/// The chip's id, as the report has it.
 #[derive(Debug, Clone)]
-pub(super) struct Machine {
-    pub(super) name: String,
-    pub(super) chip_id: Vec<u8>,
-}
+pub(super) enum ChipId {}
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MachineText {
-    name: String,
-    chip_id: String,
-}
+impl Id for ChipId {
+    const KEY: &'static str = "chip_id";
 
-impl Policy {
-    /// Reads what is written as text.
-    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
-        for machine in std::mem::take(&mut self.machine_table) {
-            let chip_id = hex("machine", &machine.chip_id, 64)?;
-            self.machines.push(Machine { name: machine.name, chip_id });
-        }
-        self.id_keys = hexes("id_key_digests", &self.id_key_text, 48)?;
-        self.author_keys = hexes("author_key_digests", &self.author_key_text, 48)?;
-        Ok(())
+    fn read(text: &str) -> Result<Vec<u8>, String> {
+        hex(text, 64..=64)
     }
 }

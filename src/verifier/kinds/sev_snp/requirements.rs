@@ -1,8 +1,11 @@
 //! Is it what the policy asks for? The evidence is genuine by now; its owner and its host may still have chosen badly.
 
-use super::Context;
+use data_encoding::HEXLOWER;
+
 use super::report::Tcb;
+use super::{Context, NAME};
 use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::reference::Words;
 
 pub(super) fn allowed_key(context: &Context<'_>) -> Outcome {
     let kind = context.endorsement()?.kind;
@@ -148,28 +151,21 @@ fn u64_byte(value: u64) -> u8 {
 }
 
 pub(super) fn machine(context: &Context<'_>) -> Outcome {
-    let machines = &context.policy.machines;
-    if machines.is_empty() {
-        return Ok("the policy names none".to_owned());
-    }
-    let Some(chip) = context.report()?.authenticated_chip() else {
-        return fail("the policy names machines, and this report names no chip");
+    let chip = || match context.report()?.authenticated_chip() {
+        Some(chip) => Ok(chip),
+        None => fail("the policy names machines, and this report names no chip"),
     };
-    match machines.iter().find(|machine| machine.chip_id == chip) {
-        Some(machine) => Ok(format!("{}, named by the policy", machine.name)),
-        None => fail("the chip is none of those the policy names"),
-    }
+    context.policy.machines.check(chip, "the chip is none of those the policy names")
 }
 
 pub(super) fn id_block(context: &Context<'_>) -> Outcome {
     let (fields, policy) = (context.report()?.fields(), context.policy);
-    if !policy.id_keys.is_empty() && !policy.id_keys.iter().any(|key| key.as_slice() == fields.id_key_digest)
-    {
+    if !policy.id_keys.is_empty() && !policy.id_keys.iter().any(|key| **key == fields.id_key_digest) {
         return fail("the ID key is none of those the policy names");
     }
     // Without AUTHOR_KEY_EN the field says nothing, whatever it holds.
     let author = fields.key_info.author_key_en().then_some(&fields.author_key_digest);
-    let known = |digest: &[u8; 48]| policy.author_keys.iter().any(|key| key.as_slice() == digest);
+    let known = |digest: &[u8; 48]| policy.author_keys.iter().any(|key| **key == *digest);
     if !policy.author_keys.is_empty() && !author.is_some_and(known) {
         return fail("the author key is none of those the policy names");
     }
@@ -181,13 +177,12 @@ pub(super) fn id_block(context: &Context<'_>) -> Outcome {
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let report = context.report()?;
-    if let Some(value) = context.references.find(super::NAME, &super::registers(report)) {
-        return Ok(format!("the measurement is that of {}", value.name));
-    }
-    let known = context.references.count(super::NAME);
-    if known == 0 && !context.policy.require_reference_value {
-        return Ok("no reference values given: the measurement is not judged".to_owned());
-    }
-    let hex = data_encoding::HEXLOWER.encode(&report.fields().measurement);
-    fail(format!("measurement {hex} is none of the {known} reference values"))
+    let found = context.references.find(NAME, &super::registers(report));
+    let hex = HEXLOWER.encode(&report.fields().measurement);
+    let words = Words {
+        found: "the measurement is that of",
+        unjudged: "the measurement is",
+        unknown: &format!("measurement {hex} is"),
+    };
+    context.references.judge(NAME, context.policy.require_reference_value, found, &words)
 }

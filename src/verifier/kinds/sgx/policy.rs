@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::super::intel::{Machine, MachineText, TcbRules};
-use crate::verifier::policy::PolicyError;
+use super::super::intel::{Ppid, TcbRules};
+use crate::verifier::policy::NamedBy;
 
 /// The section `[sgx]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,9 +19,7 @@ pub(in crate::verifier) struct Policy {
     pub(super) forbidden_xfrm: u64,
     pub(super) tcb: TcbRules,
     #[serde(rename = "machine")]
-    machine_table: Vec<MachineText>,
-    #[serde(skip)]
-    pub(super) machines: Vec<Machine>,
+    pub(super) machines: NamedBy<Ppid>,
 }
 
 /// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
@@ -34,19 +32,7 @@ impl Default for Policy {
             forbidden_attributes: 0,
             forbidden_xfrm: 0,
             tcb: TcbRules::default(),
-            machine_table: Vec::new(),
-            machines: Vec::new(),
+            machines: NamedBy::default(),
         }
-    }
-}
-
-impl Policy {
-    /// Reads what is written as text.
-    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
-        self.tcb.read("sgx")?;
-        for machine in std::mem::take(&mut self.machine_table) {
-            self.machines.push(machine.read()?);
-        }
-        Ok(())
     }
 }

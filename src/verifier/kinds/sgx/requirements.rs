@@ -1,11 +1,14 @@
 //! Is it what the policy asks for? The quote is genuine by now; the enclave's owner may still have chosen badly.
 
-use super::{Context, Kss};
+use data_encoding::HEXLOWER;
+
+use super::{Context, Kss, NAME};
 use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::reference::{ReferenceValue, Words};
 
 /// ATTRIBUTES.FLAGS (SDM, "ATTRIBUTES").
-const INIT: u64 = 0x01;
-const DEBUG: u64 = 0x02;
+pub(super) const INIT: u64 = 0x01;
+pub(super) const DEBUG: u64 = 0x02;
 pub(super) const KSS: u64 = 0x80;
 
 /// FLAGS and XFRM, little-endian.
@@ -61,14 +64,12 @@ pub(super) fn isv_svn(context: &Context<'_>) -> Outcome {
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let report = context.report()?;
-    if let Some(value) = context.references.find(super::NAME, &super::registers(report)) {
-        let names: Vec<&str> = value.registers.keys().map(String::as_str).collect();
-        return Ok(format!("{} are those of {}", names.join(", "), value.name));
-    }
-    let known = context.references.count(super::NAME);
-    if known == 0 && !context.policy.require_reference_value {
-        return Ok("no reference values given: the enclave is not judged".to_owned());
-    }
-    let hex = data_encoding::HEXLOWER.encode(&report.mr_enclave);
-    fail(format!("MRENCLAVE {hex} and the other values are none of the {known} reference values"))
+    let found = context.references.find(NAME, &super::registers(report));
+    let hex = HEXLOWER.encode(&report.mr_enclave);
+    let words = Words {
+        found: &format!("{} are those of", found.map(ReferenceValue::names).unwrap_or_default()),
+        unjudged: "the enclave is",
+        unknown: &format!("MRENCLAVE {hex} and the other values are"),
+    };
+    context.references.judge(NAME, context.policy.require_reference_value, found, &words)
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::verifier::jose::{TokenAlgorithm, TokenKeys};
-use crate::verifier::policy::PolicyError;
 
 /// The section `[[software]]`: a platform whose word about its workloads is accepted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "PlatformText")]
 pub(in crate::verifier) struct Platform {
     pub(super) name: String,
     pub(super) issuer: String,
@@ -23,7 +23,7 @@ pub(in crate::verifier) struct Platform {
 /// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::verifier) struct PlatformText {
+struct PlatformText {
     name: String,
     issuer: String,
     audience: String,
@@ -45,31 +45,33 @@ const fn strictly() -> bool {
     true
 }
 
-impl PlatformText {
-    pub(in crate::verifier) fn read(self) -> Result<Platform, PolicyError> {
-        let bad = |reason: String| PolicyError::Value { what: format!("software {:?}", self.name), reason };
+impl TryFrom<PlatformText> for Platform {
+    type Error = String;
+
+    fn try_from(text: PlatformText) -> Result<Self, String> {
+        let bad = |reason: String| format!("software {:?}: {reason}", text.name);
         let rsa =
-            self.rsa_algorithm.as_deref().map(|name| TokenAlgorithm::of_name(name).ok_or(name)).transpose();
+            text.rsa_algorithm.as_deref().map(|name| TokenAlgorithm::of_name(name).ok_or(name)).transpose();
         let rsa = rsa.map_err(|name| bad(format!("rsa_algorithm {name:?} is not accepted")))?;
-        let keys = TokenKeys::parse(&self.keys, rsa).map_err(|error| bad(error.to_string()))?;
-        if self.audience.is_empty() || self.audience.contains('#') || self.issuer.is_empty() {
+        let keys = TokenKeys::parse(&text.keys, rsa).map_err(|error| bad(error.to_string()))?;
+        if text.audience.is_empty() || text.audience.contains('#') || text.issuer.is_empty() {
             return Err(bad("issuer and audience are not empty, and an audience has no #".to_owned()));
         }
-        if self.subjects.is_empty() {
+        if text.subjects.is_empty() {
             return Err(bad("it names no subjects: which workloads may it speak for?".to_owned()));
         }
-        if self.image_digest.as_deref().is_some_and(|pointer| !pointer.starts_with('/')) {
+        if text.image_digest.as_deref().is_some_and(|pointer| !pointer.starts_with('/')) {
             return Err(bad("image_digest is a JSON pointer, which begins with /".to_owned()));
         }
-        Ok(Platform {
-            name: self.name,
-            issuer: self.issuer,
-            audience: self.audience,
-            subjects: self.subjects,
+        Ok(Self {
+            name: text.name,
+            issuer: text.issuer,
+            audience: text.audience,
+            subjects: text.subjects,
             keys,
-            image_digest: self.image_digest,
-            max_age_s: self.max_age_s,
-            require_reference_value: self.require_reference_value,
+            image_digest: text.image_digest,
+            max_age_s: text.max_age_s,
+            require_reference_value: text.require_reference_value,
         })
     }
 }

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::super::intel::{Machine, MachineText, TcbRules};
-use crate::verifier::policy::{PolicyError, hexes};
+use super::super::intel::{Ppid, TcbRules};
+use super::REGISTER_BYTES;
+use crate::verifier::policy::{Hex, NamedBy};
+
+/// A register that is pinned.
+pub(super) type Register = Hex<REGISTER_BYTES>;
 
 /// The section `[tdx]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,33 +26,14 @@ pub(in crate::verifier) struct Policy {
     pub(super) forbidden_xfam: u64,
     pub(super) tcb: TcbRules,
     #[serde(rename = "machine")]
-    machine_table: Vec<MachineText>,
-    #[serde(rename = "mrseam")]
-    mrseam_text: Vec<String>,
-    #[serde(rename = "mrsignerseam")]
-    mrsignerseam_text: Vec<String>,
-    #[serde(rename = "mrconfigid")]
-    mrconfigid_text: Vec<String>,
-    #[serde(rename = "mrowner")]
-    mrowner_text: Vec<String>,
-    #[serde(rename = "mrownerconfig")]
-    mrownerconfig_text: Vec<String>,
+    pub(super) machines: NamedBy<Ppid>,
+    pub(super) mrseam: Vec<Register>,
+    pub(super) mrsignerseam: Vec<Register>,
+    pub(super) mrconfigid: Vec<Register>,
+    pub(super) mrowner: Vec<Register>,
+    pub(super) mrownerconfig: Vec<Register>,
     #[serde(rename = "service_td")]
-    service_td_text: Vec<String>,
-    #[serde(skip)]
-    pub(super) machines: Vec<Machine>,
-    #[serde(skip)]
-    pub(super) mrseam: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) mrsignerseam: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) mrconfigid: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) mrowner: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) mrownerconfig: Vec<Vec<u8>>,
-    #[serde(skip)]
-    pub(super) service_tds: Vec<Vec<u8>>,
+    pub(super) service_tds: Vec<Register>,
 }
 
 /// Fail closed: what a policy does not say is strict, as far as strictness needs no value of the owner's.
@@ -62,14 +47,7 @@ impl Default for Policy {
             forbidden_attributes: 0,
             forbidden_xfam: 0,
             tcb: TcbRules::default(),
-            machine_table: Vec::new(),
-            mrseam_text: Vec::new(),
-            mrsignerseam_text: Vec::new(),
-            mrconfigid_text: Vec::new(),
-            mrowner_text: Vec::new(),
-            mrownerconfig_text: Vec::new(),
-            service_td_text: Vec::new(),
-            machines: Vec::new(),
+            machines: NamedBy::default(),
             mrseam: Vec::new(),
             mrsignerseam: Vec::new(),
             mrconfigid: Vec::new(),
@@ -77,22 +55,5 @@ impl Default for Policy {
             mrownerconfig: Vec::new(),
             service_tds: Vec::new(),
         }
-    }
-}
-
-impl Policy {
-    /// Reads what is written as text.
-    pub(in crate::verifier) fn read(&mut self) -> Result<(), PolicyError> {
-        self.tcb.read("tdx")?;
-        for machine in std::mem::take(&mut self.machine_table) {
-            self.machines.push(machine.read()?);
-        }
-        self.mrseam = hexes("mrseam", &self.mrseam_text, super::REGISTER_BYTES)?;
-        self.mrsignerseam = hexes("mrsignerseam", &self.mrsignerseam_text, super::REGISTER_BYTES)?;
-        self.mrconfigid = hexes("mrconfigid", &self.mrconfigid_text, super::REGISTER_BYTES)?;
-        self.mrowner = hexes("mrowner", &self.mrowner_text, super::REGISTER_BYTES)?;
-        self.mrownerconfig = hexes("mrownerconfig", &self.mrownerconfig_text, super::REGISTER_BYTES)?;
-        self.service_tds = hexes("service_td", &self.service_td_text, super::REGISTER_BYTES)?;
-        Ok(())
     }
 }

@@ -1,14 +1,20 @@
 //! Is it what the policy asks for? The quote is genuine by now; the TD's owner and its host may still have chosen badly.
 
+use data_encoding::HEXLOWER;
 use dcap_qvl::quote::{TDAttributes, TDReport15Ex};
 
 use super::super::intel::module_step;
-use super::Context;
+use super::policy::Register;
+use super::{Context, NAME};
 use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::reference::{ReferenceValue, Words};
 
 /// Attributes whose bits mean that others see into the TD (ABI, "ATTRIBUTES"): DEBUG, and those of profiling.
-const DEBUG: u64 = 1;
-const PROFILING: u64 = 0x70;
+pub(super) const DEBUG: u64 = 1;
+pub(super) const PROFILING: u64 = 0x70;
+/// Those that `dcap-qvl` reads as flags: a migration TD may take the TD elsewhere, and no #VE at any access.
+pub(super) const SEPT_VE_DISABLE: u64 = 1 << 28;
+pub(super) const MIGRATABLE: u64 = 1 << 29;
 
 /// The attributes, little-endian.
 fn attributes(context: &Context<'_>) -> Result<(u64, TDAttributes), Found> {
@@ -85,26 +91,26 @@ pub(super) fn service_td(context: &Context<'_>) -> Outcome {
         return Ok("none is bound".to_owned());
     }
     let known = |hash: &[u8; 48]| {
-        *hash == [0; 48] || context.policy.service_tds.iter().any(|allowed| allowed.as_slice() == hash)
+        *hash == [0; 48] || context.policy.service_tds.iter().any(|allowed| **allowed == *hash)
     };
     match bound.iter().find(|hash| !known(hash)) {
         None => Ok("bound to a service TD that the policy names".to_owned()),
         Some(hash) => {
-            let hex = data_encoding::HEXLOWER.encode(hash);
+            let hex = HEXLOWER.encode(hash);
             fail(format!("bound to the service TD {hex}, which the policy does not name"))
         }
     }
 }
 
 /// A field by name, the values that are allowed for it, and its value.
-type Pin<'a> = (&'a str, &'a [Vec<u8>], &'a [u8; 48]);
+type Pin<'a> = (&'a str, &'a [Register], &'a [u8; 48]);
 
 /// Names those that are pinned, or the first that is not the pinned one.
 fn pins(fields: &[Pin<'_>]) -> Outcome {
     let pinned: Vec<_> = fields.iter().filter(|(_, allowed, _)| !allowed.is_empty()).collect();
     for (name, allowed, value) in &pinned {
-        if !allowed.iter().any(|one| one.as_slice() == *value) {
-            let hex = data_encoding::HEXLOWER.encode(*value);
+        if !allowed.iter().any(|one| **one == **value) {
+            let hex = HEXLOWER.encode(*value);
             return fail(format!("{name} {hex} is none of those the policy names"));
         }
     }
@@ -135,14 +141,12 @@ pub(super) fn owner(context: &Context<'_>) -> Outcome {
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let report = context.report()?;
-    if let Some(value) = context.references.find(super::NAME, &super::registers(report)) {
-        let names: Vec<&str> = value.registers.keys().map(String::as_str).collect();
-        return Ok(format!("{} are those of {}", names.join(", "), value.name));
-    }
-    let known = context.references.count(super::NAME);
-    if known == 0 && !context.policy.require_reference_value {
-        return Ok("no reference values given: the measurements are not judged".to_owned());
-    }
-    let hex = data_encoding::HEXLOWER.encode(&report.mr_td);
-    fail(format!("MRTD {hex} and the other registers are none of the {known} reference values"))
+    let found = context.references.find(NAME, &super::registers(report));
+    let hex = HEXLOWER.encode(&report.mr_td);
+    let words = Words {
+        found: &format!("{} are those of", found.map(ReferenceValue::names).unwrap_or_default()),
+        unjudged: "the measurements are",
+        unknown: &format!("MRTD {hex} and the other registers are"),
+    };
+    context.references.judge(NAME, context.policy.require_reference_value, found, &words)
 }

@@ -11,7 +11,7 @@ use x509_cert::der::oid::AssociatedOid;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
 use super::key::Key;
-use super::policy::{Named, Policy};
+use super::policy::Policy;
 use crate::verifier::collateral::Collateral;
 use crate::verifier::roots::{HardwareRoots, fingerprint};
 
@@ -48,7 +48,7 @@ struct Candidate<'a> {
 }
 
 pub(super) fn endorse(key: &Key, given: &Collateral, policy: &Policy, roots: &HardwareRoots) -> Endorsement {
-    if let Some(named) = find(&policy.keys, &key.fingerprint()) {
+    if let Some(named) = policy.keys.with(&key.fingerprint()) {
         let why = "not needed: the policy names the key".to_owned();
         return Endorsement {
             certificate: Ok(why.clone()),
@@ -92,13 +92,9 @@ pub(super) fn endorse(key: &Key, given: &Collateral, policy: &Policy, roots: &Ha
     endorsement
 }
 
-fn find<'a>(named: &'a [Named], sha256: &[u8; 32]) -> Option<&'a Named> {
-    named.iter().find(|one| one.sha256 == *sha256)
-}
-
 fn voucher(der: &[u8], policy: &Policy, roots: &HardwareRoots) -> Option<Voucher> {
     let print = fingerprint(der);
-    let named = find(&policy.roots, &print).map(|root| Voucher::Root(root.name.clone()));
+    let named = policy.roots.with(&print).map(|root| Voucher::Root(root.name.clone()));
     named.or_else(|| roots.is_simulated(&print).then_some(Voucher::Simulated))
 }
 

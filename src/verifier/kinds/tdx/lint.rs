@@ -1,0 +1,40 @@
+//! What the owner of a policy will hardly have meant about TDX.
+
+use super::super::intel::lint as intel;
+use super::policy::Policy;
+use super::requirements::{DEBUG, MIGRATABLE, PROFILING, SEPT_VE_DISABLE};
+use crate::verifier::lint::{self, Remark};
+
+/// XFAM's bits of x87 and SSE, which every TD has (ABI, "XFAM").
+const ALWAYS_XFAM: u64 = 0x3;
+
+pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
+    if let Some(reason) = impossible(policy) {
+        out.push(Remark::error("tdx", format!("no evidence can pass: {reason}")));
+    }
+    intel::lint("tdx", &policy.tcb, &policy.machines, out);
+    lint::reference_values("tdx", policy.require_reference_value, "anything", out);
+    if !policy.service_tds.is_empty() {
+        out.push(Remark::lenient("tdx.service_td", "another TD can read and change metadata of this one"));
+    }
+}
+
+/// Why no quote can pass.
+pub(super) fn impossible(policy: &Policy) -> Option<String> {
+    let attributes = (policy.required_attributes, policy.forbidden_attributes);
+    intel::impossible(&policy.tcb)
+        .or_else(|| {
+            let never = DEBUG | PROFILING | MIGRATABLE;
+            intel::contradiction("attributes", attributes, (SEPT_VE_DISABLE, never))
+        })
+        .or_else(|| intel::contradiction("XFAM", (0, policy.forbidden_xfam), (ALWAYS_XFAM, 0)))
+}
+
+/// Whether the policy asks for nothing that this check could find missing.
+pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
+    match check {
+        "xfam" => policy.forbidden_xfam == 0,
+        "events" => policy.required_events.is_empty(),
+        _ => intel::is_off(&policy.tcb, check),
+    }
+}

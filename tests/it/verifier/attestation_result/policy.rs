@@ -1,0 +1,108 @@
+//! What the policy and the reference values ask, key by key.
+
+use serde_json::{Value, json};
+use treering::verifier::{self, Assurance, ReferenceValue, ReferenceValues, Status};
+
+use super::{Example, MEASUREMENT, NOW, case_of, examples, external, signer};
+use crate::verifier::{Case, assert_affirming, assert_refused, failed, main};
+
+/// The name of a register of each format, and that another value is not accepted.
+#[test]
+fn reference_values_decide_what_runs() {
+    let value = |tee: &str, register: &str, octets: Vec<u8>| ReferenceValue {
+        name: "payments 1".to_owned(),
+        tee: tee.to_owned(),
+        registers: [(register.to_owned(), octets)].into(),
+        source: [0; 32],
+    };
+    for example in examples().iter().filter(|one| one.tee == "sev-snp" || one.format.starts_with("google")) {
+        let (tee, register, right) = match example.format {
+            "google-confidential-space" => ("attestation-result", "image-digest", vec![9; 32]),
+            _ => ("sev-snp", "measurement", MEASUREMENT.to_vec()),
+        };
+        let mut wrong = right.clone();
+        wrong[0] ^= 1;
+        let with = |octets| ReferenceValues::new(vec![value(tee, register, octets)]).unwrap();
+        let case = example.case(&example.claims, "");
+        let known = Case { references: with(right), ..case.clone() }.appraise();
+        assert_affirming(example.format, &known);
+        assert_eq!(main(&known).reference().unwrap().name, "payments 1");
+        assert_eq!(main(&known).vector().executables, 3);
+        let unknown = Case { references: with(wrong), ..case }.appraise();
+        assert_refused(&unknown, "reference-value");
+        assert_eq!(main(&unknown).vector().executables, 33);
+    }
+    let first = &examples()[0];
+    let rules = external(first.issuer, first.format, first.tee, &signer("ES256").jwks(), "");
+    let strict = case_of(first.media_type, signer("ES256").jwt(&first.claims), &rules).appraise();
+    assert_refused(&strict, "reference-value");
+    assert_eq!(failed(&strict), ["reference-value"], "required unless the policy says otherwise");
+}
+
+/// Every key of the section changes something, and only that.
+#[test]
+fn the_policy_is_kept() {
+    let examples = examples();
+    let (ear, intel, google) = (&examples[0], &examples[4], &examples[9]);
+    let refused = |example: &Example, claims: &Value, more: &str, check: &str| {
+        let appraisal = example.case(claims, more).appraise();
+        assert_refused(&appraisal, check);
+        assert_eq!(failed(&appraisal), [check], "{more}");
+    };
+    let passes = |example: &Example, claims: &Value, more: &str| {
+        let appraisal = example.case(claims, more).appraise();
+        assert_eq!(appraisal.refusal(), None, "{more}");
+        appraisal
+    };
+    refused(google, &google.claims, "audience = \"https://other.example\"", "audience");
+    passes(google, &google.claims, "audience = \"https://treering.example\"");
+    let mut old = intel.claims.clone();
+    old["iat"] = json!(NOW - 3600);
+    refused(intel, &old, "", "age");
+    passes(intel, &old, "max_age_s = 3600");
+    let mut swh = intel.claims.clone();
+    swh["attester_tcb_status"] = "SWHardeningNeeded".into();
+    refused(intel, &swh, "", "tcb-status");
+    passes(intel, &swh, "allowed_tcb_statuses = [\"SWHardeningNeeded\"]");
+    let mut warns = ear.claims.clone();
+    warns["ear_status"] = "warning".into();
+    warns["submods"]["sev-snp"]["ear_status"] = "warning".into();
+    warns["submods"]["sev-snp"]["ear_trustworthiness_vector"]["hardware"] = json!(32);
+    refused(ear, &warns, "", "status");
+    assert_eq!(passes(ear, &warns, "allow_warning = true").status(), Status::Warning, "and it shows");
+    let mut simulated = ear.claims.clone();
+    simulated["submods"]["sev-snp"]["ear_verifier_claims"] = json!({ "assurance": "simulated" });
+    refused(ear, &simulated, "", "assurance");
+    let shown = passes(ear, &simulated, "allow_simulated = true").into_appraised().unwrap();
+    assert_eq!(shown.assurance(), Assurance::Simulated);
+    simulated["submods"]["sev-snp"]["ear_verifier_claims"]["assurance"] = json!("excellent");
+    refused(ear, &simulated, "allow_simulated = true", "assurance");
+    let mut two = ear.claims.clone();
+    two["submods"]["nvidia-gpu"] = json!({ "ear_status": "affirming" });
+    refused(ear, &two, "", "claims");
+    passes(ear, &two, "submod = \"sev-snp\"");
+    refused(ear, &two, "submod = \"tdx\"", "claims");
+    let rules =
+        external(ear.issuer, ear.format, "tdx", &signer("ES256").jwks(), "require_reference_value = false");
+    let foreign = case_of(ear.media_type, signer("ES256").jwt(&ear.claims), &rules).appraise();
+    assert_eq!(failed(&foreign), ["tee"]);
+    let none = case_of(ear.media_type, signer("ES256").jwt(&ear.claims), "").appraise();
+    assert_refused(&none, "issuer-key");
+    for more in ["submod = \"x\"", "max_age = 3", "rsa_algorithm = \"none\"", "tees = []"] {
+        let text = external(intel.issuer, intel.format, "tdx", &signer("PS384").jwks(), more);
+        let text = format!("version = 1\nname = \"t\"\n{text}");
+        verifier::AppraisalPolicy::parse(text.as_bytes()).unwrap_err();
+    }
+}
+
+#[test]
+fn a_waiver_lets_pass_and_shows() {
+    let intel = &examples()[4];
+    let mut claims = intel.claims.clone();
+    claims["attester_tcb_status"] = "OutOfDate".into();
+    let waiver =
+        "[[waiver]]\ncheck = \"tcb-status\"\nreason = \"patch week\"\nuntil = \"2100-01-01T00:00:00Z\"";
+    let appraisal = intel.case(&claims, waiver).appraise();
+    assert_eq!(appraisal.refusal(), None);
+    assert_eq!((appraisal.status(), main(&appraisal).vector().hardware), (Status::Warning, 32));
+}
