@@ -253,9 +253,11 @@ impl Filter {
         }
     }
 
+    /// All words are looked at, whatever the first say: a branch on each would wait for memory before the next filter is
+    /// asked.
     pub(crate) fn may_have(&self, hash: u64) -> bool {
         let block = self.words.get(self.block(hash)..).unwrap_or_default();
-        block.iter().zip(Self::bits(hash)).all(|(word, bit)| word & bit != 0)
+        block.iter().zip(Self::bits(hash)).fold(0, |missing, (word, bit)| missing | (bit & !word)) == 0
     }
 }
 
