@@ -26,7 +26,6 @@ use self::run::{Filter, Kind, Lead, RunId};
 pub(crate) use self::{load::Damage, tend::Indexer};
 use crate::{
     nodes::{Memory, Nodes},
-    schema::Family,
     store::{Store, StoreError},
     tiles,
 };
@@ -72,6 +71,14 @@ impl Run {
             Kind::Leaf => leaves,
             Kind::EntryId => ids,
         }
+    }
+}
+
+impl State {
+    /// The entry with a hash, if no run covers it.
+    fn young(&self, kind: Kind, hash: &[u8; 32]) -> Option<u64> {
+        let full = self.full.iter().map(|young| &**young);
+        full.chain([&self.young]).find_map(|young| young.of(kind).get(hash).copied())
     }
 }
 
@@ -124,43 +131,51 @@ impl Index {
         memory: &Memory,
         leaf: &Hash,
     ) -> Result<Option<u64>, StoreError> {
-        self.find(store, Kind::Leaf, leaf.as_bytes(), |index| {
-            Ok(Nodes::new(store, memory, index.saturating_add(1)).leaf(index)? == *leaf)
-        })
+        let found = self.find(store, Kind::Leaf, &[leaf.to_bytes()], |hash, index| {
+            Ok(Nodes::new(store, memory, index.saturating_add(1)).leaf(index)?.as_bytes() == hash)
+        })?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// The entry whose SHA-256 this is.
     pub(crate) fn entry_id(&self, store: &Store, id: &[u8; 32]) -> Result<Option<u64>, StoreError> {
-        self.find(store, Kind::EntryId, id, |index| {
+        Ok(self.entry_ids(store, &[*id])?.into_iter().next().flatten())
+    }
+
+    /// For each of these SHA-256 the entry, if there is one.
+    pub(crate) fn entry_ids(&self, store: &Store, ids: &[[u8; 32]]) -> Result<Vec<Option<u64>>, StoreError> {
+        self.find(store, Kind::EntryId, ids, |id, index| {
             let found: [u8; 32] = Sha256::digest(tiles::entry(store, index)?).into();
             Ok(found == *id)
         })
     }
 
-    /// `is_it` compares the whole hash. The state is held meanwhile, so that no run is removed while it is read.
+    /// `is_it` compares the whole hash. Run by run, so that the processor asks a filter for many hashes at a time. The
+    /// state is held meanwhile, so that no run is removed while it is read.
     fn find(
         &self,
         store: &Store,
         kind: Kind,
-        hash: &[u8; 32],
-        is_it: impl Fn(u64) -> Result<bool, StoreError>,
-    ) -> Result<Option<u64>, StoreError> {
+        hashes: &[[u8; 32]],
+        is_it: impl Fn(&[u8; 32], u64) -> Result<bool, StoreError>,
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let state = self.state();
-        let full = state.full.iter().map(|young| &**young);
-        for young in full.chain([&state.young]) {
-            if let Some(index) = young.of(kind).get(hash) {
-                return Ok(Some(*index));
-            }
-        }
-        let short = run::short(hash);
-        for run in state.runs.iter().rev().filter(|run| run.filter(kind).may_have(short)) {
-            for index in run::find(store, run.id, kind, short)? {
-                if is_it(index)? {
-                    return Ok(Some(index));
+        let mut found: Vec<Option<u64>> = hashes.iter().map(|hash| state.young(kind, hash)).collect();
+        let shorts: Vec<u64> = hashes.iter().map(run::short).collect();
+        for run in state.runs.iter().rev() {
+            let filter = run.filter(kind);
+            for ((hash, short), found) in hashes.iter().zip(&shorts).zip(&mut found) {
+                if !filter.may_have(*short) || found.is_some() {
+                    continue;
+                }
+                for index in run::find(store, run.id, kind, *short)? {
+                    if is_it(hash, index)? {
+                        *found = Some(index);
+                    }
                 }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Adds committed entries, each the next; says whether there is something to [`tend`](Self::tend).
@@ -199,14 +214,5 @@ impl Index {
                 show(hash, *index);
             }
         }
-    }
-}
-
-impl Store {
-    /// The value under a key of the index, which must be there.
-    fn part(&self, run: RunId, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let missing =
-            || StoreError::Inconsistent { what: "the index", at: run.first(), why: "a part is missing" };
-        self.get(Family::HashIndex, key)?.ok_or_else(missing)
     }
 }

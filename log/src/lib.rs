@@ -28,6 +28,7 @@ pub mod publisher;
 
 mod append;
 mod checkpoint_file;
+mod committed;
 mod head;
 mod index;
 mod integrate;

@@ -15,7 +15,8 @@ use crate::{
 
 /// What the plan must know about the log so far.
 pub(crate) trait Seen {
-    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError>;
+    /// The entry with this id.
+    fn entry(&self, id: &[u8; 32]) -> Option<u64>;
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError>;
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError>;
 }
@@ -41,8 +42,8 @@ pub(crate) struct Plan<'a, S> {
     seen: &'a S,
     size: u64,
     pub(crate) added: Vec<Added>,
-    /// New entries by leaf hash.
-    leaves: HashMap<Hash, u64>,
+    /// New entries by id.
+    ids: HashMap<[u8; 32], u64>,
     pub(crate) once: HashMap<[u8; 32], u64>,
     pub(crate) registers: HashMap<RegisterName, u64>,
     pub(crate) rows: Vec<Row>,
@@ -55,7 +56,7 @@ impl<'a, S: Seen> Plan<'a, S> {
             seen,
             size,
             added: Vec::new(),
-            leaves: HashMap::new(),
+            ids: HashMap::new(),
             once: HashMap::new(),
             registers: HashMap::new(),
             rows: Vec::new(),
@@ -69,7 +70,7 @@ impl<'a, S: Seen> Plan<'a, S> {
         if let Some(refusal) = self.refusal(&prepared)? {
             return Ok(Err(refusal));
         }
-        let (placed, fresh) = self.place(&prepared)?;
+        let (placed, fresh) = self.place(&prepared);
         if self.size == 0 && self.added.is_empty() && fresh < 2 {
             return Ok(Err(AppendError::Genesis { entries: fresh }));
         }
@@ -102,31 +103,24 @@ impl<'a, S: Seen> Plan<'a, S> {
         Ok(None)
     }
 
-    /// Finds or gives each leaf its index; also says how many are new.
-    fn place(&self, prepared: &Prepared) -> Result<(Placed, usize), StoreError> {
+    /// Finds or gives each entry its index; also says how many are new.
+    fn place(&self, prepared: &Prepared) -> (Placed, usize) {
         let mut next = self.size + self.added.len() as u64;
         // A few at most: an append has at most one bundle of entries.
-        let mut own: Vec<(&Hash, u64)> = Vec::with_capacity(prepared.leaves.len());
+        let mut own: Vec<(&[u8; 32], u64)> = Vec::with_capacity(prepared.ids.len());
         let (indexes, duplicates) = (Vec::with_capacity(own.capacity()), Vec::with_capacity(own.capacity()));
         let mut placed = Placed { indexes, leaves: prepared.leaves.clone(), duplicates };
-        for leaf in &prepared.leaves {
-            let found = match own.iter().find(|(other, _)| *other == leaf) {
-                Some((_, index)) => Some(*index),
-                None => self.leaf(leaf)?,
-            };
+        for id in &prepared.ids {
+            let found = own.iter().find(|(other, _)| *other == id).map(|(_, index)| *index);
+            let found = found.or_else(|| self.ids.get(id).copied()).or_else(|| self.seen.entry(id));
             placed.duplicates.push(found.is_some());
             placed.indexes.push(found.unwrap_or_else(|| {
-                own.push((leaf, next));
+                own.push((id, next));
                 next += 1;
                 next - 1
             }));
         }
-        Ok((placed, own.len()))
-    }
-
-    /// The entry with a leaf hash, in this batch or in the log.
-    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-        self.leaves.get(leaf).map_or_else(|| self.seen.leaf(leaf), |index| Ok(Some(*index)))
+        (placed, own.len())
     }
 
     fn apply(&mut self, prepared: Prepared, placed: &Placed, grows: bool) {
@@ -149,7 +143,7 @@ impl<'a, S: Seen> Plan<'a, S> {
             append.entries.into_iter().zip(leaves).zip(ids).zip(places)
         {
             if !*duplicate {
-                self.leaves.insert(leaf, *index);
+                self.ids.insert(id, *index);
                 self.added.push(Added { entry, leaf, id });
             }
         }
@@ -165,14 +159,14 @@ mod tests {
 
     #[derive(Default)]
     struct Fake {
-        leaves: HashMap<Hash, u64>,
+        ids: HashMap<[u8; 32], u64>,
         once: HashMap<[u8; 32], u64>,
         registers: HashMap<RegisterName, u64>,
     }
 
     impl Seen for Fake {
-        fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-            Ok(self.leaves.get(leaf).copied())
+        fn entry(&self, id: &[u8; 32]) -> Option<u64> {
+            self.ids.get(id).copied()
         }
         fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
             Ok(self.once.get(key).copied())
@@ -211,7 +205,7 @@ mod tests {
     #[test]
     fn duplicates_answer_with_the_first_index() {
         let mut seen = Fake::default();
-        seen.leaves.insert(Prepared::new(append(&["old"])).unwrap().leaves[0], 3);
+        seen.ids.insert(Prepared::new(append(&["old"])).unwrap().ids[0], 3);
         let mut plan = Plan::new(&seen, 10);
         let placed = admit(&mut plan, append(&["x", "old", "x", "y"])).unwrap();
         assert_eq!(placed.indexes, [10, 3, 10, 11]);
@@ -223,7 +217,7 @@ mod tests {
     #[test]
     fn an_append_of_duplicates_records_once_and_moves_nothing() {
         let mut seen = Fake::default();
-        seen.leaves.insert(Prepared::new(append(&["old"])).unwrap().leaves[0], 3);
+        seen.ids.insert(Prepared::new(append(&["old"])).unwrap().ids[0], 3);
         let mut plan = Plan::new(&seen, 10);
         let mut again = append(&["old"]);
         (again.once, again.set, again.rows) = (vec![[7; 32]], vec![(name("r"), 0)], vec![row()]);

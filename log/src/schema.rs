@@ -15,7 +15,7 @@ use crate::{
 
 /// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
 /// misread it; older code then refuses to open the store.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The version byte of every value that is not C2SP bytes.
 const VALUE_VERSION: u8 = 1;
@@ -116,22 +116,32 @@ pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Part {
-    /// Written last: the run is complete.
+    /// The run itself, before all its parts.
     Run = 0,
-    LeafFilter = 1,
-    EntryIdFilter = 2,
-    LeafPage = 3,
-    EntryIdPage = 4,
+    LeafPage = 1,
+    EntryIdPage = 2,
+    LeafFilter = 3,
+    EntryIdFilter = 4,
 }
 
 /// Bytes of a key of `hash-index`.
 pub(crate) const PART_LEN: usize = 10;
 
-/// `hash-index`: part, level and number of the run, and which of its pages or filters.
-pub(crate) fn part_key(part: Part, level: u8, number: u32, place: u32) -> [u8; PART_LEN] {
-    let mut key = [0; PART_LEN];
-    let bytes = [part as u8, level].into_iter().chain(number.to_be_bytes()).chain(place.to_be_bytes());
-    for (to, from) in key.iter_mut().zip(bytes) {
+/// `hash-index`: level and number of the run, part, and which of its pages or filters: a run is all that lies between
+/// two keys.
+pub(crate) fn part_key(level: u8, number: u32, part: Part, place: u32) -> [u8; PART_LEN] {
+    run_key(level, number, part as u8, place)
+}
+
+/// The first key of a run, which is its own, and one behind its last.
+pub(crate) fn run_keys(level: u8, number: u32) -> [[u8; PART_LEN]; 2] {
+    [part_key(level, number, Part::Run, 0), run_key(level, number, u8::MAX, u32::MAX)]
+}
+
+fn run_key(level: u8, number: u32, part: u8, place: u32) -> [u8; PART_LEN] {
+    let mut key = [level; PART_LEN];
+    let bytes = number.to_be_bytes().into_iter().chain([part]).chain(place.to_be_bytes());
+    for (to, from) in key.iter_mut().skip(1).zip(bytes) {
         *to = from;
     }
     key
@@ -140,7 +150,7 @@ pub(crate) fn part_key(part: Part, level: u8, number: u32, place: u32) -> [u8; P
 /// Level and number of the run in a key of `hash-index`, if it is the key of the run itself.
 pub(crate) fn run_of_key(key: &[u8]) -> Option<(u8, u32)> {
     match *key {
-        [0, level, a, b, c, d, 0, 0, 0, 0] => Some((level, u32::from_be_bytes([a, b, c, d]))),
+        [level, a, b, c, d, 0, 0, 0, 0, 0] => Some((level, u32::from_be_bytes([a, b, c, d]))),
         _ => None,
     }
 }
@@ -396,7 +406,7 @@ mod tests {
             [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
             [b"format".as_slice(), b"head", b"origin", b"witnessed"]
         );
-        assert_eq!(FORMAT, 3, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+        assert_eq!(FORMAT, 4, "a new format needs a paragraph in docs/storage.md and a way from the old one");
     }
 
     /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
@@ -404,11 +414,12 @@ mod tests {
     #[test]
     fn keys_unchanged() {
         assert_eq!(hex(&bundle_key(258)), "0000000000000102");
-        let parts = [Part::Run, Part::LeafFilter, Part::EntryIdFilter, Part::LeafPage, Part::EntryIdPage];
+        let parts = [Part::Run, Part::LeafPage, Part::EntryIdPage, Part::LeafFilter, Part::EntryIdFilter];
         assert_eq!(parts.map(|part| part as u8), [0, 1, 2, 3, 4]);
-        assert_eq!(hex(&part_key(Part::LeafPage, 2, 258, 5)), "03020000010200000005");
-        assert_eq!(run_of_key(&part_key(Part::Run, 2, 258, 0)), Some((2, 258)));
-        assert_eq!(run_of_key(&part_key(Part::LeafFilter, 2, 258, 0)), None);
+        assert_eq!(hex(&part_key(2, 258, Part::LeafPage, 5)), "02000001020100000005");
+        assert_eq!(run_of_key(&part_key(2, 258, Part::Run, 0)), Some((2, 258)));
+        assert_eq!(run_of_key(&part_key(2, 258, Part::LeafPage, 0)), None);
+        assert_eq!(run_keys(2, 258).map(|key| hex(&key)), ["02000001020000000000", "0200000102ffffffffff"]);
         assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
         assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));
         assert_eq!(hex(register_key(&RegisterName::new("a/b").unwrap())), "612f62");

@@ -23,17 +23,18 @@ use treering_tlog::{
 };
 
 use crate::{
-    append::{AppendError, Appended, RegisterName, Row},
+    append::{AppendError, Appended, Row},
     checkpoint_file::Keeper,
+    committed::Committed,
     head::{Head, Seal, Sealer, WitnessedHead},
     index::{Index, Indexer},
     integrate::{Edge, Fragment, Grown},
     log::Clock,
     nodes::{Memory, TileNodes},
-    plan::{Added, Placed, Plan, Seen},
+    plan::{Added, Placed, Plan},
     pool::{Job, Pool},
     probe::{Point, Probed},
-    schema::{self, Family, WIDTH},
+    schema::WIDTH,
     store::{Batch, Store, StoreError},
     tiles,
 };
@@ -164,10 +165,14 @@ impl Sequencer {
 
     /// One batch: plan, integrate, seal, commit, publish.
     fn batch(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let seen = Committed {
-            store: Arc::clone(&self.store),
-            memory: Arc::clone(&self.memory),
-            index: Arc::clone(&self.index),
+        let seen = match Committed::look(&self.store, &self.index, &jobs) {
+            Ok(seen) => seen,
+            Err(error) => {
+                for job in jobs {
+                    job.refuse(AppendError::Poisoned(error.to_string()));
+                }
+                return Err(Failure::Fatal(error));
+            }
         };
         let (mut plan, mut rows, mut witnessed) = (Plan::new(&seen, self.edge.size()), Vec::new(), None);
         let mut broken = None;
@@ -339,27 +344,6 @@ impl Drop for Sequencer {
         self.keeper = None;
         self.indexer = None;
         self.published.stopped.send_replace(true);
-    }
-}
-
-/// What is committed, as a plan looks at it.
-struct Committed {
-    store: Arc<Store>,
-    memory: Arc<Memory>,
-    index: Arc<Index>,
-}
-
-impl Seen for Committed {
-    fn leaf(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-        self.index.leaf(&self.store, &self.memory, leaf)
-    }
-
-    fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
-        self.store.index(Family::Once, key)
-    }
-
-    fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError> {
-        self.store.index(Family::Registers, schema::register_key(name))
     }
 }
 

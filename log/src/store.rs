@@ -17,7 +17,7 @@ use std::{
 };
 
 pub(crate) use engine::Pair;
-use engine::{Engine, EngineError, Estimate, WriteSet};
+use engine::{Engine, EngineError, Estimate, Table, WriteSet};
 use rocks::Rocks;
 
 use crate::{
@@ -115,11 +115,11 @@ impl Store {
     }
 
     /// The pairs of a family from a key on, in order, as of now: one iterator is one snapshot.
-    pub(crate) fn from(
-        &self,
+    pub(crate) fn from<'a>(
+        &'a self,
         family: Family,
         key: &[u8],
-    ) -> Result<impl Iterator<Item = Result<Pair, StoreError>>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<Pair, StoreError>> + use<'a>, StoreError> {
         Ok(self.engine.from(family, key)?.map(|pair| pair.map_err(StoreError::from)))
     }
 
@@ -138,20 +138,41 @@ impl Store {
         Batch { store: self, writes: WriteSet::default() }
     }
 
+    /// Begins a table of the index of hashes.
+    pub(crate) fn table(&self) -> Result<NewTable<'_>, StoreError> {
+        self.check_writable()?;
+        let table = self.engine.table(Family::HashIndex).map_err(|error| self.failed(error.into()))?;
+        Ok(NewTable { store: self, table })
+    }
+
+    /// Removes the tables of the index of hashes whose keys all lie from `first` to `last`.
+    pub(crate) fn remove_tables(&self, first: &[u8], last: &[u8]) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let removed = self.engine.remove_tables(Family::HashIndex, first, last);
+        removed.map_err(|error| self.failed(error.into()))
+    }
+
     /// Refuses every later write: what depends on one that failed cannot go on.
     pub(crate) fn poison(&self, error: &StoreError) {
         self.poisoned.get_or_init(|| error.to_string().into());
     }
 
+    fn failed(&self, error: StoreError) -> StoreError {
+        self.poison(&error);
+        error
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        self.poisoned.get().map_or(Ok(()), |why| Err(StoreError::Poisoned(Arc::clone(why))))
+    }
+
     /// Writes a batch and syncs: when this returns `Ok`, the batch is durable.
     fn commit(&self, writes: &WriteSet) -> Result<(), StoreError> {
-        if let Some(why) = self.poisoned.get() {
-            return Err(StoreError::Poisoned(Arc::clone(why)));
-        }
+        self.check_writable()?;
         let begin = Instant::now();
         let written = self.write(writes);
         metrics::histogram!("treering_log_sync_seconds").record(begin.elapsed().as_secs_f64());
-        written.inspect_err(|error| self.poison(error))
+        written.map_err(|error| self.failed(error))
     }
 
     fn write(&self, writes: &WriteSet) -> Result<(), StoreError> {
@@ -174,6 +195,33 @@ impl Store {
         let mut writes = WriteSet::default();
         writes.put(family, key, value);
         self.engine.commit(&writes).unwrap();
+    }
+
+    /// Loses a pair.
+    #[cfg(test)]
+    pub(crate) fn testing_only_delete(&self, family: Family, key: &[u8]) {
+        let mut writes = WriteSet::default();
+        writes.delete(family, key);
+        self.engine.commit(&writes).unwrap();
+    }
+}
+
+/// A table of the index of hashes that is being written.
+pub(crate) struct NewTable<'a> {
+    store: &'a Store,
+    table: Box<dyn Table + 'a>,
+}
+
+impl NewTable<'_> {
+    /// Adds the next pair.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.table.put(key, value).map_err(|error| self.store.failed(error.into()))
+    }
+
+    /// Takes the table into the store, synced.
+    pub(crate) fn finish(self) -> Result<(), StoreError> {
+        self.store.check_writable()?;
+        self.table.finish().map_err(|error| self.store.failed(error.into()))
     }
 }
 
@@ -212,16 +260,6 @@ impl Batch<'_> {
             self.writes.delete(Family::Tiles, &schema::tile_key(level, *start));
         }
         self.writes.put(Family::Tiles, &schema::tile_key(level, first), bytes);
-    }
-
-    /// A part of the index of hashes.
-    pub(crate) fn part(&mut self, key: &[u8], value: &[u8]) {
-        self.writes.put(Family::HashIndex, key, value);
-    }
-
-    /// Removes a part of the index of hashes.
-    pub(crate) fn no_part(&mut self, key: &[u8]) {
-        self.writes.delete(Family::HashIndex, key);
     }
 
     pub(crate) fn content(&mut self, leaf: &[u8; 32], content: &[u8]) {

@@ -97,18 +97,20 @@ impl Index {
     }
 }
 
-/// The runs that are complete: those that cover the log, each the longest at its place, and those that are replaced.
+/// The runs: those that cover the log, each the longest at its place, and those that are replaced.
 fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
-    let mut stored = Vec::new();
-    for pair in store.from(Family::HashIndex, &[])? {
-        let (key, value) = pair?;
-        let Some((level, number)) = schema::run_of_key(&key) else { break };
+    let (mut stored, mut behind) = (Vec::new(), Vec::new());
+    while let Some((key, value)) = store.from(Family::HashIndex, &behind)?.next().transpose()? {
+        let orphan = StoreError::Inconsistent { what: "the index", at: 0, why: "a part is of no run" };
+        let (level, number) = schema::run_of_key(&key).ok_or(orphan)?;
         let id = RunId { level, number };
         if schema::decode_index("a run of the index", &value)? != id.first() {
             let why = "its head names another entry";
             return Err(StoreError::Inconsistent { what: "a run of the index", at: id.first(), why });
         }
         stored.push(id);
+        let [_, last] = id.keys();
+        behind = last.to_vec();
     }
     stored.sort_unstable_by_key(|id| (id.first(), u8::MAX - id.level));
     let (mut live, mut replaced, mut end) = (Vec::new(), Vec::new(), 0);

@@ -1,13 +1,16 @@
 //! A run: what leads from the hashes of a block of entries to their indexes, in pages, sorted by hash.
 //!
 //! Hashes are uniform, so the page of one is known from its first bits, and one page is one read. A page is about 128
-//! leads; a run of twice the length has twice the pages. The pages of a filter go with those of the run.
+//! leads; a run of twice the length has twice the pages. Each page has a part of the filter.
 //!
 //! In scope: bytes and bits. Out of scope: which runs there are, and when they are written.
 
+use std::ops::Range;
+
+use super::Run;
 use crate::{
-    schema::{self, FormatError, Part},
-    store::{Batch, Store, StoreError},
+    schema::{self, Family, FormatError, PART_LEN, Part},
+    store::{NewTable, Store, StoreError},
 };
 
 /// The length of the shortest runs, as a power of two: half a second of the heaviest load, and what opening reads at
@@ -19,16 +22,10 @@ const FAN_BITS: u8 = 3;
 const TOP_LEVEL: u8 = 5;
 /// Leads in a page, on the average: 128, a page of 1.5 KiB.
 const PAGE_BITS: u8 = 7;
-/// Filter blocks of a page: 10 bits for a lead, and a false answer in a hundred.
-const PAGE_BLOCKS: u64 = 5;
 /// Words of a filter block.
 const BLOCK_WORDS: usize = 8;
-/// Words of the filter of one page.
-const PAGE_WORDS: usize = 40;
-/// Pages whose filters are stored as one value of 40 KiB.
+/// Pages whose filters are stored as one value of at most 64 KiB.
 const CHUNK_PAGES: usize = 256;
-/// Octets written at a time: a commit of the sequencer waits behind no more.
-const WRITE_BYTES: usize = 256 << 10;
 /// Odd numbers that make eight bits of one hash: those of Parquet's split block Bloom filters.
 const SALTS: [u32; BLOCK_WORDS] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
@@ -49,6 +46,17 @@ impl Kind {
         match self {
             Self::Leaf => "the index of leaf hashes",
             Self::EntryId => "the index of entry ids",
+        }
+    }
+
+    /// Filter blocks of a page: each is 2 bits for a lead, in memory. By its id every new entry is looked for, in every
+    /// run, so few answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in two
+    /// hundred. By its leaf hash an entry is asked for that another one names: one in twelve is wrong.
+    const fn page_blocks(self, level: u8) -> u16 {
+        match (self, level) {
+            (Self::EntryId, 0 | 1) => 8,
+            (Self::EntryId, _) => 6,
+            (Self::Leaf, _) => 3,
         }
     }
 }
@@ -122,43 +130,53 @@ impl RunId {
         u32::try_from(hash.checked_shr(64 - u32::from(self.page_bits())).unwrap_or(0)).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn head_key(self) -> [u8; schema::PART_LEN] {
-        schema::part_key(Part::Run, self.level, self.number, 0)
+    /// Its own key, which is its first, and one behind its last.
+    pub(crate) fn keys(self) -> [[u8; PART_LEN]; 2] {
+        schema::run_keys(self.level, self.number)
     }
 
-    pub(crate) fn page_key(self, kind: Kind, page: u32) -> [u8; schema::PART_LEN] {
+    pub(crate) fn page_key(self, kind: Kind, page: u32) -> [u8; PART_LEN] {
         let part = match kind {
             Kind::Leaf => Part::LeafPage,
             Kind::EntryId => Part::EntryIdPage,
         };
-        schema::part_key(part, self.level, self.number, page)
+        schema::part_key(self.level, self.number, part, page)
     }
 
-    fn filter_key(self, kind: Kind, chunk: u32) -> [u8; schema::PART_LEN] {
+    pub(crate) fn filter_key(self, kind: Kind, chunk: u32) -> [u8; PART_LEN] {
         let part = match kind {
             Kind::Leaf => Part::LeafFilter,
             Kind::EntryId => Part::EntryIdFilter,
         };
-        schema::part_key(part, self.level, self.number, chunk)
+        schema::part_key(self.level, self.number, part, chunk)
+    }
+
+    fn missing(self) -> StoreError {
+        StoreError::Inconsistent { what: "the index", at: self.first(), why: "a part is missing" }
     }
 
     fn chunks(self) -> u32 {
         // So few pages of a run are no more than so few of a `u32`.
         self.pages().div_ceil(u32::try_from(CHUNK_PAGES).unwrap_or(u32::MAX))
     }
-
-    /// Every key of the run but its head's.
-    pub(crate) fn part_keys(self) -> impl Iterator<Item = [u8; schema::PART_LEN]> {
-        Kind::ALL.into_iter().flat_map(move |kind| {
-            let filters = (0..self.chunks()).map(move |chunk| self.filter_key(kind, chunk));
-            filters.chain((0..self.pages()).map(move |page| self.page_key(kind, page)))
-        })
-    }
 }
 
 /// The leads of one page.
 pub(crate) fn page(store: &Store, run: RunId, kind: Kind, page: u32) -> Result<Vec<Lead>, StoreError> {
-    decode(run, kind, &store.part(run, &run.page_key(kind, page))?)
+    decode(run, kind, &part(store, run, &run.page_key(kind, page))?)
+}
+
+/// The leads of each page, in order.
+pub(crate) fn pages(
+    store: &Store,
+    run: RunId,
+    kind: Kind,
+) -> Result<impl Iterator<Item = Result<Vec<Lead>, StoreError>>, StoreError> {
+    let mut stored = store.from(Family::HashIndex, &run.page_key(kind, 0))?;
+    Ok((0..run.pages()).map(move |page| match stored.next().transpose()? {
+        Some((key, value)) if *key == run.page_key(kind, page) => decode(run, kind, &value),
+        _ => Err(run.missing()),
+    }))
 }
 
 /// The leads in the bytes of a page.
@@ -169,41 +187,57 @@ pub(crate) fn decode(run: RunId, kind: Kind, value: &[u8]) -> Result<Vec<Lead>, 
 
 /// The entries of a run whose hashes begin so.
 pub(crate) fn find(store: &Store, run: RunId, kind: Kind, hash: u64) -> Result<Vec<u64>, StoreError> {
-    let value = store.part(run, &run.page_key(kind, run.page_of(hash)))?;
+    let value = part(store, run, &run.page_key(kind, run.page_of(hash)))?;
     let leads = schema::decode_leads(kind.name(), &value)?;
     Ok(leads.filter(|(found, _)| *found == hash).map(|(_, offset)| run.first() + u64::from(offset)).collect())
+}
+
+/// The value under a key of a run, which must be there.
+fn part(store: &Store, run: RunId, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+    store.get(Family::HashIndex, key)?.ok_or_else(|| run.missing())
 }
 
 /// Says which hashes are not in a run, with certainty, and which may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
-    run: RunId,
+    page_bits: u8,
+    page_blocks: u16,
     words: Vec<u32>,
 }
 
 impl Filter {
-    fn new(run: RunId) -> Self {
-        Self { run, words: vec![0; run.pages() as usize * PAGE_WORDS] }
+    fn new(run: RunId, kind: Kind) -> Self {
+        let page_blocks = kind.page_blocks(run.level);
+        let words = vec![0; run.pages() as usize * usize::from(page_blocks) * BLOCK_WORDS];
+        Self { page_bits: run.page_bits(), page_blocks, words }
     }
 
     /// Reads a run's filter.
     pub(crate) fn read(store: &Store, run: RunId, kind: Kind) -> Result<Self, StoreError> {
-        let mut words = Vec::with_capacity(run.pages() as usize * PAGE_WORDS);
+        let mut filter = Self::new(run, kind);
+        let len = filter.words.len();
+        filter.words.clear();
         for chunk in 0..run.chunks() {
-            let value = store.part(run, &run.filter_key(kind, chunk))?;
-            words.extend(schema::decode_filter(&value)?);
+            let value = part(store, run, &run.filter_key(kind, chunk))?;
+            filter.words.extend(schema::decode_filter(&value)?);
         }
-        if words.len() != run.pages() as usize * PAGE_WORDS {
+        if filter.words.len() != len {
             return Err(FormatError::Malformed { what: "a filter", why: "it has another length" }.into());
         }
-        Ok(Self { run, words })
+        Ok(filter)
     }
 
-    /// Where the block of a hash begins: in the part of its page, by the bits behind those of the page.
+    /// Its words as they are stored.
+    fn chunks(&self) -> impl Iterator<Item = &[u32]> {
+        self.words.chunks(CHUNK_PAGES * usize::from(self.page_blocks) * BLOCK_WORDS)
+    }
+
+    /// Where the block of a hash begins: the first bits choose the page, those behind them one of its blocks.
     fn block(&self, hash: u64) -> usize {
-        let behind = (hash << self.run.page_bits()) >> 32;
-        let block = u64::from(self.run.page_of(hash)) * PAGE_BLOCKS + ((behind * PAGE_BLOCKS) >> 32);
-        usize::try_from(block).unwrap_or(0) * BLOCK_WORDS
+        let page = hash.checked_shr(64 - u32::from(self.page_bits)).unwrap_or(0);
+        let behind = (hash << self.page_bits) >> 32;
+        let blocks = u64::from(self.page_blocks);
+        usize::try_from(page * blocks + ((behind * blocks) >> 32)).unwrap_or(0) * BLOCK_WORDS
     }
 
     fn bits(hash: u64) -> [u32; BLOCK_WORDS] {
@@ -219,66 +253,73 @@ impl Filter {
         }
     }
 
+    /// All words are looked at, whatever the first say: a branch on each would wait for memory before the next filter is
+    /// asked.
     pub(crate) fn may_have(&self, hash: u64) -> bool {
         let block = self.words.get(self.block(hash)..).unwrap_or_default();
-        block.iter().zip(Self::bits(hash)).all(|(word, bit)| word & bit != 0)
+        block.iter().zip(Self::bits(hash)).fold(0, |missing, (word, bit)| missing | (bit & !word)) == 0
     }
 }
 
-/// Writes the pages of a run, in order, some at a time.
+/// Writes a run: the pages of leaf hashes, those of entry ids, and the filters.
 pub(crate) struct Writer<'a> {
     store: &'a Store,
+    table: NewTable<'a>,
     run: RunId,
-    kind: Kind,
-    batch: Batch<'a>,
-    bytes: usize,
-    page: u32,
-    filter: Filter,
+    filters: [Filter; 2],
+    written: [u64; 2],
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(store: &'a Store, run: RunId, kind: Kind) -> Self {
-        Self { store, run, kind, batch: store.batch(), bytes: 0, page: 0, filter: Filter::new(run) }
+    pub(crate) fn new(store: &'a Store, run: RunId) -> Result<Self, StoreError> {
+        let [own, _] = run.keys();
+        let mut table = store.table()?;
+        table.put(&own, &schema::encode_index(run.first()))?;
+        Ok(Self { store, table, run, filters: Kind::ALL.map(|kind| Filter::new(run, kind)), written: [0; 2] })
     }
 
-    /// Adds sorted leads: all those of the next pages, up to but without page `end`.
-    pub(crate) fn pages(&mut self, mut leads: &[Lead], end: u32) -> Result<(), StoreError> {
-        while self.page < end {
-            let count = leads.partition_point(|lead| self.run.page_of(lead.hash) <= self.page);
+    /// Adds the leads of some pages of a kind, sorted. Pages come in their order, and those of leaf hashes first.
+    pub(crate) fn pages(&mut self, kind: Kind, pages: Range<u32>, leads: &[Lead]) -> Result<(), StoreError> {
+        let (run, mut leads) = (self.run, leads);
+        let (filter, written) = match (kind, &mut self.filters, &mut self.written) {
+            (Kind::Leaf, [filter, _], [written, _]) | (Kind::EntryId, [_, filter], [_, written]) => {
+                (filter, written)
+            }
+        };
+        for page in pages {
+            let count = leads.partition_point(|lead| run.page_of(lead.hash) <= page);
             let (now, later) = leads.split_at_checked(count).unwrap_or((leads, &[]));
             leads = later;
             for lead in now {
-                self.filter.add(lead.hash);
+                filter.add(lead.hash);
             }
-            let first = self.run.first();
-            let offset = |lead: &Lead| u32::try_from(lead.index.saturating_sub(first)).unwrap_or(u32::MAX);
+            *written += now.len() as u64;
+            let offset =
+                |lead: &Lead| u32::try_from(lead.index.saturating_sub(run.first())).unwrap_or(u32::MAX);
             let value = schema::encode_leads(now.iter().map(|lead| (lead.hash, offset(lead))));
-            self.put(&self.run.page_key(self.kind, self.page), &value)?;
-            self.page += 1;
+            self.table.put(&run.page_key(kind, page), &value)?;
         }
         Ok(())
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.batch.part(key, value);
-        self.bytes += value.len();
-        if self.bytes >= WRITE_BYTES {
-            self.bytes = 0;
-            std::mem::replace(&mut self.batch, self.store.batch()).commit()?;
+    /// Writes the filters, and reads the pages back: what they were made of may go after this, and lookups find them in
+    /// the system's page cache.
+    pub(crate) fn finish(mut self) -> Result<Run, StoreError> {
+        for (kind, filter) in Kind::ALL.into_iter().zip(&self.filters) {
+            for (chunk, words) in (0..).zip(filter.chunks()) {
+                self.table.put(&self.run.filter_key(kind, chunk), &schema::encode_filter(words))?;
+            }
         }
-        Ok(())
-    }
-
-    /// Writes the filter and all that is left.
-    pub(crate) fn finish(mut self) -> Result<Filter, StoreError> {
-        let words = std::mem::take(&mut self.filter.words);
-        for (chunk, words) in (0u32..).zip(words.chunks(CHUNK_PAGES * PAGE_WORDS)) {
-            self.put(&self.run.filter_key(self.kind, chunk), &schema::encode_filter(words))?;
+        self.table.finish()?;
+        for (kind, written) in Kind::ALL.into_iter().zip(self.written) {
+            let mut read = 0;
+            for page in pages(self.store, self.run, kind)? {
+                read += page?.len() as u64;
+            }
+            if read != written {
+                return Err(self.run.missing());
+            }
         }
-        self.filter.words = words;
-        if !self.batch.is_empty() {
-            self.batch.commit()?;
-        }
-        Ok(self.filter)
+        Ok(Run { id: self.run, filters: self.filters })
     }
 }

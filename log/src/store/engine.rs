@@ -39,11 +39,27 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Writes everything at once, and syncs.
     fn commit(&self, writes: &WriteSet) -> Result<(), EngineError>;
 
+    /// Begins a table: pairs that come in the order of their keys, that no commit has written, and that all follow from
+    /// what is committed. They go past the write-ahead log.
+    fn table(&self, family: Family) -> Result<Box<dyn Table + '_>, EngineError>;
+
+    /// Removes the tables whose keys all lie from `first` to `last`.
+    fn remove_tables(&self, family: Family, first: &[u8], last: &[u8]) -> Result<(), EngineError>;
+
     /// Writes what is in memory to tables, and merges the tables of a family.
     fn compact(&self, family: Family) -> Result<(), EngineError>;
 
     /// What the engine estimates about a family.
     fn estimate(&self, family: Family) -> Result<Estimate, EngineError>;
+}
+
+/// Pairs that are written in their order, and that are in the store all at once or not at all.
+pub(crate) trait Table {
+    /// Adds the next pair.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), EngineError>;
+
+    /// Takes the table into the store: when this returns `Ok`, it is on disk whole, and every later read sees it.
+    fn finish(self: Box<Self>) -> Result<(), EngineError>;
 }
 
 /// What an engine estimates about a family; 0 where it does not know.

@@ -3,15 +3,19 @@
 //! Only calls that are the same from `rocksdb` 0.20 to 0.25 are used. RocksDB shows a batch to readers only after its
 //! sync has succeeded, which is promise 1 and 2 of [`Engine`].
 
-use std::path::Path;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompactionStyle, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel, Options,
-    WriteBatch, WriteOptions,
+    DBCompactionStyle, DBCompressionType, DBRecoveryMode, Direction, IngestExternalFileOptions, IteratorMode,
+    LogLevel, Options, SstFileWriter, WriteBatch, WriteOptions,
 };
 
-use super::engine::{Engine, EngineError, Estimate, Pairs, WriteSet};
+use super::engine::{Engine, EngineError, Estimate, Pairs, Table, WriteSet};
 use crate::schema::Family;
 
 /// All memtables together. Recovery replays at most about this much, whatever the log's size.
@@ -23,6 +27,12 @@ const BYTES_PER_SYNC: u64 = 1 << 20;
 /// Blocks of all families together: data, indexes and filters. Appends and proofs of new entries read none; beyond it a
 /// lookup reads from the system's page cache.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
+/// Blocks of the index of hashes, apart: what merges and wrong answers of filters read is not read again.
+const HASH_INDEX_CACHE_BYTES: usize = 8 << 20;
+/// A block of the index of hashes is one of its pages, which is longer than this: what a lookup reads.
+const HASH_INDEX_BLOCK_BYTES: usize = 1 << 10;
+/// Where new tables are written, beside the database.
+const NEW_TABLES: &str = "tables.new";
 /// Open table files. Their indexes and filters live in the block cache, so this bounds descriptors, not memory.
 const MAX_OPEN_FILES: i32 = 512;
 /// One per cent of false positives: a lookup of a new key then reads no table at all, most of the time.
@@ -35,6 +45,19 @@ const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
 #[derive(Debug)]
 pub(super) struct Rocks {
     db: DB,
+    new_tables: PathBuf,
+    /// New tables so far: each has a name of its own.
+    count: AtomicU64,
+    table_options: TableOptions,
+}
+
+/// How new tables of the index of hashes are written.
+struct TableOptions(Options);
+
+impl std::fmt::Debug for TableOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TableOptions")
+    }
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(rocksdb::Error) -> EngineError {
@@ -47,15 +70,31 @@ impl Rocks {
         let mut options = database_options();
         options.create_if_missing(create);
         options.create_missing_column_families(create);
-        let db = DB::open_cf_descriptors(&options, path, families()?).map_err(failed("open"))?;
-        Ok(Self { db })
+        let caches = Caches::new()?;
+        let db = DB::open_cf_descriptors(&options, path, families(&caches)).map_err(failed("open"))?;
+        let rocks = Self::new(db, path, &caches);
+        // What a crash left half written.
+        match fs::remove_dir_all(&rocks.new_tables) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(on_disk("remove old new tables")(error))
+            }
+            _ => Ok(rocks),
+        }
+    }
+
+    fn new(db: DB, path: &Path, caches: &Caches) -> Self {
+        let mut options = family_options(Family::HashIndex, caches);
+        options.set_bytes_per_sync(BYTES_PER_SYNC);
+        let table_options = TableOptions(options);
+        Self { db, new_tables: path.with_file_name(NEW_TABLES), count: AtomicU64::new(0), table_options }
     }
 
     /// Opens for reading; nothing on disk is changed.
     pub(super) fn open_read_only(path: &Path) -> Result<Self, EngineError> {
-        let db = DB::open_cf_descriptors_read_only(&database_options(), path, families()?, false)
+        let caches = Caches::new()?;
+        let db = DB::open_cf_descriptors_read_only(&database_options(), path, families(&caches), false)
             .map_err(failed("open for reading"))?;
-        Ok(Self { db })
+        Ok(Self::new(db, path, &caches))
     }
 
     /// The names of column families on disk that this version does not know; `None` if there is no database.
@@ -120,6 +159,21 @@ impl Engine for Rocks {
         self.db.write_opt(batch, &options).map_err(failed("write"))
     }
 
+    /// A file of its own, which becomes part of the database in one step: where its keys overlap no others, on the lowest
+    /// level, so that nothing is merged because of it.
+    fn table(&self, family: Family) -> Result<Box<dyn Table + '_>, EngineError> {
+        fs::create_dir_all(&self.new_tables).map_err(on_disk("make a folder for new tables"))?;
+        let path = self.new_tables.join(self.count.fetch_add(1, Ordering::Relaxed).to_string());
+        let writer = SstFileWriter::create(&self.table_options.0);
+        writer.open(&path).map_err(failed("begin a table"))?;
+        Ok(Box::new(NewTable { rocks: self, family, path, writer }))
+    }
+
+    fn remove_tables(&self, family: Family, first: &[u8], last: &[u8]) -> Result<(), EngineError> {
+        let removed = self.db.delete_file_in_range_cf(self.handle(family)?, first, last);
+        removed.map_err(failed("remove tables"))
+    }
+
     fn compact(&self, family: Family) -> Result<(), EngineError> {
         let handle = self.handle(family)?;
         self.db.flush_cf(handle).map_err(failed("flush"))?;
@@ -134,6 +188,40 @@ impl Engine for Rocks {
             memory_bytes: self.property(family, "rocksdb.cur-size-all-mem-tables")?,
         })
     }
+}
+
+/// A table that is being written. Dropped before it is taken in, its file goes.
+struct NewTable<'a> {
+    rocks: &'a Rocks,
+    family: Family,
+    path: PathBuf,
+    writer: SstFileWriter<'a>,
+}
+
+impl Table for NewTable<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.writer.put(key, value).map_err(failed("write a table"))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), EngineError> {
+        self.writer.finish().map_err(failed("finish a table"))?;
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let handle = self.rocks.handle(self.family)?;
+        let taken = self.rocks.db.ingest_external_file_cf_opts(handle, &options, vec![&self.path]);
+        taken.map_err(failed("take a table in"))
+    }
+}
+
+impl Drop for NewTable<'_> {
+    fn drop(&mut self) {
+        // Not there if it was taken in; and what stays, the next opening removes.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+fn on_disk(doing: &'static str) -> impl FnOnce(io::Error) -> EngineError {
+    move |error| EngineError { doing, why: error.to_string().into() }
 }
 
 fn database_options() -> Options {
@@ -154,11 +242,23 @@ fn database_options() -> Options {
     options
 }
 
-fn families() -> Result<Vec<ColumnFamilyDescriptor>, EngineError> {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES).map_err(failed("make a cache"))?;
+/// What of tables is in memory.
+struct Caches {
+    hash_index: Cache,
+    others: Cache,
+}
+
+impl Caches {
+    fn new() -> Result<Self, EngineError> {
+        let cache = |bytes| Cache::new_lru_cache(bytes).map_err(failed("make a cache"));
+        Ok(Self { hash_index: cache(HASH_INDEX_CACHE_BYTES)?, others: cache(BLOCK_CACHE_BYTES)? })
+    }
+}
+
+fn families(caches: &Caches) -> Vec<ColumnFamilyDescriptor> {
     let family =
-        |family: &Family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, &cache));
-    Ok(Family::ALL.iter().map(family).collect())
+        |family: &Family| ColumnFamilyDescriptor::new(family.name(), family_options(*family, caches));
+    Family::ALL.iter().map(family).collect()
 }
 
 /// Whether a family's keys are hashes that the caller chose, scattered all over it: each new table then overlaps all
@@ -168,11 +268,16 @@ const fn is_scattered(family: Family) -> bool {
     matches!(family, Family::Keys | Family::Once)
 }
 
-fn family_options(family: Family, cache: &Cache) -> Options {
+fn family_options(family: Family, caches: &Caches) -> Options {
     let mut tables = BlockBasedOptions::default();
-    tables.set_block_cache(cache);
+    if family == Family::HashIndex {
+        tables.set_block_cache(&caches.hash_index);
+        tables.set_block_size(HASH_INDEX_BLOCK_BYTES);
+    } else {
+        tables.set_block_cache(&caches.others);
+        tables.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+    }
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    tables.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
     // Indexes and filters in pages that the cache can drop: memory does not grow with the log, and a lookup
     // reads one page of a filter, not all of it.
     tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);

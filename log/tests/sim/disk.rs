@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     schema::Family,
-    store::engine::{Engine, EngineError, Estimate, Pairs, WriteSet},
+    store::engine::{Engine, EngineError, Estimate, Pairs, Table, WriteSet},
 };
 
 type Map = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
@@ -130,11 +130,41 @@ impl Engine for Memory {
         Ok(())
     }
 
+    fn table(&self, family: Family) -> Result<Box<dyn Table + '_>, EngineError> {
+        Ok(Box::new(NewTable { memory: self, family, writes: WriteSet::default() }))
+    }
+
+    fn remove_tables(&self, family: Family, first: &[u8], last: &[u8]) -> Result<(), EngineError> {
+        let (map, mut writes) = (self.now(), WriteSet::default());
+        let keys = (family.name(), first.to_vec())..=(family.name(), last.to_vec());
+        for ((_, key), _) in map.range(keys) {
+            writes.delete(family, key);
+        }
+        self.commit(&writes)
+    }
+
     fn compact(&self, _: Family) -> Result<(), EngineError> {
         Ok(())
     }
 
     fn estimate(&self, _: Family) -> Result<Estimate, EngineError> {
         Ok(Estimate::default())
+    }
+}
+
+struct NewTable<'a> {
+    memory: &'a Memory,
+    family: Family,
+    writes: WriteSet,
+}
+
+impl Table for NewTable<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.writes.put(self.family, key, value);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), EngineError> {
+        self.memory.commit(&self.writes)
     }
 }

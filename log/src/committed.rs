@@ -1,0 +1,48 @@
+//! What is committed, as the plan of a batch looks at it.
+//!
+//! All entries of a batch are looked for at once: the index of hashes is asked run by run, not entry by entry.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    append::RegisterName,
+    index::Index,
+    plan::Seen,
+    pool::Job,
+    schema::{self, Family},
+    store::{Store, StoreError},
+};
+
+pub(crate) struct Committed {
+    store: Arc<Store>,
+    /// Those entries of the batch that are in the log.
+    entries: HashMap<[u8; 32], u64>,
+}
+
+impl Committed {
+    /// Looks for the entries of a batch.
+    pub(crate) fn look(store: &Arc<Store>, index: &Index, jobs: &[Job]) -> Result<Self, StoreError> {
+        let ids = jobs.iter().flat_map(|job| match job {
+            Job::Append { prepared, .. } => prepared.ids.as_slice(),
+            Job::Rows { .. } | Job::Witnessed { .. } => &[],
+        });
+        let ids: Vec<_> = ids.copied().collect();
+        let found = index.entry_ids(store, &ids)?;
+        let entries = ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found?))).collect();
+        Ok(Self { store: Arc::clone(store), entries })
+    }
+}
+
+impl Seen for Committed {
+    fn entry(&self, id: &[u8; 32]) -> Option<u64> {
+        self.entries.get(id).copied()
+    }
+
+    fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
+        self.store.index(Family::Once, key)
+    }
+
+    fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError> {
+        self.store.index(Family::Registers, schema::register_key(name))
+    }
+}
