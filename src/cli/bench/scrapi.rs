@@ -16,7 +16,7 @@ use super::ledger::BenchLedger;
 use super::meter::{Usage, Window};
 
 /// Statements that are made for each second: more than two cores can register.
-const PREPARED_PER_S: usize = 24_000;
+const PREPARED_PER_S: usize = 36_000;
 /// Connections that fill a log before something else is measured.
 const FILLERS: usize = 64;
 
