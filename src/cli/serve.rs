@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,6 +13,9 @@ use crate::config::Config;
 use crate::http::{Server, TlsFiles, router, tls_config};
 
 use super::{files, output, service};
+
+/// How often recorded values become summaries.
+const SUMMARISE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +45,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     start_logging(args)?;
     let config = Config::load(&args.config)?;
     let metrics = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    tokio::spawn(summarise(metrics.clone()));
     if config.hardware.simulated_root.is_some() {
         tracing::warn!(
             trust_domain = config.trust_domain,
@@ -79,6 +84,15 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     assembled.log.shutdown().await;
     tracing::info!("stopped");
     Ok(if write_failed { ExitCode::from(output::WRITE_FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// What is recorded is kept one by one until it becomes part of a summary, which a scrape would do, too: without one,
+/// or between two, it must not pile up.
+async fn summarise(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(SUMMARISE).await;
+        metrics.run_upkeep();
+    }
 }
 
 fn start_logging(args: &Args) -> Result<()> {

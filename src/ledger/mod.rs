@@ -348,8 +348,8 @@ impl Logged {
     pub fn only(&self) -> Result<Place, LedgerError> {
         let missing = || LedgerError::Log("an append of nothing".to_owned());
         let statement = self.statements.first().ok_or_else(missing)?;
-        let index = *self.indexes().first().ok_or_else(missing)?;
-        Ok(Place { index, leaf: statement.leaf(), entry_id: statement.entry_id_text() })
+        let (index, leaf) = self.indexes().first().zip(self.leaves().first()).ok_or_else(missing)?;
+        Ok(Place { index: *index, leaf: *leaf, entry_id: statement.entry_id_text() })
     }
 }
 

@@ -7,6 +7,7 @@
 //! - signed notes, checkpoints and cosignatures
 //!   ([signed-note](https://c2sp.org/signed-note), [tlog-checkpoint](https://c2sp.org/tlog-checkpoint),
 //!   [tlog-cosignature](https://c2sp.org/tlog-cosignature)): [`note`], [`checkpoint`], [`cosignature`];
+//! - the one strict check of Ed25519 signatures: [`ed25519`];
 //! - whom to believe, and the proof that travels ([tlog-policy](https://c2sp.org/tlog-policy),
 //!   [tlog-proof](https://c2sp.org/tlog-proof)): [`policy`], [`proof`];
 //! - the wire of a witness ([tlog-witness](https://c2sp.org/tlog-witness)): [`add_checkpoint`];
@@ -27,6 +28,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod consistency;
 pub mod cosignature;
+pub mod ed25519;
 pub mod hash;
 pub mod inclusion;
 pub mod note;

@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
 };
 use ciborium::Value;
 use sha2::{Digest as _, Sha256};
+use treering_tlog::ed25519::verify_strict;
 
 use super::{Algorithm, CoseError, twin::has_low_s};
 use crate::strict;
@@ -210,7 +211,7 @@ impl VerifyingKey {
             Material::Ed25519(key) => {
                 let signature =
                     ed25519_dalek::Signature::from_slice(signature).map_err(|_| CoseError::Signature)?;
-                key.verify_strict(message, &signature).map_err(|_| CoseError::Signature)
+                if verify_strict(key, message, &signature) { Ok(()) } else { Err(CoseError::Signature) }
             }
             Material::P256(point) => verify_ecdsa(&ECDSA_P256_SHA256_FIXED, point, message, signature),
             Material::P384(point) => verify_ecdsa(&ECDSA_P384_SHA384_FIXED, point, message, signature),

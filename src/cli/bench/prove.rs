@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::StatusCode;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -133,18 +131,14 @@ fn by_http(args: &Args, dir: &Path) -> Result<(Latencies, f64)> {
             statements.iter().map(|statement| BASE64URL_NOPAD.encode(&Sha256::digest(statement))).collect();
         scrapi::register_all(&ledger, statements).await?;
         let (ids, place) = (Arc::new(ids), Arc::new(AtomicU64::new(0)));
-        let address = ledger.target()?.address;
+        let target = ledger.target()?;
+        let to = target.clone();
         let next = move || {
             let place = place.fetch_add(STRIDE, Ordering::Relaxed) % u64::try_from(ids.len()).ok()?;
-            let id = ids.get(usize::try_from(place).ok()?)?;
-            let request = Request::builder()
-                .method(Method::GET)
-                .uri(format!("/entries/{id}"))
-                .header(header::HOST, &address);
-            request.body(Full::new(Bytes::new())).ok()
+            Some(to.get(&format!("/entries/{}", ids.get(usize::try_from(place).ok()?)?)))
         };
         let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
-        let measured = load(&ledger.target()?, args.clients, window, StatusCode::OK, next).await;
+        let measured = load(&target, args.clients, window, StatusCode::OK, next).await;
         ledger.service.stop("the service").await.context("stop")?;
         measured
     })

@@ -5,20 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::StatusCode;
 
 use crate::config::Config;
 
 use super::super::service::open_ledger;
 use super::append::{Args, Run, WARM_UP, disk, used};
-use super::http::load;
+use super::http::{Request, load};
 use super::ledger::BenchLedger;
 use super::meter::{Usage, Window};
 
 /// Statements that are made for each second: more than two cores can register.
-const PREPARED_PER_S: usize = 24_000;
+const PREPARED_PER_S: usize = 36_000;
 /// Connections that fill a log before something else is measured.
 const FILLERS: usize = 64;
 
@@ -59,20 +57,16 @@ pub(super) async fn register_all(ledger: &BenchLedger, statements: Vec<Vec<u8>>)
     load(&ledger.target()?, FILLERS, window, StatusCode::CREATED, next).await.map(drop)
 }
 
-/// A request for each statement.
+/// A request for each statement, written before the load begins.
 fn requests(
     ledger: &BenchLedger,
     statements: Vec<Vec<u8>>,
-) -> Result<impl Fn() -> Option<Request<Full<Bytes>>> + Clone + Send + Sync + use<>> {
-    let queue = Arc::new(Mutex::new(statements.into_iter()));
-    let address = ledger.target()?.address;
-    Ok(move || {
-        let statement = queue.lock().unwrap_or_else(PoisonError::into_inner).next()?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/entries")
-            .header(header::HOST, &address)
-            .header(header::CONTENT_TYPE, "application/cose");
-        request.body(Full::new(Bytes::from(statement))).ok()
-    })
+) -> Result<impl Fn() -> Option<Request> + Clone + Send + Sync + use<>> {
+    let target = ledger.target()?;
+    let requests: Vec<_> = statements
+        .into_iter()
+        .map(|statement| target.post("/entries", "application/cose", &statement))
+        .collect();
+    let queue = Arc::new(Mutex::new(requests.into_iter()));
+    Ok(move || queue.lock().unwrap_or_else(PoisonError::into_inner).next())
 }
