@@ -196,14 +196,6 @@ impl Store {
         writes.put(family, key, value);
         self.engine.commit(&writes).unwrap();
     }
-
-    /// Loses a pair.
-    #[cfg(test)]
-    pub(crate) fn testing_only_delete(&self, family: Family, key: &[u8]) {
-        let mut writes = WriteSet::default();
-        writes.delete(family, key);
-        self.engine.commit(&writes).unwrap();
-    }
 }
 
 /// A table of the index of hashes that is being written.
