@@ -168,11 +168,8 @@ impl Index {
                 if !filter.may_have(*short) || found.is_some() {
                     continue;
                 }
-                for index in run::find(store, run.id, kind, *short)? {
-                    if is_it(hash, index)? {
-                        *found = Some(index);
-                    }
-                }
+                let alike = run::find(store, run.id, kind, *short)?;
+                *found = first(alike, |index| is_it(hash, index))?;
             }
         }
         Ok(found)
@@ -215,4 +212,17 @@ impl Index {
             }
         }
     }
+}
+
+/// The first of some entries that it is.
+fn first(
+    entries: Vec<u64>,
+    is_it: impl Fn(u64) -> Result<bool, StoreError>,
+) -> Result<Option<u64>, StoreError> {
+    for index in entries {
+        if is_it(index)? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }

@@ -285,16 +285,15 @@ fn changed_evidence_chooses_no_other_host() {
         let item = attester.report(&[0x5a; 64]).unwrap().evidence.remove(0);
         let of = |octets: Vec<u8>| wanted(&Evidence::new([(item.media_type, octets)]).unwrap());
         assert!(of(item.bytes.clone()).len() > 1);
-        for at in 0..item.bytes.len() {
-            for change in [1, 0x20, item.bytes[at] ^ b'/', item.bytes[at] ^ b'.'] {
-                let mut octets = item.bytes.clone();
-                octets[at] ^= change;
-                for name in of(octets).iter().map(Wanted::name) {
-                    let plain = |octet: u8| {
-                        octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-/".contains(&octet)
-                    };
-                    assert!(name.starts_with(vendor) && name.bytes().all(plain), "octet {at}: {name}");
-                }
+        let plain =
+            |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-/".contains(&octet);
+        let changes =
+            |at: usize| [1, 0x20, item.bytes[at] ^ b'/', item.bytes[at] ^ b'.'].map(|change| (at, change));
+        for (at, change) in (0..item.bytes.len()).flat_map(changes) {
+            let mut octets = item.bytes.clone();
+            octets[at] ^= change;
+            for name in of(octets).iter().map(Wanted::name) {
+                assert!(name.starts_with(vendor) && name.bytes().all(plain), "octet {at}: {name}");
             }
         }
     }
