@@ -232,6 +232,16 @@ fn index_keys(log: &Log) -> BTreeSet<Vec<u8>> {
     log.store().from(Family::HashIndex, &[]).unwrap().map(|pair| pair.unwrap().0.to_vec()).collect()
 }
 
+/// The keys of a run. In these tests a filter has one part.
+fn keys_of(run: RunId) -> Vec<Vec<u8>> {
+    let [own, _] = run.keys();
+    let of_kind = |kind: Kind| {
+        let pages = (0..run.pages()).map(move |page| run.page_key(kind, page));
+        pages.chain([run.filter_key(kind, 0)])
+    };
+    Kind::ALL.into_iter().flat_map(of_kind).chain([own]).map(Vec::from).collect()
+}
+
 fn run_ids(log: &Log) -> Vec<(u8, u32)> {
     log.index().still().1.iter().map(|run| (run.id.level, run.id.number)).collect()
 }
@@ -261,16 +271,7 @@ async fn runs_are_where_the_size_says() {
                 wanted.pop();
             }
             assert_eq!(run_ids(&log), wanted, "{size}");
-            let keys = wanted.iter().flat_map(|(level, number)| {
-                let run = RunId { level: *level, number: *number };
-                // In these tests a run has one page or two, and a filter has one part.
-                let [own, _] = run.keys();
-                let parts = Kind::ALL.into_iter().flat_map(move |kind| {
-                    let pages = (0..run.pages()).map(move |page| run.page_key(kind, page));
-                    pages.chain([run.filter_key(kind, 0)])
-                });
-                parts.chain([own]).map(Vec::from).collect::<Vec<_>>()
-            });
+            let keys = wanted.iter().flat_map(|&(level, number)| keys_of(RunId { level, number }));
             assert_eq!(index_keys(&log), keys.collect(), "{size}");
             for i in 0..size {
                 assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
