@@ -1,4 +1,5 @@
-//! What a log asks of the engine under it: reads by key, reads in order, and one atomic, synced write.
+//! What a log asks of the engine under it: reads by key, reads in order, one atomic, synced write, and tables
+//! of what follows from it.
 //!
 //! In scope: the promises that the log rests on. Out of scope: what keys and values mean ([`schema`](crate::schema)),
 //! and how an engine keeps its promises.
