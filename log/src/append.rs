@@ -4,7 +4,6 @@
 
 use std::{fmt, sync::Arc};
 
-use sha2::{Digest, Sha256};
 use treering_tlog::{
     bundle::MAX_ENTRY_LEN,
     hash::{Hash, leaf_hash},
@@ -253,7 +252,6 @@ impl fmt::Display for Position<'_> {
 pub(crate) struct Prepared {
     pub(crate) append: Append,
     pub(crate) leaves: Vec<Hash>,
-    pub(crate) ids: Vec<[u8; 32]>,
     /// What it weighs in the pool.
     pub(crate) bytes: usize,
 }
@@ -263,8 +261,7 @@ impl Prepared {
     pub(crate) fn new(append: Append) -> Result<Self, AppendError> {
         let bytes = weigh(&append)?;
         let leaves = append.entries.iter().map(|entry| leaf_hash(&entry.bytes)).collect();
-        let ids = append.entries.iter().map(|entry| Sha256::digest(&entry.bytes).into()).collect();
-        Ok(Self { append, leaves, ids, bytes })
+        Ok(Self { append, leaves, bytes })
     }
 }
 

@@ -4,9 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use treering_tlog::hash::Hash;
+
 use crate::{
     append::RegisterName,
     index::Index,
+    nodes::Memory,
     plan::Seen,
     pool::Job,
     schema::{self, Family},
@@ -16,26 +19,32 @@ use crate::{
 pub(crate) struct Committed {
     store: Arc<Store>,
     /// Those entries of the batch that are in the log.
-    entries: HashMap<[u8; 32], u64>,
+    entries: HashMap<Hash, u64>,
 }
 
 impl Committed {
     /// Looks for the entries of a batch.
-    pub(crate) fn look(store: &Arc<Store>, index: &Index, jobs: &[Job]) -> Result<Self, StoreError> {
-        let ids = jobs.iter().flat_map(|job| match job {
-            Job::Append { prepared, .. } => prepared.ids.as_slice(),
+    pub(crate) fn look(
+        store: &Arc<Store>,
+        index: &Index,
+        memory: &Memory,
+        jobs: &[Job],
+    ) -> Result<Self, StoreError> {
+        let leaves = jobs.iter().flat_map(|job| match job {
+            Job::Append { prepared, .. } => prepared.leaves.as_slice(),
             Job::Rows { .. } | Job::Witnessed { .. } => &[],
         });
-        let ids: Vec<_> = ids.copied().collect();
-        let found = index.entry_ids(store, &ids)?;
-        let entries = ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found?))).collect();
+        let leaves: Vec<_> = leaves.copied().collect();
+        let found = index.entries(store, memory, &leaves)?;
+        let entries =
+            leaves.into_iter().zip(found).filter_map(|(leaf, found)| Some((leaf, found?))).collect();
         Ok(Self { store: Arc::clone(store), entries })
     }
 }
 
 impl Seen for Committed {
-    fn entry(&self, id: &[u8; 32]) -> Option<u64> {
-        self.entries.get(id).copied()
+    fn entry(&self, leaf: &Hash) -> Option<u64> {
+        self.entries.get(leaf).copied()
     }
 
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {

@@ -43,9 +43,9 @@ pub trait LogSource: Sync {
     /// The first `width` hashes of a tile.
     fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError>;
 
-    /// The sum of the rows that the source must have beside the tree to lead back to this entry.
-    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
-        let _ = (rows, index, entry, leaf);
+    /// The row that the source must have beside the tree to lead back to this entry; 0 if it has none.
+    fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {
+        let _ = (rows, index, leaf);
         0
     }
 

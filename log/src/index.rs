@@ -1,4 +1,4 @@
-//! From a hash back to its entry: by leaf hash, and by entry id.
+//! From a leaf hash back to its entry.
 //!
 //! Hashes are scattered over their whole space, so an ordered store would merge every new table of them with all
 //! others. Here they are kept as the tree itself is kept, by position: the newest entries in a table in memory, and all
@@ -7,8 +7,9 @@
 //! are never more than some tens of runs. A filter in memory says which run is worth a read.
 //!
 //! All of it follows from the entries: a commit writes nothing here, and opening makes the table anew from the entries
-//! that no run covers. A run holds the first eight octets of a hash; what is found is compared with the whole, so a lookup
-//! never answers with an entry whose hash only begins like the one asked for, and two such entries hide nothing.
+//! that no run covers. A run holds the first eight octets of a hash; what is found is compared with the whole, which the
+//! tree has, so a lookup never answers with an entry whose hash only begins like the one asked for, and two such entries
+//! hide nothing.
 
 mod load;
 pub(crate) mod run;
@@ -19,15 +20,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use sha2::{Digest, Sha256};
 use treering_tlog::hash::Hash;
 
-use self::run::{Filter, Kind, Lead, RunId};
+use self::run::{Filter, Lead, RunId};
 pub(crate) use self::{load::Damage, tend::Indexer};
 use crate::{
     nodes::{Memory, Nodes},
     store::{Store, StoreError},
-    tiles,
 };
 
 /// The way back to every committed entry. The sequencer adds, one thread tends, everybody looks.
@@ -54,62 +53,38 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
-    filters: [Filter; 2],
+    pub(crate) filter: Filter,
 }
 
 /// Entries that no run covers: whole hashes, in memory.
 #[derive(Debug)]
 pub(crate) struct Young {
     first: u64,
-    hashes: [HashMap<[u8; 32], u64>; 2],
-}
-
-impl Run {
-    pub(crate) fn filter(&self, kind: Kind) -> &Filter {
-        let [leaves, ids] = &self.filters;
-        match kind {
-            Kind::Leaf => leaves,
-            Kind::EntryId => ids,
-        }
-    }
+    hashes: HashMap<Hash, u64>,
 }
 
 impl State {
-    /// The entry with a hash, if no run covers it.
-    fn young(&self, kind: Kind, hash: &[u8; 32]) -> Option<u64> {
-        let full = self.full.iter().map(|young| &**young);
-        full.chain([&self.young]).find_map(|young| young.of(kind).get(hash).copied())
+    /// What is in memory and in no run.
+    fn young(&self) -> impl Iterator<Item = &Young> {
+        self.full.iter().map(|young| &**young).chain([&self.young])
     }
 }
 
 impl Young {
     fn new(first: u64) -> Self {
         let len = usize::try_from(RunId::youngest(first).len()).unwrap_or(0);
-        Self { first, hashes: [HashMap::with_capacity(len), HashMap::with_capacity(len)] }
+        Self { first, hashes: HashMap::with_capacity(len) }
     }
 
-    fn of(&self, kind: Kind) -> &HashMap<[u8; 32], u64> {
-        let [leaves, ids] = &self.hashes;
-        match kind {
-            Kind::Leaf => leaves,
-            Kind::EntryId => ids,
-        }
-    }
-
-    fn add(&mut self, index: u64, leaf: &Hash, id: [u8; 32]) {
-        let [leaves, ids] = &mut self.hashes;
+    fn add(&mut self, index: u64, leaf: &Hash) {
         // Entries differ, so their hashes do; of equal ones, which only a damaged store has, the first counts.
-        leaves.entry(leaf.to_bytes()).or_insert(index);
-        ids.entry(id).or_insert(index);
+        self.hashes.entry(*leaf).or_insert(index);
     }
 
     /// What leads to these entries, in the order of a run.
-    fn leads(&self, kind: Kind) -> Vec<Lead> {
-        let mut leads: Vec<Lead> = self
-            .of(kind)
-            .iter()
-            .map(|(hash, index)| Lead { hash: run::short(hash), index: *index })
-            .collect();
+    fn leads(&self) -> Vec<Lead> {
+        let lead = |(hash, index): (&Hash, &u64)| Lead { hash: run::short(hash), index: *index };
+        let mut leads: Vec<Lead> = self.hashes.iter().map(lead).collect();
         leads.sort_unstable();
         leads
     }
@@ -125,28 +100,24 @@ impl Index {
     }
 
     /// The entry with a leaf hash.
-    pub(crate) fn leaf(
+    pub(crate) fn entry(
         &self,
         store: &Store,
         memory: &Memory,
         leaf: &Hash,
     ) -> Result<Option<u64>, StoreError> {
-        let found = self.find(store, Kind::Leaf, &[leaf.to_bytes()], |hash, index| {
-            Ok(Nodes::new(store, memory, index.saturating_add(1)).leaf(index)?.as_bytes() == hash)
-        })?;
-        Ok(found.into_iter().next().flatten())
+        Ok(self.entries(store, memory, &[*leaf])?.into_iter().next().flatten())
     }
 
-    /// The entry whose SHA-256 this is.
-    pub(crate) fn entry_id(&self, store: &Store, id: &[u8; 32]) -> Result<Option<u64>, StoreError> {
-        Ok(self.entry_ids(store, &[*id])?.into_iter().next().flatten())
-    }
-
-    /// For each of these SHA-256 the entry, if there is one.
-    pub(crate) fn entry_ids(&self, store: &Store, ids: &[[u8; 32]]) -> Result<Vec<Option<u64>>, StoreError> {
-        self.find(store, Kind::EntryId, ids, |id, index| {
-            let found: [u8; 32] = Sha256::digest(tiles::entry(store, index)?).into();
-            Ok(found == *id)
+    /// For each of these leaf hashes the entry, if there is one.
+    pub(crate) fn entries(
+        &self,
+        store: &Store,
+        memory: &Memory,
+        leaves: &[Hash],
+    ) -> Result<Vec<Option<u64>>, StoreError> {
+        self.find(store, leaves, |leaf, index| {
+            Ok(Nodes::new(store, memory, index.saturating_add(1)).leaf(index)? == *leaf)
         })
     }
 
@@ -155,20 +126,19 @@ impl Index {
     fn find(
         &self,
         store: &Store,
-        kind: Kind,
-        hashes: &[[u8; 32]],
-        is_it: impl Fn(&[u8; 32], u64) -> Result<bool, StoreError>,
+        hashes: &[Hash],
+        is_it: impl Fn(&Hash, u64) -> Result<bool, StoreError>,
     ) -> Result<Vec<Option<u64>>, StoreError> {
         let state = self.state();
-        let mut found: Vec<Option<u64>> = hashes.iter().map(|hash| state.young(kind, hash)).collect();
+        let young = |hash| state.young().find_map(|young| young.hashes.get(hash).copied());
+        let mut found: Vec<Option<u64>> = hashes.iter().map(young).collect();
         let shorts: Vec<u64> = hashes.iter().map(run::short).collect();
         for run in state.runs.iter().rev() {
-            let filter = run.filter(kind);
             for ((hash, short), found) in hashes.iter().zip(&shorts).zip(&mut found) {
-                if !filter.may_have(*short) || found.is_some() {
+                if !run.filter.may_have(*short) || found.is_some() {
                     continue;
                 }
-                let alike = run::find(store, run.id, kind, *short)?;
+                let alike = run::find(store, run.id, *short)?;
                 *found = first(alike, |index| is_it(hash, index))?;
             }
         }
@@ -176,15 +146,15 @@ impl Index {
     }
 
     /// Adds committed entries, each the next; says whether there is something to [`tend`](Self::tend).
-    pub(crate) fn add<'a>(&self, entries: impl Iterator<Item = (u64, &'a Hash, &'a [u8; 32])>) -> bool {
+    pub(crate) fn add<'a>(&self, entries: impl Iterator<Item = (u64, &'a Hash)>) -> bool {
         let mut state = self.state_mut();
-        for (index, leaf, id) in entries {
+        for (index, leaf) in entries {
             let end = RunId::youngest(state.young.first).end();
             if index >= end {
                 let full = std::mem::replace(&mut state.young, Young::new(end));
                 state.full.push(Arc::new(full));
             }
-            state.young.add(index, leaf, *id);
+            state.young.add(index, leaf);
         }
         !state.full.is_empty()
     }
@@ -202,12 +172,11 @@ impl Index {
     }
 
     /// Shows what is in memory and in no run.
-    pub(crate) fn show_young(&self, kind: Kind, mut show: impl FnMut(&[u8; 32], u64)) {
+    pub(crate) fn show_young(&self, mut show: impl FnMut(&Hash, u64)) {
         let state = self.state();
-        let full = state.full.iter().map(|young| &**young);
-        for young in full.chain([&state.young]) {
+        for young in state.young() {
             #[expect(clippy::iter_over_hash_type, reason = "each is shown once; in which order says nothing")]
-            for (hash, index) in young.of(kind) {
+            for (hash, index) in &young.hashes {
                 show(hash, *index);
             }
         }

@@ -15,8 +15,8 @@ use crate::{
 
 /// What the plan must know about the log so far.
 pub(crate) trait Seen {
-    /// The entry with this id.
-    fn entry(&self, id: &[u8; 32]) -> Option<u64>;
+    /// The entry with this leaf hash.
+    fn entry(&self, leaf: &Hash) -> Option<u64>;
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError>;
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError>;
 }
@@ -26,7 +26,6 @@ pub(crate) trait Seen {
 pub(crate) struct Added {
     pub(crate) entry: NewEntry,
     pub(crate) leaf: Hash,
-    pub(crate) id: [u8; 32],
 }
 
 /// Where the entries of one append are.
@@ -42,8 +41,8 @@ pub(crate) struct Plan<'a, S> {
     seen: &'a S,
     size: u64,
     pub(crate) added: Vec<Added>,
-    /// New entries by id.
-    ids: HashMap<[u8; 32], u64>,
+    /// New entries by leaf hash.
+    leaves: HashMap<Hash, u64>,
     pub(crate) once: HashMap<[u8; 32], u64>,
     pub(crate) registers: HashMap<RegisterName, u64>,
     pub(crate) rows: Vec<Row>,
@@ -56,7 +55,7 @@ impl<'a, S: Seen> Plan<'a, S> {
             seen,
             size,
             added: Vec::new(),
-            ids: HashMap::new(),
+            leaves: HashMap::new(),
             once: HashMap::new(),
             registers: HashMap::new(),
             rows: Vec::new(),
@@ -107,15 +106,15 @@ impl<'a, S: Seen> Plan<'a, S> {
     fn place(&self, prepared: &Prepared) -> (Placed, usize) {
         let mut next = self.size + self.added.len() as u64;
         // A few at most: an append has at most one bundle of entries.
-        let mut own: Vec<(&[u8; 32], u64)> = Vec::with_capacity(prepared.ids.len());
+        let mut own: Vec<(&Hash, u64)> = Vec::with_capacity(prepared.leaves.len());
         let (indexes, duplicates) = (Vec::with_capacity(own.capacity()), Vec::with_capacity(own.capacity()));
         let mut placed = Placed { indexes, leaves: prepared.leaves.clone(), duplicates };
-        for id in &prepared.ids {
-            let found = own.iter().find(|(other, _)| *other == id).map(|(_, index)| *index);
-            let found = found.or_else(|| self.ids.get(id).copied()).or_else(|| self.seen.entry(id));
+        for leaf in &prepared.leaves {
+            let found = own.iter().find(|(other, _)| *other == leaf).map(|(_, index)| *index);
+            let found = found.or_else(|| self.leaves.get(leaf).copied()).or_else(|| self.seen.entry(leaf));
             placed.duplicates.push(found.is_some());
             placed.indexes.push(found.unwrap_or_else(|| {
-                own.push((id, next));
+                own.push((leaf, next));
                 next += 1;
                 next - 1
             }));
@@ -124,7 +123,7 @@ impl<'a, S: Seen> Plan<'a, S> {
     }
 
     fn apply(&mut self, prepared: Prepared, placed: &Placed, grows: bool) {
-        let Prepared { append, leaves, ids, .. } = prepared;
+        let Prepared { append, leaves, .. } = prepared;
         let first = placed.indexes.first().copied().unwrap_or(self.size);
         self.once.extend(append.once.into_iter().map(|key| (key, first)));
         for (name, position) in append.set {
@@ -139,12 +138,10 @@ impl<'a, S: Seen> Plan<'a, S> {
             self.rows.extend(append.rows);
         }
         let places = placed.indexes.iter().zip(&placed.duplicates);
-        for (((entry, leaf), id), (index, duplicate)) in
-            append.entries.into_iter().zip(leaves).zip(ids).zip(places)
-        {
+        for ((entry, leaf), (index, duplicate)) in append.entries.into_iter().zip(leaves).zip(places) {
             if !*duplicate {
-                self.ids.insert(id, *index);
-                self.added.push(Added { entry, leaf, id });
+                self.leaves.insert(leaf, *index);
+                self.added.push(Added { entry, leaf });
             }
         }
     }
@@ -159,14 +156,14 @@ mod tests {
 
     #[derive(Default)]
     struct Fake {
-        ids: HashMap<[u8; 32], u64>,
+        leaves: HashMap<Hash, u64>,
         once: HashMap<[u8; 32], u64>,
         registers: HashMap<RegisterName, u64>,
     }
 
     impl Seen for Fake {
-        fn entry(&self, id: &[u8; 32]) -> Option<u64> {
-            self.ids.get(id).copied()
+        fn entry(&self, leaf: &Hash) -> Option<u64> {
+            self.leaves.get(leaf).copied()
         }
         fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
             Ok(self.once.get(key).copied())
@@ -205,7 +202,7 @@ mod tests {
     #[test]
     fn duplicates_answer_with_the_first_index() {
         let mut seen = Fake::default();
-        seen.ids.insert(Prepared::new(append(&["old"])).unwrap().ids[0], 3);
+        seen.leaves.insert(Prepared::new(append(&["old"])).unwrap().leaves[0], 3);
         let mut plan = Plan::new(&seen, 10);
         let placed = admit(&mut plan, append(&["x", "old", "x", "y"])).unwrap();
         assert_eq!(placed.indexes, [10, 3, 10, 11]);
@@ -217,7 +214,7 @@ mod tests {
     #[test]
     fn an_append_of_duplicates_records_once_and_moves_nothing() {
         let mut seen = Fake::default();
-        seen.ids.insert(Prepared::new(append(&["old"])).unwrap().ids[0], 3);
+        seen.leaves.insert(Prepared::new(append(&["old"])).unwrap().leaves[0], 3);
         let mut plan = Plan::new(&seen, 10);
         let mut again = append(&["old"]);
         (again.once, again.set, again.rows) = (vec![[7; 32]], vec![(name("r"), 0)], vec![row()]);

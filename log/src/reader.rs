@@ -61,12 +61,7 @@ impl Log {
 
     /// The index of the entry with this leaf hash.
     pub fn index_of_leaf(&self, leaf: &Hash) -> Result<Option<u64>, ReadError> {
-        Ok(self.visible(self.index().leaf(self.store(), self.memory(), leaf)?))
-    }
-
-    /// The index of the entry whose SHA-256 this is.
-    pub fn index_of_entry_id(&self, id: &[u8; 32]) -> Result<Option<u64>, ReadError> {
-        Ok(self.visible(self.index().entry_id(self.store(), id)?))
+        Ok(self.visible(self.index().entry(self.store(), self.memory(), leaf)?))
     }
 
     /// The content that is kept under a leaf hash.

@@ -15,7 +15,7 @@ use crate::{
 
 /// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
 /// misread it; older code then refuses to open the store.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// The version byte of every value that is not C2SP bytes.
 const VALUE_VERSION: u8 = 1;
@@ -118,10 +118,8 @@ pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
 pub(crate) enum Part {
     /// The run itself, before all its parts.
     Run = 0,
-    LeafPage = 1,
-    EntryIdPage = 2,
-    LeafFilter = 3,
-    EntryIdFilter = 4,
+    Page = 1,
+    Filter = 2,
 }
 
 /// Bytes of a key of `hash-index`.
@@ -406,7 +404,7 @@ mod tests {
             [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
             [b"format".as_slice(), b"head", b"origin", b"witnessed"]
         );
-        assert_eq!(FORMAT, 4, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+        assert_eq!(FORMAT, 5, "a new format needs a paragraph in docs/storage.md and a way from the old one");
     }
 
     /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
@@ -414,11 +412,11 @@ mod tests {
     #[test]
     fn keys_unchanged() {
         assert_eq!(hex(&bundle_key(258)), "0000000000000102");
-        let parts = [Part::Run, Part::LeafPage, Part::EntryIdPage, Part::LeafFilter, Part::EntryIdFilter];
+        let parts = [Part::Run, Part::Page, Part::Filter];
         assert_eq!(parts.map(|part| part as u8), [0, 1, 2, 3, 4]);
-        assert_eq!(hex(&part_key(2, 258, Part::LeafPage, 5)), "02000001020100000005");
+        assert_eq!(hex(&part_key(2, 258, Part::Page, 5)), "02000001020100000005");
         assert_eq!(run_of_key(&part_key(2, 258, Part::Run, 0)), Some((2, 258)));
-        assert_eq!(run_of_key(&part_key(2, 258, Part::LeafPage, 0)), None);
+        assert_eq!(run_of_key(&part_key(2, 258, Part::Page, 0)), None);
         assert_eq!(run_keys(2, 258).map(|key| hex(&key)), ["02000001020000000000", "0200000102ffffffffff"]);
         assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
         assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));

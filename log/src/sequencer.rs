@@ -165,7 +165,7 @@ impl Sequencer {
 
     /// One batch: plan, integrate, seal, commit, publish.
     fn batch(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let seen = match Committed::look(&self.store, &self.index, &jobs) {
+        let seen = match Committed::look(&self.store, &self.index, &self.memory, &jobs) {
             Ok(seen) => seen,
             Err(error) => {
                 for job in jobs {
@@ -237,7 +237,7 @@ impl Sequencer {
         metrics::histogram!("treering_log_batch_entries").record(count(plan.added.len() as u64));
         if let Some((edge, filled, head)) = grown {
             let added = (self.edge.size()..).zip(&plan.added);
-            self.index.add(added.map(|(index, added)| (index, &added.leaf, &added.id)));
+            self.index.add(added.map(|(index, added)| (index, &added.leaf)));
             self.memory.show(&edge, filled);
             self.edge = edge;
             metrics::gauge!("treering_log_entries").set(count(head.size));

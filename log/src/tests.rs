@@ -11,7 +11,7 @@ use treering_tlog::tile;
 use crate::{
     Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
     fsck::{self, Finding},
-    index::run::{self, Kind, RunId},
+    index::run::{self, RunId},
     schema::{self, Family, meta},
     support::{TestSealer, append, config, entry, grow, leaf, open},
 };
@@ -71,33 +71,26 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
     assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
     tend(&log);
     let run = RunId { level: 2, number: 0 };
-    for (kind, hash) in [(Kind::Leaf, leaf(300).to_bytes()), (Kind::EntryId, id(300))] {
-        let (short, page) = (run::short(&hash), run.page_of(run::short(&hash)));
-        let leads = run::page(log.store(), run, kind, page).unwrap();
-        let place = leads.iter().position(|lead| lead.hash == short).unwrap();
-        let key = run.page_key(kind, page);
-        let unknown = format!("{} does not know entry 300", kind.name());
-        // The last byte of its index, and of what is kept of its hash.
-        for at in [1 + 12 * place + 11, 1 + 12 * place + 7] {
-            let findings = with_flip(&log, Family::HashIndex, &key, at);
-            let (found, what) = one(&findings[..1]);
-            assert_eq!((found, what), (300, unknown.as_str()));
-        }
-        let findings = with_flip(&log, Family::HashIndex, &key, 0);
-        let said = |finding: &Finding| finding.what.contains("cannot be read for entry 300");
-        assert!(findings.iter().any(said) || findings.len() == fsck::MAX_FINDINGS, "a version byte");
+    let short = run::short(&leaf(300));
+    let page = run.page_of(short);
+    let leads = run::page(log.store(), run, page).unwrap();
+    let place = leads.iter().position(|lead| lead.hash == short).unwrap();
+    let key = run.page_key(page);
+    // The last byte of its index, and of what is kept of its hash.
+    for at in [1 + 12 * place + 11, 1 + 12 * place + 7] {
+        let findings = with_flip(&log, Family::HashIndex, &key, at);
+        let (found, what) = one(&findings[..1]);
+        assert_eq!((found, what), (300, "the index of leaf hashes does not know entry 300"));
     }
+    let findings = with_flip(&log, Family::HashIndex, &key, 0);
+    let said = |finding: &Finding| finding.what.contains("cannot be read for entry 300");
+    assert!(findings.iter().any(said) || findings.len() == fsck::MAX_FINDINGS, "a version byte");
     assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
 }
 
 /// Waits until the index is tended: runs are where the size says.
 fn tend(log: &Log) {
     log.index().tend(log.store(), &AtomicBool::new(false)).unwrap();
-}
-
-fn id(i: u64) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(entry(i)).into()
 }
 
 #[tokio::test]
@@ -110,7 +103,7 @@ async fn fsck_finds_what_is_beside_the_tree() {
     put(Family::Keys, &schema::index_key(&[3; 32], SIZE), &[]);
     tend(&log);
     let run = RunId { level: 2, number: 0 };
-    let key = run.page_key(Kind::Leaf, run.pages() - 1);
+    let key = run.page_key(run.pages() - 1);
     let page = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
     put(Family::HashIndex, &key, &[&page[..], &[0xff; 8], &[0; 4]].concat());
     put(Family::Content, &[5; 32], &schema::encode_bytes(b"nobody's"));
@@ -235,11 +228,8 @@ fn index_keys(log: &Log) -> BTreeSet<Vec<u8>> {
 /// The keys of a run. In these tests a filter has one part.
 fn keys_of(run: RunId) -> Vec<Vec<u8>> {
     let [own, _] = run.keys();
-    let of_kind = |kind: Kind| {
-        let pages = (0..run.pages()).map(move |page| run.page_key(kind, page));
-        pages.chain([run.filter_key(kind, 0)])
-    };
-    Kind::ALL.into_iter().flat_map(of_kind).chain([own]).map(Vec::from).collect()
+    let pages = (0..run.pages()).map(|page| run.page_key(page));
+    pages.chain([run.filter_key(0), own]).map(Vec::from).collect()
 }
 
 fn run_ids(log: &Log) -> Vec<(u8, u32)> {
@@ -275,8 +265,6 @@ async fn runs_are_where_the_size_says() {
             assert_eq!(index_keys(&log), keys.collect(), "{size}");
             for i in 0..size {
                 assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
-                assert_eq!(log.index_of_entry_id(&id(i)).unwrap(), Some(i));
-                assert_eq!(log.index_of_entry_id(leaf(i).as_bytes()).unwrap(), None);
             }
             assert_eq!(log.index_of_leaf(&leaf(size)).unwrap(), None);
             assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
@@ -342,7 +330,7 @@ async fn a_filter_that_lost_a_bit_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of(dir.path()).await;
     tend(&log);
-    let key = schema::part_key(2, 0, schema::Part::LeafFilter, 0);
+    let key = schema::part_key(2, 0, schema::Part::Filter, 0);
     let mut filter = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
     let at = filter.iter().rposition(|byte| *byte != 0).unwrap();
     filter[at] &= filter[at] - 1;

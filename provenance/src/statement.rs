@@ -1,7 +1,7 @@
 //! Signed statements: RFC 9943 COSE_Sign1 with the header of `schemas/statements.cddl`.
 //!
 //! In scope: building ([`Draft`]), parsing ([`Statement`]) and verifying ([`Verified`]) one statement; its names: leaf
-//! hash, entry id, statement id; the hiding commitment to a confidential plaintext ([`commitment`]).
+//! hash (in SCRAPI: entry id), statement id; the hiding commitment to a confidential plaintext ([`commitment`]).
 //! Out of scope: which issuer may register what (the registration policy's reader decides), content (`content`),
 //! encryption (`envelope`).
 
@@ -10,7 +10,6 @@ mod kind;
 
 use ciborium::Value;
 use data_encoding::BASE64URL_NOPAD;
-use sha2::{Digest as _, Sha256};
 use treering_tlog::{
     bundle::MAX_ENTRY_LEN,
     hash::{Hash, leaf_hash},
@@ -37,6 +36,16 @@ pub const HEADER_VERSION: i64 = 1;
 pub const ENVELOPE_TYPE: &str = "application/cose; cose-type=\"cose-encrypt\"";
 /// Domain tag of the commitment to a plaintext.
 pub const COMMIT_TAG: &[u8] = b"treering-commit-v1";
+
+/// How SCRAPI locations spell a leaf hash: the entry id, base64url.
+pub fn entry_id(leaf: &Hash) -> String {
+    BASE64URL_NOPAD.encode(leaf.as_bytes())
+}
+
+/// Inverse of [`entry_id`].
+pub fn leaf_of_entry_id(id: &str) -> Option<Hash> {
+    Hash::from_slice(&BASE64URL_NOPAD.decode(id.as_bytes()).ok()?).ok()
+}
 
 /// Why a statement was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -223,14 +232,9 @@ impl Statement {
         leaf_hash(&self.entry)
     }
 
-    /// The entry id: SHA-256(entry).
-    pub fn entry_id(&self) -> [u8; 32] {
-        Sha256::digest(&self.entry).into()
-    }
-
-    /// The entry id as SCRAPI locations spell it.
-    pub fn entry_id_text(&self) -> String {
-        BASE64URL_NOPAD.encode(&self.entry_id())
+    /// The entry id: the leaf hash as SCRAPI locations spell it.
+    pub fn entry_id(&self) -> String {
+        entry_id(&self.leaf())
     }
 
     /// SHA-256 of what was signed: the same for two signatures over one statement.

@@ -99,7 +99,7 @@ impl Registrar {
     pub async fn register(&self, bytes: &[u8], now: u64) -> Result<Place, RegistrationError> {
         let statement = rules::submission(&self.policy, bytes)?;
         if let Some(index) = self.ledger.find(&statement.leaf())? {
-            return Ok(Place { index, leaf: statement.leaf(), entry_id: statement.entry_id_text() });
+            return Ok(Place { index, leaf: statement.leaf() });
         }
         let (issuer, kind) = rules::header(&self.policy, &self.keys, &statement, now..=now)?;
         if let Some(twin) = rules::other_spelling(issuer, &statement)? {

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use data_encoding::BASE64URL_NOPAD;
+use treering_provenance::statement::leaf_of_entry_id;
 
 use super::Service;
 use super::problem::ConciseProblem;
@@ -67,7 +68,7 @@ async fn register(
     let place = service.registrar.register(&body, service.clock.now()).await?;
     let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
     let receipt = service.ledger.committed_receipt(place.index).map_err(registration)?;
-    Ok(receipt_answer(StatusCode::CREATED, &place.entry_id, receipt))
+    Ok(receipt_answer(StatusCode::CREATED, &place.entry_id(), receipt))
 }
 
 /// `GET /entries/{id}` (section 2.4): a fresh receipt for the same place.
@@ -76,11 +77,9 @@ async fn resolve(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ConciseProblem> {
     let Path(id) = path.map_err(|_| ConciseProblem::no_entry())?;
-    let bytes = BASE64URL_NOPAD.decode(id.as_bytes()).ok();
-    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
     let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
-    let index = match bytes {
-        Some(entry) => service.ledger.find_entry(&entry).map_err(registration)?,
+    let index = match leaf_of_entry_id(&id) {
+        Some(leaf) => service.ledger.find(&leaf).map_err(registration)?,
         None => None,
     };
     let index = index.ok_or_else(ConciseProblem::no_entry)?;

@@ -101,7 +101,7 @@ impl Prepared {
 
     /// Its entry id, as SCRAPI's locations have it.
     pub fn entry_id(&self) -> String {
-        self.statement.entry_id_text()
+        self.statement.entry_id()
     }
 
     pub(super) fn into_entry(self) -> (NewEntry, Statement) {

@@ -18,7 +18,7 @@ use treering_provenance::content::AnyContent;
 use treering_provenance::cose::{Ed25519Signer, Signer};
 use treering_provenance::envelope::{self, Kek, Plaintext};
 use treering_provenance::receipt::Inclusion;
-use treering_provenance::statement::{Body, Statement};
+use treering_provenance::statement::{Body, Statement, entry_id};
 use treering_provenance::trust::Release;
 use treering_tlog::hash::Hash;
 
@@ -315,11 +315,6 @@ impl Ledger {
         self.seals.of(&head)?.inclusion(&[inclusion]).map_err(LedgerError::log)
     }
 
-    /// Where an entry is, by its entry id.
-    pub fn find_entry(&self, id: &[u8; 32]) -> Result<Option<u64>, LedgerError> {
-        self.log.index_of_entry_id(id).map_err(LedgerError::log)
-    }
-
     /// Where an entry is, by its leaf hash.
     pub fn find(&self, leaf: &Hash) -> Result<Option<u64>, LedgerError> {
         self.log.index_of_leaf(leaf).map_err(LedgerError::log)
@@ -344,12 +339,11 @@ impl Logged {
         self.appended.leaves()
     }
 
-    /// The place of an append of one: index, leaf hash and entry id.
+    /// The place of an append of one.
     pub fn only(&self) -> Result<Place, LedgerError> {
         let missing = || LedgerError::Log("an append of nothing".to_owned());
-        let statement = self.statements.first().ok_or_else(missing)?;
         let (index, leaf) = self.indexes().first().zip(self.leaves().first()).ok_or_else(missing)?;
-        Ok(Place { index: *index, leaf: *leaf, entry_id: statement.entry_id_text() })
+        Ok(Place { index: *index, leaf: *leaf })
     }
 }
 
@@ -360,8 +354,13 @@ pub struct Place {
     pub index: u64,
     /// Its leaf hash.
     pub leaf: Hash,
+}
+
+impl Place {
     /// Its entry id, as SCRAPI's locations have it.
-    pub entry_id: String,
+    pub fn entry_id(&self) -> String {
+        entry_id(&self.leaf)
+    }
 }
 
 /// A statement that was read back.

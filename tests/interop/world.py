@@ -258,7 +258,7 @@ class Ledger:
         return self.stranger.get(f"/v1/statements/{index}").body
 
     def entry_id(self, statement):
-        return b64u(hashlib.sha256(statement).digest())
+        return b64u(hashlib.sha256(b"\0" + statement).digest())
 
     def receipt(self, statement):
         return self.stranger.get(f"/entries/{self.entry_id(statement)}").body

@@ -74,10 +74,10 @@ fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
     let (mut entries, mut sum) = (Err(String::new()), 0);
     match source.bundle(index, width) {
         Ok(fragments) => {
-            let read = self::entries(&fragments, index * WIDTH, width, |index, entry, leaf| {
+            let read = self::entries(&fragments, index * WIDTH, width, |index, leaf| {
                 let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
                 if stored.as_ref().is_ok_and(|stored| stored.get(place) == Some(leaf)) {
-                    sum = source.rows_of(rows, index, entry, leaf).wrapping_add(sum);
+                    sum = source.row_of(rows, index, leaf).wrapping_add(sum);
                 }
             });
             entries = Ok(read);
@@ -108,7 +108,7 @@ pub(super) fn tile(source: &dyn LogSource, id: TileId, width: u16) -> Result<Vec
 }
 
 /// Hashes the entries of a bundle, and shows each.
-fn entries(fragments: &[Fragment], first: u64, width: u16, mut show: impl FnMut(u64, &[u8], &Hash)) -> Read {
+fn entries(fragments: &[Fragment], first: u64, width: u16, mut show: impl FnMut(u64, &Hash)) -> Read {
     let (end, mut read) = (first + u64::from(width), Read::default());
     let borders = fragments.iter().skip(1).map(|next| next.first).chain([end]);
     for (fragment, border) in fragments.iter().zip(borders) {

@@ -1,8 +1,7 @@
 //! A log's own store as a source: fragments, the indexes beside the tree, and the checkpoint file.
 
-use std::{sync::Arc, thread};
+use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use treering_tlog::{
     checkpoint::Checkpoint,
     hash::{Hash, leaf_hash},
@@ -15,7 +14,7 @@ use crate::{
     checkpoint_file,
     index::{
         Run,
-        run::{self, Kind, Lead},
+        run::{self, INDEX, Lead},
     },
     log::Log,
     schema::{self, Family},
@@ -41,32 +40,24 @@ impl LogSource for Log {
         Ok(treering_tlog::tile::encode(&hashes))
     }
 
-    /// Both ways back to the entry.
-    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
-        ways_back(entry, leaf)
-            .iter()
-            .fold(0, |sum, (kind, hash)| lead(rows, *kind, run::short(hash), index).wrapping_add(sum))
+    /// The way back to the entry.
+    fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {
+        lead(rows, run::short(leaf), index)
     }
 
     fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<Finding> {
         let mut rest = Rest { log: self, size, findings: Vec::new() };
         rest.head();
         let (still, runs) = self.index().still();
-        let (leaves, ids) = thread::scope(|scope| {
-            let ids = scope.spawn(|| Leads::count(self, Kind::EntryId, &runs, size, rows));
-            let leaves = Leads::count(self, Kind::Leaf, &runs, size, rows);
-            (leaves, ids.join().unwrap_or_default())
-        });
+        let leads = Leads::count(self, &runs, size, rows);
         drop(still);
-        if leaves.sum.wrapping_add(ids.sum) != wanted {
+        if leads.sum != wanted {
             rest.entries();
         }
-        for (kind, leads) in [(Kind::Leaf, leaves), (Kind::EntryId, ids)] {
-            if leads.count != size {
-                rest.find(None, format!("{} has {} hashes for {size} entries", kind.name(), leads.count));
-            }
-            rest.findings.extend(leads.findings);
+        if leads.count != size {
+            rest.find(None, format!("{INDEX} has {} hashes for {size} entries", leads.count));
         }
+        rest.findings.extend(leads.findings);
         for family in [Family::Once, Family::Registers] {
             rest.indexes(family, |_, value| schema::decode_index(family.name(), value));
         }
@@ -78,16 +69,11 @@ impl LogSource for Log {
     }
 }
 
-/// The hashes that lead back to an entry.
-fn ways_back(entry: &[u8], leaf: &Hash) -> [(Kind, [u8; 32]); 2] {
-    [(Kind::Leaf, leaf.to_bytes()), (Kind::EntryId, Sha256::digest(entry).into())]
+fn lead(rows: &Rows, hash: u64, index: u64) -> u64 {
+    rows.row(INDEX, &hash.to_be_bytes(), index)
 }
 
-fn lead(rows: &Rows, kind: Kind, hash: u64, index: u64) -> u64 {
-    rows.row(kind.name(), &hash.to_be_bytes(), index)
-}
-
-/// What a walk over the index of one kind of hash found.
+/// What a walk over the index found.
 #[derive(Default)]
 struct Leads {
     count: u64,
@@ -96,33 +82,33 @@ struct Leads {
 }
 
 impl Leads {
-    fn count_page(&mut self, run: &Run, kind: Kind, page: u32, found: &[Lead], size: u64, rows: &Rows) {
+    fn count_page(&mut self, run: &Run, page: u32, found: &[Lead], size: u64, rows: &Rows) {
         if !found.is_sorted() {
-            self.find(format!("{} has a page out of order", kind.name()));
+            self.find(format!("{INDEX} has a page out of order"));
         }
         for &Lead { hash, index } in found {
-            if run.id.page_of(hash) != page || !run.filter(kind).may_have(hash) {
-                self.find(format!("{} has a hash for entry {index} out of place", kind.name()));
+            if run.id.page_of(hash) != page || !run.filter.may_have(hash) {
+                self.find(format!("{INDEX} has a hash for entry {index} out of place"));
             }
-            self.add(lead(rows, kind, hash, index), index < size);
+            self.add(lead(rows, hash, index), index < size);
         }
     }
 
-    fn count(log: &Log, kind: Kind, runs: &[Arc<Run>], size: u64, rows: &Rows) -> Self {
+    fn count(log: &Log, runs: &[Arc<Run>], size: u64, rows: &Rows) -> Self {
         let mut leads = Self::default();
         for run in runs {
             for page in 0..run.id.pages() {
                 if leads.findings.len() >= super::MAX_FINDINGS {
                     return leads;
                 }
-                match run::page(log.store(), run.id, kind, page) {
-                    Ok(found) => leads.count_page(run, kind, page, &found, size, rows),
-                    Err(error) => leads.find(format!("{} cannot be read: {error}", kind.name())),
+                match run::page(log.store(), run.id, page) {
+                    Ok(found) => leads.count_page(run, page, &found, size, rows),
+                    Err(error) => leads.find(format!("{INDEX} cannot be read: {error}")),
                 }
             }
         }
-        log.index().show_young(kind, |hash, index| {
-            leads.add(lead(rows, kind, run::short(hash), index), index < size);
+        log.index().show_young(|hash, index| {
+            leads.add(lead(rows, run::short(hash), index), index < size);
         });
         leads
     }
@@ -200,22 +186,14 @@ impl Rest<'_> {
             if self.log.leaf(index).ok().flatten() != Some(leaf) {
                 continue;
             }
-            let id: [u8; 32] = Sha256::digest(&entry).into();
-            let found = [
-                (Kind::Leaf, self.log.index().leaf(self.log.store(), self.log.memory(), &leaf)),
-                (Kind::EntryId, self.log.index().entry_id(self.log.store(), &id)),
-            ];
-            for (kind, found) in found {
-                let name = kind.name();
-                match found {
-                    Ok(Some(found)) if found == index => {}
-                    Ok(Some(found)) => {
-                        self.find(Some(index), format!("{name} says that entry {index} is entry {found}"));
-                    }
-                    Ok(None) => self.find(Some(index), format!("{name} does not know entry {index}")),
-                    Err(error) => {
-                        self.find(Some(index), format!("{name} cannot be read for entry {index}: {error}"));
-                    }
+            match self.log.index().entry(self.log.store(), self.log.memory(), &leaf) {
+                Ok(Some(found)) if found == index => {}
+                Ok(Some(found)) => {
+                    self.find(Some(index), format!("{INDEX} says that entry {index} is entry {found}"));
+                }
+                Ok(None) => self.find(Some(index), format!("{INDEX} does not know entry {index}")),
+                Err(error) => {
+                    self.find(Some(index), format!("{INDEX} cannot be read for entry {index}: {error}"));
                 }
             }
             if self.findings.len() >= super::MAX_FINDINGS {

@@ -6,12 +6,11 @@ use std::{
     sync::{Arc, Mutex, RwLock},
 };
 
-use sha2::{Digest, Sha256};
 use treering_tlog::{bundle, hash::leaf_hash};
 
 use super::{
     Index, Run, State, Young,
-    run::{Filter, Kind, RunId},
+    run::{Filter, INDEX, RunId},
 };
 use crate::{
     schema::{self, Family, WIDTH},
@@ -48,7 +47,7 @@ impl Index {
     fn loaded(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
         let (live, replaced) = stored_runs(store)?;
         let covered = live.last().map_or(0, |run| run.end());
-        let wrong = |why| StoreError::Inconsistent { what: "the index", at: covered, why };
+        let wrong = |why| StoreError::Inconsistent { what: INDEX, at: covered, why };
         if covered > size {
             return Err(wrong("it covers more than the log"));
         }
@@ -57,8 +56,7 @@ impl Index {
         }
         let mut runs = Vec::with_capacity(live.len());
         for id in live {
-            let [leaves, ids] = Kind::ALL.map(|kind| Filter::read(store, id, kind));
-            runs.push(Arc::new(Run { id, filters: [leaves?, ids?] }));
+            runs.push(Arc::new(Run { id, filter: Filter::read(store, id)? }));
         }
         let index = Self::of(runs, replaced, covered);
         index.read_young(store, covered, size, damage)?;
@@ -90,9 +88,9 @@ impl Index {
         let hashes: Vec<_> = (first..)
             .zip(entries)
             .filter(|(index, _)| *index >= from)
-            .map(|(index, entry)| (index, leaf_hash(entry), Sha256::digest(entry).into()))
+            .map(|(index, entry)| (index, leaf_hash(entry)))
             .collect();
-        self.add(hashes.iter().map(|(index, leaf, id): &(u64, _, [u8; 32])| (*index, leaf, id)));
+        self.add(hashes.iter().map(|(index, leaf)| (*index, leaf)));
         Ok(())
     }
 }
@@ -101,12 +99,12 @@ impl Index {
 fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
     let (mut stored, mut behind) = (Vec::new(), Vec::new());
     while let Some((key, value)) = store.from(Family::HashIndex, &behind)?.next().transpose()? {
-        let orphan = StoreError::Inconsistent { what: "the index", at: 0, why: "a part is of no run" };
+        let orphan = StoreError::Inconsistent { what: INDEX, at: 0, why: "a part is of no run" };
         let (level, number) = schema::run_of_key(&key).ok_or(orphan)?;
         let id = RunId { level, number };
-        if schema::decode_index("a run of the index", &value)? != id.first() {
+        if schema::decode_index(INDEX, &value)? != id.first() {
             let why = "its head names another entry";
-            return Err(StoreError::Inconsistent { what: "a run of the index", at: id.first(), why });
+            return Err(StoreError::Inconsistent { what: INDEX, at: id.first(), why });
         }
         stored.push(id);
         let [_, last] = id.keys();
@@ -123,7 +121,7 @@ fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
             }
             Ordering::Greater => {
                 let why = "the run that begins here is missing";
-                return Err(StoreError::Inconsistent { what: "the index", at: end, why });
+                return Err(StoreError::Inconsistent { what: INDEX, at: end, why });
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A run: what leads from the hashes of a block of entries to their indexes, in pages, sorted by hash.
+//! A run: what leads from the leaf hashes of a block of entries to their indexes, in pages, sorted by hash.
 //!
 //! Hashes are uniform, so the page of one is known from its first bits, and one page is one read. A page is about 128
 //! leads; a run of twice the length has twice the pages. Each page has a part of the filter.
@@ -6,6 +6,8 @@
 //! In scope: bytes and bits. Out of scope: which runs there are, and when they are written.
 
 use std::ops::Range;
+
+use treering_tlog::hash::Hash;
 
 use super::Run;
 use crate::{
@@ -22,6 +24,8 @@ const FAN_BITS: u8 = 3;
 const TOP_LEVEL: u8 = 5;
 /// Leads in a page, on the average: 128, a page of 1.5 KiB.
 const PAGE_BITS: u8 = 7;
+/// What the index is called where it is found damaged.
+pub(crate) const INDEX: &str = "the index of leaf hashes";
 /// Words of a filter block.
 const BLOCK_WORDS: usize = 8;
 /// Pages whose filters are stored as one value of at most 64 KiB.
@@ -29,37 +33,6 @@ const CHUNK_PAGES: usize = 256;
 /// Odd numbers that make eight bits of one hash: those of Parquet's split block Bloom filters.
 const SALTS: [u32; BLOCK_WORDS] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
-
-/// Which hash of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Its leaf hash.
-    Leaf,
-    /// Its id, the SHA-256 of its octets.
-    EntryId,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Leaf, Self::EntryId];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Leaf => "the index of leaf hashes",
-            Self::EntryId => "the index of entry ids",
-        }
-    }
-
-    /// Filter blocks of a page: each is 2 bits for a lead, in memory. By its id every new entry is looked for, in every
-    /// run, so few answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in two
-    /// hundred. By its leaf hash an entry is asked for that another one names: one in twelve is wrong.
-    const fn page_blocks(self, level: u8) -> u16 {
-        match (self, level) {
-            (Self::EntryId, 0 | 1) => 8,
-            (Self::EntryId, _) => 6,
-            (Self::Leaf, _) => 3,
-        }
-    }
-}
 
 /// From the beginning of a hash to an entry. In the order of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,8 +42,8 @@ pub(crate) struct Lead {
 }
 
 /// What a run knows of a hash.
-pub(crate) fn short(hash: &[u8; 32]) -> u64 {
-    let (first, _) = hash.as_chunks();
+pub(crate) fn short(hash: &Hash) -> u64 {
+    let (first, _) = hash.as_bytes().as_chunks();
     // 32 bytes are four of these.
     first.first().map_or(0, |first| u64::from_be_bytes(*first))
 }
@@ -135,24 +108,22 @@ impl RunId {
         schema::run_keys(self.level, self.number)
     }
 
-    pub(crate) fn page_key(self, kind: Kind, page: u32) -> [u8; PART_LEN] {
-        let part = match kind {
-            Kind::Leaf => Part::LeafPage,
-            Kind::EntryId => Part::EntryIdPage,
-        };
-        schema::part_key(self.level, self.number, part, page)
+    pub(crate) fn page_key(self, page: u32) -> [u8; PART_LEN] {
+        schema::part_key(self.level, self.number, Part::Page, page)
     }
 
-    pub(crate) fn filter_key(self, kind: Kind, chunk: u32) -> [u8; PART_LEN] {
-        let part = match kind {
-            Kind::Leaf => Part::LeafFilter,
-            Kind::EntryId => Part::EntryIdFilter,
-        };
-        schema::part_key(self.level, self.number, part, chunk)
+    pub(crate) fn filter_key(self, chunk: u32) -> [u8; PART_LEN] {
+        schema::part_key(self.level, self.number, Part::Filter, chunk)
+    }
+
+    /// Filter blocks of a page: each is 2 bits for a lead, in memory. Every new entry is looked for in every run, so few
+    /// answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in two hundred.
+    const fn page_blocks(self) -> u16 {
+        if self.level < 2 { 8 } else { 6 }
     }
 
     fn missing(self) -> StoreError {
-        StoreError::Inconsistent { what: "the index", at: self.first(), why: "a part is missing" }
+        StoreError::Inconsistent { what: INDEX, at: self.first(), why: "a part is missing" }
     }
 
     fn chunks(self) -> u32 {
@@ -162,33 +133,32 @@ impl RunId {
 }
 
 /// The leads of one page.
-pub(crate) fn page(store: &Store, run: RunId, kind: Kind, page: u32) -> Result<Vec<Lead>, StoreError> {
-    decode(run, kind, &part(store, run, &run.page_key(kind, page))?)
+pub(crate) fn page(store: &Store, run: RunId, page: u32) -> Result<Vec<Lead>, StoreError> {
+    decode(run, &part(store, run, &run.page_key(page))?)
 }
 
 /// The leads of each page, in order.
 pub(crate) fn pages(
     store: &Store,
     run: RunId,
-    kind: Kind,
 ) -> Result<impl Iterator<Item = Result<Vec<Lead>, StoreError>>, StoreError> {
-    let mut stored = store.from(Family::HashIndex, &run.page_key(kind, 0))?;
+    let mut stored = store.from(Family::HashIndex, &run.page_key(0))?;
     Ok((0..run.pages()).map(move |page| match stored.next().transpose()? {
-        Some((key, value)) if *key == run.page_key(kind, page) => decode(run, kind, &value),
+        Some((key, value)) if *key == run.page_key(page) => decode(run, &value),
         _ => Err(run.missing()),
     }))
 }
 
 /// The leads in the bytes of a page.
-pub(crate) fn decode(run: RunId, kind: Kind, value: &[u8]) -> Result<Vec<Lead>, StoreError> {
-    let leads = schema::decode_leads(kind.name(), value)?;
+fn decode(run: RunId, value: &[u8]) -> Result<Vec<Lead>, StoreError> {
+    let leads = schema::decode_leads(INDEX, value)?;
     Ok(leads.map(|(hash, offset)| Lead { hash, index: run.first() + u64::from(offset) }).collect())
 }
 
 /// The entries of a run whose hashes begin so.
-pub(crate) fn find(store: &Store, run: RunId, kind: Kind, hash: u64) -> Result<Vec<u64>, StoreError> {
-    let value = part(store, run, &run.page_key(kind, run.page_of(hash)))?;
-    let leads = schema::decode_leads(kind.name(), &value)?;
+pub(crate) fn find(store: &Store, run: RunId, hash: u64) -> Result<Vec<u64>, StoreError> {
+    let value = part(store, run, &run.page_key(run.page_of(hash)))?;
+    let leads = schema::decode_leads(INDEX, &value)?;
     Ok(leads.filter(|(found, _)| *found == hash).map(|(_, offset)| run.first() + u64::from(offset)).collect())
 }
 
@@ -206,19 +176,19 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn new(run: RunId, kind: Kind) -> Self {
-        let page_blocks = kind.page_blocks(run.level);
+    fn new(run: RunId) -> Self {
+        let page_blocks = run.page_blocks();
         let words = vec![0; run.pages() as usize * usize::from(page_blocks) * BLOCK_WORDS];
         Self { page_bits: run.page_bits(), page_blocks, words }
     }
 
     /// Reads a run's filter.
-    pub(crate) fn read(store: &Store, run: RunId, kind: Kind) -> Result<Self, StoreError> {
-        let mut filter = Self::new(run, kind);
+    pub(crate) fn read(store: &Store, run: RunId) -> Result<Self, StoreError> {
+        let mut filter = Self::new(run);
         let len = filter.words.len();
         filter.words.clear();
         for chunk in 0..run.chunks() {
-            let value = part(store, run, &run.filter_key(kind, chunk))?;
+            let value = part(store, run, &run.filter_key(chunk))?;
             filter.words.extend(schema::decode_filter(&value)?);
         }
         if filter.words.len() != len {
@@ -261,13 +231,13 @@ impl Filter {
     }
 }
 
-/// Writes a run: the pages of leaf hashes, those of entry ids, and the filters.
+/// Writes a run: its pages, then its filter.
 pub(crate) struct Writer<'a> {
     store: &'a Store,
     table: NewTable<'a>,
     run: RunId,
-    filters: [Filter; 2],
-    written: [u64; 2],
+    filter: Filter,
+    written: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -275,51 +245,42 @@ impl<'a> Writer<'a> {
         let [own, _] = run.keys();
         let mut table = store.table()?;
         table.put(&own, &schema::encode_index(run.first()))?;
-        Ok(Self { store, table, run, filters: Kind::ALL.map(|kind| Filter::new(run, kind)), written: [0; 2] })
+        Ok(Self { store, table, run, filter: Filter::new(run), written: 0 })
     }
 
-    /// Adds the leads of some pages of a kind, sorted. Pages come in their order, and those of leaf hashes first.
-    pub(crate) fn pages(&mut self, kind: Kind, pages: Range<u32>, leads: &[Lead]) -> Result<(), StoreError> {
+    /// Adds the leads of some pages, sorted. Pages come in their order.
+    pub(crate) fn pages(&mut self, pages: Range<u32>, leads: &[Lead]) -> Result<(), StoreError> {
         let (run, mut leads) = (self.run, leads);
-        let (filter, written) = match (kind, &mut self.filters, &mut self.written) {
-            (Kind::Leaf, [filter, _], [written, _]) | (Kind::EntryId, [_, filter], [_, written]) => {
-                (filter, written)
-            }
-        };
         for page in pages {
             let count = leads.partition_point(|lead| run.page_of(lead.hash) <= page);
             let (now, later) = leads.split_at_checked(count).unwrap_or((leads, &[]));
             leads = later;
             for lead in now {
-                filter.add(lead.hash);
+                self.filter.add(lead.hash);
             }
-            *written += now.len() as u64;
+            self.written += now.len() as u64;
             let offset =
                 |lead: &Lead| u32::try_from(lead.index.saturating_sub(run.first())).unwrap_or(u32::MAX);
             let value = schema::encode_leads(now.iter().map(|lead| (lead.hash, offset(lead))));
-            self.table.put(&run.page_key(kind, page), &value)?;
+            self.table.put(&run.page_key(page), &value)?;
         }
         Ok(())
     }
 
-    /// Writes the filters, and reads the pages back: what they were made of may go after this, and lookups find them in
+    /// Writes the filter, and reads the pages back: what they were made of may go after this, and lookups find them in
     /// the system's page cache.
     pub(crate) fn finish(mut self) -> Result<Run, StoreError> {
-        for (kind, filter) in Kind::ALL.into_iter().zip(&self.filters) {
-            for (chunk, words) in (0..).zip(filter.chunks()) {
-                self.table.put(&self.run.filter_key(kind, chunk), &schema::encode_filter(words))?;
-            }
+        for (chunk, words) in (0..).zip(self.filter.chunks()) {
+            self.table.put(&self.run.filter_key(chunk), &schema::encode_filter(words))?;
         }
         self.table.finish()?;
-        for (kind, written) in Kind::ALL.into_iter().zip(self.written) {
-            let mut read = 0;
-            for page in pages(self.store, self.run, kind)? {
-                read += page?.len() as u64;
-            }
-            if read != written {
-                return Err(self.run.missing());
-            }
+        let mut read = 0;
+        for page in pages(self.store, self.run)? {
+            read += page?.len() as u64;
         }
-        Ok(Run { id: self.run, filters: self.filters })
+        if read != self.written {
+            return Err(self.run.missing());
+        }
+        Ok(Run { id: self.run, filter: self.filter })
     }
 }

@@ -16,11 +16,11 @@ use std::{
 
 use super::{
     Index, Young,
-    run::{self, Kind, Lead, RunId, Writer},
+    run::{self, Lead, RunId, Writer},
 };
 use crate::store::{Store, StoreError};
 
-/// Blocks that may wait to become runs, some 5 MiB each in memory; then appends wait.
+/// Blocks that may wait to become runs, some 2.5 MiB each in memory; then appends wait.
 const MOST_WAITING: usize = 8;
 
 /// The log is being closed: what is under way is left, and done again later.
@@ -50,9 +50,7 @@ impl Index {
     fn write_block(&self, store: &Store, young: &Young) -> Result<(), StoreError> {
         let id = RunId::youngest(young.first);
         let mut writer = Writer::new(store, id)?;
-        for kind in Kind::ALL {
-            writer.pages(kind, 0..id.pages(), &young.leads(kind))?;
-        }
+        writer.pages(0..id.pages(), &young.leads())?;
         let run = Arc::new(writer.finish()?);
         let mut state = self.state_mut();
         state.full.retain(|full| full.first != young.first);
@@ -69,13 +67,11 @@ impl Index {
     }
 
     /// Makes one run of eight. A page of each of them holds the hashes of the same pages of the new one, so that memory
-    /// holds these and the new filters.
+    /// holds these and the new filter.
     fn merge(&self, store: &Store, id: RunId, stop: &AtomicBool) -> Result<Result<(), Stopped>, StoreError> {
         let mut writer = Writer::new(store, id)?;
-        for kind in Kind::ALL {
-            if let Err(stopped) = self.merge_kind(store, id, kind, &mut writer, stop)? {
-                return Ok(Err(stopped));
-            }
+        if let Err(stopped) = self.merge_pages(store, id, &mut writer, stop)? {
+            return Ok(Err(stopped));
         }
         let run = Arc::new(writer.finish()?);
         // Readers hold the state while they read a run: after this nobody reads the old ones.
@@ -89,15 +85,14 @@ impl Index {
         Ok(Ok(()))
     }
 
-    fn merge_kind(
+    fn merge_pages(
         &self,
         store: &Store,
         id: RunId,
-        kind: Kind,
         writer: &mut Writer<'_>,
         stop: &AtomicBool,
     ) -> Result<Result<(), Stopped>, StoreError> {
-        let old: Result<Vec<_>, _> = id.children().map(|run| run::pages(store, run, kind)).collect();
+        let old: Result<Vec<_>, _> = id.children().map(|run| run::pages(store, run)).collect();
         let mut old = old?;
         let old_pages = id.children().next().map_or(1, RunId::pages);
         let wider = id.pages() / old_pages;
@@ -112,7 +107,7 @@ impl Index {
             }
             // Not the unstable sort: this one sees that there are eight sorted parts.
             leads.sort();
-            writer.pages(kind, wider * page..wider * (page + 1), &leads)?;
+            writer.pages(wider * page..wider * (page + 1), &leads)?;
             // A merge of millions takes seconds, and blocks fill meanwhile.
             self.write_blocks(store)?;
         }
@@ -193,7 +188,7 @@ fn run(store: &Store, index: &Index, woken: &Receiver<()>, stop: &AtomicBool) {
 
 #[cfg(test)]
 mod tests {
-    use treering_tlog::hash::Hash;
+    use treering_tlog::hash::{Hash, leaf_hash};
 
     use super::*;
     use crate::index::{load::Damage, run::Filter};
@@ -207,18 +202,18 @@ mod tests {
         let hash = |i: u64| {
             let mut hash = [7; 32];
             hash[31] = i.try_into().unwrap();
-            hash
+            Hash::from_bytes(hash)
         };
-        let hashes: Vec<_> = (0..9).map(|i| (i, Hash::from_bytes(hash(i)), hash(i))).collect();
-        assert!(index.add(hashes.iter().map(|(i, leaf, id)| (*i, leaf, id))));
+        let hashes: Vec<_> = (0..9).map(|i| (i, hash(i))).collect();
+        assert!(index.add(hashes.iter().map(|(i, leaf)| (*i, leaf))));
         for tended in [false, true] {
             if tended {
                 index.tend(&store, &AtomicBool::new(false)).unwrap();
             }
             assert_eq!(index.state().runs.len(), usize::from(tended));
             for i in 0..9 {
-                let found = index.find(&store, Kind::EntryId, &[hash(9), hash(i)], |hash, found| {
-                    Ok(u64::from(hash[31]) == found)
+                let found = index.find(&store, &[hash(9), hash(i)], |hash, found| {
+                    Ok(u64::from(hash.as_bytes()[31]) == found)
                 });
                 assert_eq!(found.unwrap(), [None, Some(i)]);
             }
@@ -228,30 +223,24 @@ mod tests {
     /// What a filter lets through costs a read.
     #[test]
     fn a_filter_knows_its_own_and_few_others() {
-        use sha2::{Digest as _, Sha256};
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("db"), true).unwrap();
-        let hash = |i: u64| run::short(&Sha256::digest(i.to_be_bytes()).into());
-        for (level, most_wrong) in [(1, [1200, 30]), (4, [1200, 80])] {
+        let hash = |i: u64| run::short(&leaf_hash(&i.to_be_bytes()));
+        for (level, most_wrong) in [(1, 30), (4, 80)] {
             let id = RunId { level, number: 2 };
             let mut leads: Vec<Lead> =
                 (id.first()..id.end()).map(|index| Lead { hash: hash(index), index }).collect();
             leads.sort_unstable();
             let mut writer = Writer::new(&store, id).unwrap();
-            for kind in Kind::ALL {
-                writer.pages(kind, 0..id.pages(), &leads).unwrap();
-            }
+            writer.pages(0..id.pages(), &leads).unwrap();
             let run = writer.finish().unwrap();
-            for (kind, most_wrong) in Kind::ALL.into_iter().zip(most_wrong) {
-                assert_eq!(Filter::read(&store, id, kind).unwrap(), *run.filter(kind));
-                for Lead { hash, index } in &leads {
-                    assert!(run.filter(kind).may_have(*hash));
-                    assert_eq!(run::find(&store, id, kind, *hash).unwrap(), [*index]);
-                }
-                let others = (1 << 20..(1 << 20) + 8000).filter(|i| run.filter(kind).may_have(hash(*i)));
-                let others = others.count();
-                assert!(others < most_wrong, "{others} in eight thousand, {kind:?} of level {level}");
+            assert_eq!(Filter::read(&store, id).unwrap(), run.filter);
+            for Lead { hash, index } in &leads {
+                assert!(run.filter.may_have(*hash));
+                assert_eq!(run::find(&store, id, *hash).unwrap(), [*index]);
             }
+            let others = (1 << 20..(1 << 20) + 8000).filter(|i| run.filter.may_have(hash(*i))).count();
+            assert!(others < most_wrong, "{others} in eight thousand, level {level}");
         }
     }
 }

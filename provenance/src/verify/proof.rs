@@ -36,7 +36,7 @@ pub(super) fn verify(run: &mut Run, leaf: &[u8], issuer_spki: &[u8], trust: &Tru
         index: included.index(),
         size: included.size(),
         root: included.root().to_base64(),
-        entry_id: statement.entry_id_text(),
+        entry_id: statement.entry_id(),
         issuer: statement.issuer().to_owned(),
         witnessed,
     });

@@ -44,7 +44,7 @@ pub fn verify_statement(bytes: &[u8], trust: &Trust, options: &StatementOptions<
 fn verify(run: &mut Run, bytes: &[u8], trust: &Trust, options: &StatementOptions<'_>) -> Result<(), Stop> {
     let statement =
         Statement::parse_submission(bytes).map_err(|error| cannot_evaluate(check::STATEMENT, error))?;
-    run.pass(check::STATEMENT, format!("entry id {}", statement.entry_id_text()));
+    run.pass(check::STATEMENT, format!("entry id {}", statement.entry_id()));
     if statement.issuer() != options.iss {
         let detail = format!("is of `{}`, want `{}`", statement.issuer(), options.iss);
         return Err(untrusted(check::STATEMENT_SIGNATURE, detail));
@@ -78,7 +78,7 @@ fn verify(run: &mut Run, bytes: &[u8], trust: &Trust, options: &StatementOptions
         index,
         size,
         root: included.root().to_base64(),
-        entry_id: statement.entry_id_text(),
+        entry_id: statement.entry_id(),
         issuer: statement.issuer().to_owned(),
         witnessed: Vec::new(),
     });

@@ -63,7 +63,7 @@ fn statements() {
     };
     pinned("statement-public", public.sign(&signer(12)).unwrap().entry(), breaks);
     pinned("statement-leaf", issuance().leaf().as_bytes(), breaks);
-    pinned("statement-entry-id", &issuance().entry_id(), "locations of entries that clients keep");
+    pinned("statement-entry-id", issuance().entry_id().as_bytes(), "locations of entries that clients keep");
     pinned("statement-id", &issuance().statement_id().unwrap(), "names of statements that indexes keep");
 }
 

@@ -70,7 +70,7 @@ async fn the_witnessed_head_is_the_checkpoints() {
 async fn receipts_of_one_head_share_one_signature() {
     let stage = shared().await;
     let net = stage.stranger();
-    let id = stage.statement(&net, 4).await.entry_id_text();
+    let id = stage.statement(&net, 4).await.entry_id();
     let parts = |bytes: &[u8]| {
         let sign1 = Sign1::parse(bytes, MAX_RECEIPT_BYTES).unwrap();
         (sign1.protected_bytes().to_vec(), sign1.signature().to_vec())

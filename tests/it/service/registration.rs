@@ -122,7 +122,7 @@ async fn a_statement_is_registered_and_registering_it_again_changes_nothing() {
     let sealed = Sealed::new(stage, "ci").await.upload(stage).await;
     let statement = sealed.draft().sign(&*stage.signer("ci")).unwrap();
     let first = net.entries(statement.entry()).await.is(201);
-    assert_eq!(first.header("location"), format!("/entries/{}", statement.entry_id_text()));
+    assert_eq!(first.header("location"), format!("/entries/{}", statement.entry_id()));
     let index = |reply: &Reply| Receipt::parse(&reply.body).unwrap().inclusions()[0].index;
     // Again, also with something in the unprotected header, which is not part of the entry.
     let unprotected = Value::Map(vec![(Value::from("hint"), Value::from(1))]);

@@ -24,7 +24,7 @@ async fn receipts_verify_with_the_published_key() {
     let mut last_size = 0;
     for index in [0, 1, 2, 5] {
         let statement = stage.statement(&net, index).await;
-        let location = format!("/entries/{}", statement.entry_id_text());
+        let location = format!("/entries/{}", statement.entry_id());
         let reply = net.get(&location).await.is(200);
         assert_eq!(
             (reply.header("content-type"), reply.header("location")),
@@ -74,7 +74,7 @@ async fn the_registration_policy_is_in_the_log_for_everybody() {
 async fn every_error_is_concise_cbor() {
     let stage = shared().await;
     let net = stage.stranger();
-    let id = stage.statement(&net, 0).await.entry_id_text();
+    let id = stage.statement(&net, 0).await.entry_id();
     let absent = BASE64URL_NOPAD.encode(&random::<32>());
     for entry in [absent.as_str(), "short", "%ff", "%2f", &format!("{id}A"), &id.replacen(&id[..1], "!", 1)] {
         net.get(&format!("/entries/{entry}")).await.concise(404, "Not Found");

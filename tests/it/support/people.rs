@@ -262,7 +262,7 @@ impl Stage {
     /// The size of the tree that the service has committed.
     pub(crate) async fn committed(&self) -> u64 {
         let net = self.stranger();
-        let id = self.statement(&net, 0).await.entry_id_text();
+        let id = self.statement(&net, 0).await.entry_id();
         let receipt = net.get(&format!("/entries/{id}")).await.is(200);
         Receipt::parse(&receipt.body).unwrap().head().unwrap().size
     }
