@@ -171,10 +171,10 @@ async fn opening_checks_the_right_edge() {
         let log = log_of(dir).await;
         log.head().unwrap()
     };
-    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(5));
-    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 5"), "{newer}");
-    let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(3));
-    assert!(matches!(&older, OpenError::Older { format: 3 }), "{older}");
+    let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(schema::FORMAT + 1));
+    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 6"), "{newer}");
+    let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(schema::FORMAT - 1));
+    assert!(matches!(&older, OpenError::Older { format: 4 }), "{older}");
     let newer = reopened_with(dir, Family::Meta, meta::HEAD, &[2]);
     assert!(matches!(&newer, OpenError::Newer { .. }), "{newer}");
     let origin = reopened_with(dir, Family::Meta, meta::ORIGIN, &schema::encode_bytes(b"else"));
@@ -318,7 +318,7 @@ async fn a_lost_run_is_refused_and_found() {
     log.store().remove_tables(&first, &last).unwrap();
     drop(log);
     let refused = Log::open(config(dir.path()), TestSealer::new(1)).unwrap_err();
-    assert!(refused.to_string().contains("the index at 512"), "{refused}");
+    assert!(refused.to_string().contains("the index of leaf hashes at 512"), "{refused}");
     let log = Log::open_read_only(dir.path()).unwrap();
     let findings = fsck::check(&log, |_, _| ()).findings;
     assert!(findings[0].what.contains("does not know entry"), "{findings:#?}");

@@ -136,8 +136,8 @@ impl LogSource for Keyed {
         LogSource::tile(&self.log, id, width)
     }
 
-    fn rows_of(&self, rows: &Rows, index: u64, entry: &[u8], leaf: &Hash) -> u64 {
-        LogSource::rows_of(&self.log, rows, index, entry, leaf)
+    fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {
+        LogSource::row_of(&self.log, rows, index, leaf)
     }
 
     fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<fsck::Finding> {

@@ -74,12 +74,13 @@ fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
     let (mut entries, mut sum) = (Err(String::new()), 0);
     match source.bundle(index, width) {
         Ok(fragments) => {
-            let read = self::entries(&fragments, index * WIDTH, width, |index, leaf| {
-                let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
-                if stored.as_ref().is_ok_and(|stored| stored.get(place) == Some(leaf)) {
-                    sum = source.row_of(rows, index, leaf).wrapping_add(sum);
+            let read = self::entries(&fragments, index * WIDTH, width);
+            let sound = stored.iter().flatten().zip(&read.leaves);
+            for (index, (stored, leaf)) in (index * WIDTH..).zip(sound) {
+                if let Some(leaf) = leaf.filter(|leaf| leaf == stored) {
+                    sum = source.row_of(rows, index, &leaf).wrapping_add(sum);
                 }
-            });
+            }
             entries = Ok(read);
         }
         Err(error) => entries = entries.map_err(|_: String| error.to_string()),
@@ -108,11 +109,11 @@ pub(super) fn tile(source: &dyn LogSource, id: TileId, width: u16) -> Result<Vec
 }
 
 /// Hashes the entries of a bundle, and shows each.
-fn entries(fragments: &[Fragment], first: u64, width: u16, mut show: impl FnMut(u64, &Hash)) -> Read {
+fn entries(fragments: &[Fragment], first: u64, width: u16) -> Read {
     let (end, mut read) = (first + u64::from(width), Read::default());
     let borders = fragments.iter().skip(1).map(|next| next.first).chain([end]);
     for (fragment, border) in fragments.iter().zip(borders) {
-        if let Err(why) = hash_fragment(fragment, border, &mut show, &mut read.leaves) {
+        if let Err(why) = hash_fragment(fragment, border, &mut read.leaves) {
             read.broken.push((fragment.first, border, why));
         }
     }
@@ -120,12 +121,7 @@ fn entries(fragments: &[Fragment], first: u64, width: u16, mut show: impl FnMut(
 }
 
 /// Hashes the entries up to a border; the error says where the lengths stop adding up.
-fn hash_fragment(
-    fragment: &Fragment,
-    border: u64,
-    show: &mut impl FnMut(u64, &[u8], &Hash),
-    leaves: &mut Vec<Option<Hash>>,
-) -> Result<(), String> {
+fn hash_fragment(fragment: &Fragment, border: u64, leaves: &mut Vec<Option<Hash>>) -> Result<(), String> {
     let mut rest = fragment.bytes.as_slice();
     for index in fragment.first..border {
         let Some((entry, after)) = split(rest) else {
@@ -133,9 +129,7 @@ fn hash_fragment(
             return Err(format!("the bytes end before entry {index} does"));
         };
         rest = after;
-        let leaf = leaf_hash(entry);
-        show(index, entry, &leaf);
-        leaves.push(Some(leaf));
+        leaves.push(Some(leaf_hash(entry)));
     }
     if rest.is_empty() {
         return Ok(());

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 use treering_log::{Append, AppendError, Log, NewEntry, RegisterName, Row, fsck};
 use treering_tlog::hash::leaf_hash;
 
