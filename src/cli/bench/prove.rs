@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use treering_provenance::statement::entry_id;
+use treering_tlog::hash::leaf_hash;
 
 use super::super::output;
 use super::append::{WARM_UP, count, temporary};
@@ -128,7 +128,7 @@ fn by_http(args: &Args, dir: &Path) -> Result<(Latencies, f64)> {
         let mut ledger = BenchLedger::start(dir).await?;
         let statements = ledger.statements(usize::try_from(args.entries)?, 400)?;
         let ids: Vec<String> =
-            statements.iter().map(|statement| BASE64URL_NOPAD.encode(&Sha256::digest(statement))).collect();
+            statements.iter().map(|statement| entry_id(&leaf_hash(statement))).collect();
         scrapi::register_all(&ledger, statements).await?;
         let (ids, place) = (Arc::new(ids), Arc::new(AtomicU64::new(0)));
         let target = ledger.target()?;
