@@ -21,7 +21,10 @@ use treering_tlog::{
 };
 
 use self::bundle::{Bundle, Read};
-use crate::schema::{LEVELS, WIDTH};
+use crate::{
+    nodes::TileNodes,
+    schema::{LEVELS, WIDTH},
+};
 
 /// Most findings in a report: enough to see a pattern, and an end to a walk over a log that is not there.
 pub const MAX_FINDINGS: usize = 100;
@@ -42,6 +45,12 @@ pub trait LogSource: Sync {
 
     /// The first `width` hashes of a tile.
     fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError>;
+
+    /// The nodes inside a full tile that the source keeps, to make proofs from; `None` if it keeps none.
+    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, SourceError> {
+        let _ = id;
+        Ok(None)
+    }
 
     /// The row that the source must have beside the tree to lead back to this entry; 0 if it has none.
     fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {
@@ -195,9 +204,12 @@ impl Check<'_> {
 
     /// Judges one bundle and its tile of level 0; returns how many entries it has.
     fn bundle(&mut self, bundle: Bundle) -> u16 {
-        let Bundle { id, width, stored, entries, root, rows } = bundle;
+        let Bundle { id, width, stored, entries, root, inner, rows } = bundle;
         let first = id.index * WIDTH;
         self.sum = self.sum.wrapping_add(rows);
+        if let Err(why) = inner {
+            self.inner(id, &why);
+        }
         let stored = stored.map_err(|why| self.unreadable(id, &why)).ok();
         let read = entries.map_err(|why| {
             let last = first + u64::from(width) - 1;
@@ -236,6 +248,11 @@ impl Check<'_> {
             first_under(level, index * WIDTH),
             format!("tile {index} of level {level} cannot be read: {why}"),
         );
+    }
+
+    fn inner(&mut self, id: TileId, why: &str) {
+        let TileId { level, index } = id;
+        self.find(first_under(level, index * WIDTH), format!("tile {index} of level {level}: {why}"));
     }
 
     fn tile(&mut self, id: TileId, width: u16) -> Option<Vec<Hash>> {
@@ -315,6 +332,12 @@ impl Check<'_> {
                     id.level
                 );
                 self.find(from, what);
+            }
+        }
+        if width == TILE_WIDTH && stored == *computed {
+            let nodes = TileNodes::from_hashes(stored);
+            if let Err(why) = bundle::inner(self.source, id, &nodes) {
+                self.inner(id, &why);
             }
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Fragment {
     /// Index, at this level, of the first hash.
     pub(crate) first: u64,
     pub(crate) hashes: Vec<Hash>,
+    /// The nodes that are stored with a full tile.
+    pub(crate) inner: Vec<Hash>,
     /// Fragments that this one contains and replaces.
     pub(crate) replaces: Vec<u64>,
 }
@@ -136,8 +138,9 @@ impl<'a> Growing<'a> {
         let EdgeTile { nodes, starts } = std::mem::take(self.tile);
         let mut replaces = starts;
         replaces.retain(|start| *start != self.first);
-        let (level, first, hashes) = (self.level, self.first, nodes.hashes().to_vec());
-        out.fragments.push(Fragment { level, first, hashes, replaces });
+        let (level, first) = (self.level, self.first);
+        let (hashes, inner) = (nodes.hashes().to_vec(), nodes.inner().to_vec());
+        out.fragments.push(Fragment { level, first, hashes, inner, replaces });
         out.filled.push((TileId::new(level, first / WIDTH), nodes));
         (self.first, self.stored) = (self.first + WIDTH, 0);
     }
@@ -154,6 +157,7 @@ impl<'a> Growing<'a> {
                 level: self.level,
                 first,
                 hashes: new.to_vec(),
+                inner: Vec::new(),
                 replaces: Vec::new(),
             });
         }

@@ -26,11 +26,21 @@ use crate::{
 /// new entries, whose tiles are the edge and those filled last; above level 0 a log of 2^30 entries has 16,448 tiles.
 const FULL_TILES: usize = 1024;
 
-/// The hashes of a tile, full or partial, and every complete node above them inside it.
+/// The height inside a full tile whose 16 nodes are stored with it. A proof of any entry then needs some thirty node
+/// hashes, whether its tile is in memory or not; without them it would need all 255.
+const STORED_HEIGHT: u8 = 4;
+/// How many they are.
+pub(crate) const INNER_NODES: usize = 1 << (TILE_HEIGHT - STORED_HEIGHT);
+
+/// The hashes of a tile, full or partial, and the complete nodes above them inside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TileNodes {
-    /// By height above the tile's own hashes.
+    /// By height above the tile's own hashes. Rows below the stored ones are empty in a tile that was read back.
     rows: [Vec<Hash>; TILE_HEIGHT as usize],
+}
+
+fn parents(row: &[Hash]) -> Vec<Hash> {
+    row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect()
 }
 
 impl TileNodes {
@@ -39,10 +49,33 @@ impl TileNodes {
         let mut rows: [Vec<Hash>; TILE_HEIGHT as usize] = Default::default();
         let mut row = hashes;
         for slot in &mut rows {
-            let above = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+            let above = parents(&row);
             *slot = std::mem::replace(&mut row, above);
         }
         Self { rows }
+    }
+
+    /// A full tile as it is stored.
+    pub(crate) fn from_stored(hashes: Vec<Hash>, inner: Vec<Hash>) -> Self {
+        let mut rows: [Vec<Hash>; TILE_HEIGHT as usize] = Default::default();
+        let mut row = inner;
+        for slot in rows.iter_mut().skip(usize::from(STORED_HEIGHT)) {
+            let above = parents(&row);
+            *slot = std::mem::replace(&mut row, above);
+        }
+        let [own, ..] = &mut rows;
+        *own = hashes;
+        Self { rows }
+    }
+
+    /// The nodes that are stored with a full tile.
+    pub(crate) fn inner(&self) -> &[Hash] {
+        self.rows.get(usize::from(STORED_HEIGHT)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The node above a full tile.
+    pub(crate) fn root(&self) -> Option<Hash> {
+        self.at(TILE_HEIGHT, 0)
     }
 
     /// The tile's own hashes.
@@ -66,7 +99,16 @@ impl TileNodes {
     pub(crate) fn node(&self, coord: NodeCoord) -> Option<Hash> {
         let height = coord.level % TILE_HEIGHT;
         let place = coord.index & ((1 << (TILE_HEIGHT - height)) - 1);
-        self.rows.get(usize::from(height))?.get(usize::try_from(place).ok()?).copied()
+        self.at(height, usize::try_from(place).ok()?)
+    }
+
+    /// A node that is not there is the hash of the two under it, if they are.
+    fn at(&self, height: u8, place: usize) -> Option<Hash> {
+        let there = self.rows.get(usize::from(height)).and_then(|row| row.get(place)).copied();
+        there.or_else(|| {
+            let below = height.checked_sub(1)?;
+            Some(node_hash(&self.at(below, 2 * place)?, &self.at(below, 2 * place + 1)?))
+        })
     }
 }
 
@@ -150,8 +192,12 @@ impl<'a> Nodes<'a> {
         // A tile that was partial at our size may be full by now: its nodes are the same, and there is one in memory.
         let committed = self.edge.as_ref().map_or(self.size, |edge| edge.size());
         let load = || {
-            let hashes = tiles::tile_hashes(self.store, id, id.width(committed))?;
-            Ok(Arc::new(TileNodes::from_hashes(hashes)))
+            let width = id.width(committed);
+            let tile = tiles::stored_tile(self.store, id, width)?;
+            Ok(Arc::new(match tile.inner {
+                Some(inner) if width == TILE_WIDTH => TileNodes::from_stored(tile.hashes, inner),
+                _ => TileNodes::from_hashes(tile.first(width)),
+            }))
         };
         match self.memory {
             Some(memory) if id.width(committed) == TILE_WIDTH => memory.full.get_or_insert_with(&id, load),
@@ -162,7 +208,7 @@ impl<'a> Nodes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use treering_tlog::{hash::leaf_hash, tile};
+    use treering_tlog::{hash::leaf_hash, tile, tree::Frontier};
 
     use super::*;
 
@@ -172,15 +218,17 @@ mod tests {
             let hashes: Vec<Hash> = (0..width).map(|i| leaf_hash(&i.to_be_bytes())).collect();
             let nodes = TileNodes::from_hashes(hashes.clone());
             assert_eq!((nodes.hashes(), nodes.is_full()), (hashes.as_slice(), width == 256));
+            let mut tree = Frontier::new();
+            hashes.iter().for_each(|hash| tree.push(*hash));
+            assert_eq!(nodes.root(), (width == 256).then(|| tree.root()));
+            let stored = TileNodes::from_stored(hashes.clone(), nodes.inner().to_vec());
             for height in 0..8u8 {
                 for index in 0..(256u64 >> height) {
                     // The fourth tile of level 2.
                     let coord = NodeCoord::new(16 + height, (3 << (8 - height)) + index);
-                    assert_eq!(
-                        nodes.node(coord),
-                        tile::node_from_tile(coord, &hashes).ok(),
-                        "{width} {coord:?}"
-                    );
+                    let wanted = tile::node_from_tile(coord, &hashes).ok();
+                    assert_eq!(nodes.node(coord), wanted, "{width} {coord:?}");
+                    assert_eq!(stored.node(coord), wanted, "{width} {coord:?}, read back");
                 }
             }
         }

@@ -14,12 +14,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use treering_tlog::{
-    bundle,
-    checkpoint::Checkpoint,
-    hash::Hash,
-    note::Note,
-    note::VerifierKey,
-    tile::{self, TileId},
+    bundle, checkpoint::Checkpoint, hash::Hash, note::Note, note::VerifierKey, tile::TileId,
 };
 
 use crate::{
@@ -273,7 +268,8 @@ impl Sequencer {
                 let bundle = self.bundle_for(fragment, added)?;
                 batch.bundle(fragment.first, &bundle, &fragment.replaces);
             }
-            batch.tile(fragment.level, fragment.first, &tile::encode(&fragment.hashes), &fragment.replaces);
+            let tile = tiles::encode(&fragment.hashes, &fragment.inner);
+            batch.tile(fragment.level, fragment.first, &tile, &fragment.replaces);
         }
         for (index, Added { entry, leaf, .. }) in (self.edge.size()..).zip(added) {
             if let Some(content) = &entry.content {

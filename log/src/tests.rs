@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use treering_tlog::tile;
+use treering_tlog::{tile, tree::NodeCoord};
 
 use crate::{
     Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
@@ -69,6 +69,8 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
         assert!(what.contains("stored leaf hash was changed"), "{what}");
     }
     assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
+    let findings = with_flip(&log, Family::Tiles, &schema::tile_key(0, 256), 32 * 256);
+    assert_eq!(one(&findings), (256, "tile 1 of level 0: its inner nodes do not follow from its hashes"));
     tend(&log);
     let run = RunId { level: 2, number: 0 };
     let short = run::short(&leaf(300));
@@ -213,6 +215,11 @@ async fn fragments_unchanged() {
     let level0: Vec<_> = firsts.iter().map(|first| schema::tile_key(0, *first).to_vec()).collect();
     assert_eq!(tiles[..level0.len()], level0);
     assert_eq!(tiles[level0.len()..], [schema::tile_key(1, 0).to_vec(), schema::tile_key(1, 1).to_vec()]);
+    // A full tile, and the roots of its sixteen sixteenths.
+    let hashes: Vec<_> = (256..512).map(leaf).collect();
+    let roots = (16..32).map(|i| tile::node_from_tile(NodeCoord::new(4, i), &hashes).unwrap());
+    let value = log.store().get(Family::Tiles, &schema::tile_key(0, 256)).unwrap().unwrap();
+    assert_eq!(value, tile::encode(&hashes.iter().copied().chain(roots).collect::<Vec<_>>()));
     let value = log.store().get(Family::Entries, &schema::bundle_key(595)).unwrap().unwrap();
     assert_eq!(&value[..2], [0, u8::try_from(entry(595).len()).unwrap()]);
     assert_eq!(value[2..2 + entry(595).len()], entry(595));

@@ -5,34 +5,52 @@
 
 use treering_tlog::{
     bundle,
-    hash::Hash,
-    tile::{self, TileId},
+    hash::{HASH_SIZE, Hash},
+    tile::{self, TILE_WIDTH, TileId},
 };
 
 use crate::{
     fsck::Fragment,
+    nodes::INNER_NODES,
     schema::{Family, WIDTH, bundle_key, tile_key},
     store::{Store, StoreError},
 };
+
+/// Bytes of the hashes of a full tile.
+const FULL_LEN: usize = TILE_WIDTH as usize * HASH_SIZE;
 
 /// Fragments of one tile, from its start: index of the first hash of each, and the hashes of all.
 pub(crate) struct StoredTile {
     pub(crate) starts: Vec<u64>,
     pub(crate) hashes: Vec<Hash>,
+    /// The nodes that are stored with a full tile.
+    pub(crate) inner: Option<Vec<Hash>>,
+}
+
+impl StoredTile {
+    /// Its first `width` hashes.
+    pub(crate) fn first(mut self, width: u16) -> Vec<Hash> {
+        self.hashes.truncate(usize::from(width));
+        self.hashes
+    }
 }
 
 /// The first `width` hashes of a tile.
 pub(crate) fn tile_hashes(store: &Store, id: TileId, width: u16) -> Result<Vec<Hash>, StoreError> {
-    let mut tile = stored_tile(store, id, width)?;
-    tile.hashes.truncate(usize::from(width));
-    Ok(tile.hashes)
+    Ok(stored_tile(store, id, width)?.first(width))
+}
+
+/// The value of a fragment: its hashes, and of a full tile the nodes that are stored with it.
+pub(crate) fn encode(hashes: &[Hash], inner: &[Hash]) -> Vec<u8> {
+    tile::encode(&[hashes, inner].concat())
 }
 
 /// The fragments of a tile that hold its first `width` hashes.
 pub(crate) fn stored_tile(store: &Store, id: TileId, width: u16) -> Result<StoredTile, StoreError> {
     let first = id.index * WIDTH;
     let broken = |at, why| StoreError::Inconsistent { what: "a tile", at, why };
-    let mut tile = StoredTile { starts: Vec::new(), hashes: Vec::with_capacity(usize::from(width)) };
+    let mut tile =
+        StoredTile { starts: Vec::new(), hashes: Vec::with_capacity(usize::from(width)), inner: None };
     if width == 0 {
         return Ok(tile);
     }
@@ -43,7 +61,16 @@ pub(crate) fn stored_tile(store: &Store, id: TileId, width: u16) -> Result<Store
             return Err(broken(at, "the fragment that begins here is missing"));
         }
         tile.starts.push(at);
-        tile.hashes.extend(tile::decode(&value).map_err(|_| broken(at, "the value is not whole hashes"))?);
+        let decode = |bytes| tile::decode(bytes).map_err(|_| broken(at, "the value is not whole hashes"));
+        let full = value.split_at_checked(FULL_LEN);
+        let (hashes, inner) = full.map_or((&*value, None), |(hashes, inner)| (hashes, Some(inner)));
+        tile.hashes.extend(decode(hashes)?);
+        if let Some(inner) = inner {
+            if inner.len() != INNER_NODES * HASH_SIZE {
+                return Err(broken(at, "it has another number of inner nodes"));
+            }
+            tile.inner = Some(decode(inner)?);
+        }
         if tile.hashes.len() >= usize::from(width) {
             return Ok(tile);
         }

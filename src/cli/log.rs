@@ -10,6 +10,7 @@ use treering_log::fsck::{self, LogSource, Report, Rows};
 use treering_log::{Log, export, stats};
 use treering_tlog::hash::Hash;
 use treering_tlog::note::VerifierKey;
+use treering_tlog::tile::TileId;
 
 use super::{files, output};
 
@@ -132,8 +133,12 @@ impl LogSource for Keyed {
         LogSource::bundle(&self.log, index, width)
     }
 
-    fn tile(&self, id: treering_tlog::tile::TileId, width: u16) -> Result<Vec<u8>, fsck::SourceError> {
+    fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, fsck::SourceError> {
         LogSource::tile(&self.log, id, width)
+    }
+
+    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, fsck::SourceError> {
+        LogSource::inner_nodes(&self.log, id)
     }
 
     fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {

@@ -17,8 +17,8 @@ use treering_tlog::{
     tile::{self, TILE_WIDTH, TileId},
 };
 
-use super::{Fragment, LogSource, Rows, root_of_tile};
-use crate::schema::WIDTH;
+use super::{Fragment, LogSource, Rows};
+use crate::{nodes::TileNodes, schema::WIDTH};
 
 /// One bundle and its tile of level 0, as they were read.
 pub(super) struct Bundle {
@@ -29,6 +29,8 @@ pub(super) struct Bundle {
     pub(super) entries: Result<Read, String>,
     /// The root of the tile, if it is full and all of it agrees.
     pub(super) root: Option<Hash>,
+    /// Whether the nodes kept with such a tile are its own.
+    pub(super) inner: Result<(), String>,
     /// The sum of the rows of the entries that agree with their leaf hashes.
     pub(super) rows: u64,
 }
@@ -93,8 +95,21 @@ fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
         }
         _ => false,
     };
-    let root = stored.as_ref().ok().filter(|_| agree).map(|stored| root_of_tile(stored));
-    Bundle { id, width, stored, entries, root, rows: sum }
+    let nodes = stored.as_ref().ok().filter(|_| agree).map(|stored| TileNodes::from_hashes(stored.clone()));
+    let inner = nodes.as_ref().map_or(Ok(()), |nodes| self::inner(source, id, nodes));
+    let root = nodes.and_then(|nodes| nodes.root());
+    Bundle { id, width, stored, entries, root, inner, rows: sum }
+}
+
+/// Compares the nodes that a source keeps with a full tile with those that its hashes give.
+pub(super) fn inner(source: &dyn LogSource, id: TileId, nodes: &TileNodes) -> Result<(), String> {
+    match source.inner_nodes(id) {
+        Ok(Some(inner)) if inner != nodes.inner() => {
+            Err("its inner nodes do not follow from its hashes".into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("its inner nodes cannot be read: {error}")),
+    }
 }
 
 /// The hashes of a tile, if it has as many as it should.
@@ -108,7 +123,7 @@ pub(super) fn tile(source: &dyn LogSource, id: TileId, width: u16) -> Result<Vec
     }
 }
 
-/// Hashes the entries of a bundle, and shows each.
+/// Hashes the entries of a bundle.
 fn entries(fragments: &[Fragment], first: u64, width: u16) -> Read {
     let (end, mut read) = (first + u64::from(width), Read::default());
     let borders = fragments.iter().skip(1).map(|next| next.first).chain([end]);

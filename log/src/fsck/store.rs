@@ -6,7 +6,7 @@ use treering_tlog::{
     checkpoint::Checkpoint,
     hash::{Hash, leaf_hash},
     note::{Note, VerifierKey},
-    tile::TileId,
+    tile::{TILE_WIDTH, TileId},
 };
 
 use super::{Finding, Fragment, LogSource, Rows, SourceError};
@@ -38,6 +38,10 @@ impl LogSource for Log {
     fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError> {
         let hashes = tiles::tile_hashes(self.store(), id, width)?;
         Ok(treering_tlog::tile::encode(&hashes))
+    }
+
+    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, SourceError> {
+        Ok(tiles::stored_tile(self.store(), id, TILE_WIDTH)?.inner)
     }
 
     /// The way back to the entry.

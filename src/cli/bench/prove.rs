@@ -127,8 +127,7 @@ fn by_http(args: &Args, dir: &Path) -> Result<(Latencies, f64)> {
     runtime.block_on(async {
         let mut ledger = BenchLedger::start(dir).await?;
         let statements = ledger.statements(usize::try_from(args.entries)?, 400)?;
-        let ids: Vec<String> =
-            statements.iter().map(|statement| entry_id(&leaf_hash(statement))).collect();
+        let ids: Vec<String> = statements.iter().map(|statement| entry_id(&leaf_hash(statement))).collect();
         scrapi::register_all(&ledger, statements).await?;
         let (ids, place) = (Arc::new(ids), Arc::new(AtomicU64::new(0)));
         let target = ledger.target()?;
