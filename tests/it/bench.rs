@@ -66,6 +66,13 @@ fn bench(command: &str, also: &[&str], arguments: &[&str]) -> Value {
     figures
 }
 
+/// A count.
+#[track_caller]
+fn whole(figures: &Value, name: &str) -> u64 {
+    let found = name.split('.').try_fold(figures, |value, part| value.get(part));
+    found.and_then(Value::as_u64).unwrap_or_else(|| panic!("{name}: {figures}"))
+}
+
 #[track_caller]
 fn number(figures: &Value, name: &str) -> f64 {
     let found = name.split('.').try_fold(figures, |value, part| value.get(part));
@@ -74,23 +81,23 @@ fn number(figures: &Value, name: &str) -> f64 {
 
 /// Every answer that was looked at proved what it should, and there was no other.
 #[track_caller]
-fn answers_pass(figures: &Value, clients: f64) {
-    let answers = |name: &str| number(figures, &format!("answers.{name}"));
+fn answers_pass(figures: &Value, clients: u64) {
+    let answers = |name: &str| whole(figures, &format!("answers.{name}"));
     assert!(answers("checked") >= clients, "each client's first: {figures}");
     let counts = ["passed", "refused", "errors"].map(answers);
-    assert_eq!(counts, [answers("checked"), 0.0, 0.0], "{figures}");
+    assert_eq!(counts, [answers("checked"), 0, 0], "{figures}");
 }
 
 #[test]
 fn append_by_the_api_in_a_log_that_another_process_filled() {
     let load = ["--seconds", "1", "--clients", "4", "--prefill", "600", "--path", "api"];
     let figures = bench("append", &[], &load);
-    assert_eq!(number(&figures, "log_entries.before"), 600.0);
-    assert!(number(&figures, "log_entries.after") > 600.0);
+    assert_eq!(whole(&figures, "log_entries.before"), 600);
+    assert!(whole(&figures, "log_entries.after") > 600);
     // A leaf hash of 32 octets and a length of two, at least, and something for the indexes.
     let disk = ["tree", "all"].map(|name| number(&figures, &format!("disk_bytes_per_entry.{name}")));
     assert!(disk[0] >= 34.0 && disk[1] > disk[0], "{figures}");
-    // The issue's own list, in its order, is where programs look first.
+    // What programs look for first comes first.
     let keys: Vec<_> = figures.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys[..5],
@@ -103,7 +110,7 @@ fn append_by_the_api_in_a_log_that_another_process_filled() {
 fn append_by_scrapi_verifies_receipts_and_asks_again() {
     let load = ["--seconds", "1", "--clients", "4", "--path", "scrapi"];
     let figures = bench("append", &["by SCRAPI"], &load);
-    answers_pass(&figures, 4.0);
+    answers_pass(&figures, 4);
     assert!(number(&figures, "server_cpu_us_per_entry") < number(&figures, "cpu_us_per_entry"));
 }
 
@@ -111,7 +118,7 @@ fn append_by_scrapi_verifies_receipts_and_asks_again() {
 fn append_by_scrapi_waits_for_a_quorum_of_witnesses() {
     let load = ["--seconds", "1", "--clients", "4", "--path", "scrapi", "--witnesses", "3"];
     let figures = bench("append", &["with witnesses", "by SCRAPI"], &load);
-    answers_pass(&figures, 4.0);
+    answers_pass(&figures, 4);
     assert!(number(&figures, "witness_cpu_us_per_entry") > 0.0, "{figures}");
 }
 
@@ -120,7 +127,7 @@ fn prove_by_every_path() {
     bench("prove", &[], &["--seconds", "1", "--entries", "600"]);
     for path in ["http", "tiles"] {
         let load = ["--seconds", "1", "--entries", "600", "--clients", "2", "--path", path];
-        answers_pass(&bench("prove", &["by HTTP"], &load), 2.0);
+        answers_pass(&bench("prove", &["by HTTP"], &load), 2);
     }
 }
 
@@ -130,7 +137,7 @@ fn issue_verify_and_replay() {
     assert!(number(&issued, "witness_cpu_us_each") > 0.0, "{issued}");
     for command in ["verify", "replay"] {
         let figures = bench(command, &[], &["--seconds", "1", "--clients", "2"]);
-        assert_eq!(number(&figures, "clients"), 2.0, "{figures}");
+        assert_eq!(whole(&figures, "clients"), 2, "{figures}");
     }
 }
 

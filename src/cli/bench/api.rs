@@ -26,7 +26,7 @@ const ORIGIN: &str = "log.bench.example/treering";
 pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if args.prefill > 0 {
-        fill_apart(args, dir)?;
+        fill_apart(dir, args.prefill, args.entry_bytes)?;
     }
     let open = opener(dir, args.clients * args.entries_per_append * 2)?;
     let begin = Instant::now();
@@ -63,9 +63,9 @@ pub(super) fn opener(dir: &Path, pool_entries: usize) -> Result<impl Fn(bool) ->
     })
 }
 
-/// Has the log filled by a process of its own: what that one had in memory is not this one's.
-fn fill_apart(args: &Args, dir: &Path) -> Result<()> {
-    let (entries, octets) = (args.prefill.to_string(), args.entry_bytes.to_string());
+/// Has a log filled by a process of its own: what that one had in memory is not this one's.
+pub(super) fn fill_apart(dir: &Path, entries: u64, entry_bytes: usize) -> Result<()> {
+    let (entries, octets) = (entries.to_string(), entry_bytes.to_string());
     let mut command = Command::new(this_program()?);
     command.args(["bench", "fill", "--entries", &entries, "--entry-bytes", &octets, "--dir", text(dir)?]);
     let done = command.stdin(Stdio::null()).stdout(Stdio::null()).output().context("run bench fill")?;

@@ -64,8 +64,8 @@ Examples:
   In a log of a million, which another process has filled:
     treering bench append --path api --clients 512 --prefill 1000000
 
-An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint. By SCRAPI
-each client verifies its first receipt and every 256th, and asks for the entry again at once. With witnesses the service
+An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint. By SCRAPI \
+each client verifies its first receipt and every 256th, and asks for the entry again at once. With witnesses the service \
 is asked for its cosigned checkpoint every other millisecond, and an append ends when one covers it.
 
 With --json: ",
@@ -74,8 +74,8 @@ With --json: ",
     room!(),
     ", cpu_us_per_entry (all processes but the witnesses), open_ms, log_entries.before, log_entries.after, ",
     limits!(),
-    "; with witnesses also witness_cpu_us_per_entry; by SCRAPI also server_cpu_us_per_entry, answers.refused,
-answers.errors, answers.checked, answers.passed, signed_live.
+    "; with witnesses also witness_cpu_us_per_entry; by SCRAPI also server_cpu_us_per_entry, answers.refused, \
+     answers.errors, answers.checked, answers.passed, signed_live.
 
 open_ms is opening the filled log by a process that had nothing of it, or, without --prefill, opening it again at the end."
 );
@@ -101,7 +101,7 @@ Examples:
   For a program:
     treering bench fill --entries 1000000 --dir bench-log --json
 
-Entries of one length, each different, appended 256 at a time; everything is on the disk when it ends. `bench append
+Entries of one length, each different, appended 256 at a time; everything is on the disk when it ends. `bench append \
 --prefill` runs it. Ten million entries of 400 octets take 4.5 GB at rest, and more while tables are merged.
 
 With --json: entries, seconds, throughput_per_s.";
@@ -179,11 +179,11 @@ Examples:
   With a large log of two million entries, for a program:
     treering bench table --large 2000000 --json
 
-Figures are facts about this machine and this hour: `holds` and `misses` say how they stand to what was aimed at, and
-change no exit status. The large log takes a kilobyte of free disk for each entry (4.5 GB at rest for ten million, more
+Figures are facts about this machine and this hour: `holds` and `misses` say how they stand to what was aimed at, and \
+change no exit status. The large log takes a kilobyte of free disk for each entry (4.5 GB at rest for ten million, more \
 while it is made and compacted); where there is less, a smaller one is taken, and the table says so.
 
-With --json: rows (name, arguments, figures, beside, aims), comparisons (name, aims), limits (least and greatest of all
+With --json: rows (name, arguments, figures, beside, aims), comparisons (name, aims), limits (least and greatest of all \
 runs), remarks. An aim has figure, value, at_least or at_most, and holds.";
 
 const PROVE_EXAMPLES: &str = concat!(
@@ -196,7 +196,7 @@ Examples:
   Tiles and entry bundles, whole:
     treering bench prove --path tiles --clients 64 --json
 
-Each client verifies its first answer and every 256th: a receipt by the service's key, a tile by its octets and by being
+Each client verifies its first answer and every 256th: a receipt by the service's key, a tile by its octets and by being \
 immutable to caches; before, every tile is held against the entries of its bundle.
 
 With --json: ",
@@ -205,8 +205,8 @@ With --json: ",
     room!(),
     ", cpu_us_each (all processes), ",
     limits!(),
-    "; by HTTP also server_cpu_us_each, answers.refused,
-answers.errors, answers.checked, answers.passed."
+    "; by HTTP also server_cpu_us_each, answers.refused, \
+     answers.errors, answers.checked, answers.passed."
 );
 
 /// Measure this machine under load: appends, proofs, appraisal, issuance, verification, replay

@@ -157,9 +157,9 @@ const STRIDE: usize = 7919;
 
 fn by_api(args: &Args, dir: &Path) -> Result<Measured> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    api::fill_apart(dir, args.entries, ENTRY_BYTES)?;
     let open = api::opener(dir, 0)?;
-    let log = open(true)?;
-    runtime.block_on(api::fill(&log, args.entries, ENTRY_BYTES))?;
+    let log = open(false)?;
     let (size, mut latencies, mut index) = (log.size(), Latencies::new()?, 0);
     let window = Window::of_seconds(args.seconds);
     let mut before = None;
