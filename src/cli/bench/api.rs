@@ -99,9 +99,9 @@ async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<Measured> {
     }
     let usage = Usage::of(None)?;
     let cpu = Cpu {
-        all_s: usage.cpu_since(before.0),
-        server_s: None,
-        witnesses_s: (args.witnesses > 0).then_some(witnesses.cpu_s()? - before.1),
+        all: usage.cpu_since(before.0),
+        server: None,
+        witnesses: (args.witnesses > 0).then_some(witnesses.cpu_s()? - before.1),
     };
     if let Some(publisher) = publisher {
         publisher.shutdown().await;

@@ -73,13 +73,13 @@ pub(super) struct Run {
     pub(super) submitted: Option<Submitted>,
 }
 
-/// CPU of the measured time.
+/// CPU seconds of the measured time.
 pub(super) struct Cpu {
     /// Of all processes but the witnesses.
-    pub(super) all_s: f64,
+    pub(super) all: f64,
     /// Of the service, where it is a process of its own.
-    pub(super) server_s: Option<f64>,
-    pub(super) witnesses_s: Option<f64>,
+    pub(super) server: Option<f64>,
+    pub(super) witnesses: Option<f64>,
 }
 
 /// Entries in the log.
@@ -144,9 +144,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let figures = Figures {
         rates: Rates::of(&run.latencies, run.seconds, per_append),
         disk_bytes_per_entry: run.disk,
-        cpu_us_per_entry: each(run.cpu.all_s),
-        server_cpu_us_per_entry: run.cpu.server_s.map(each),
-        witness_cpu_us_per_entry: run.cpu.witnesses_s.map(each),
+        cpu_us_per_entry: each(run.cpu.all),
+        server_cpu_us_per_entry: run.cpu.server.map(each),
+        witness_cpu_us_per_entry: run.cpu.witnesses.map(each),
         memory: run.memory,
         open_ms: run.open_ms,
         log_entries: run.entries,

@@ -64,8 +64,8 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
         let (begun, loaded) = tokio::try_join!(begun, load(&target, args.clients, window, submitter))?;
         let ended = used(&ledger)?;
         let (server_s, own_s) = (ended.0.cpu_since(begun.0), ended.1.cpu_since(begun.1));
-        let witnesses_s = (args.witnesses > 0).then_some(ended.2 - begun.2);
-        let cpu = Cpu { all_s: server_s + own_s, server_s: Some(server_s), witnesses_s };
+        let witnesses = (args.witnesses > 0).then_some(ended.2 - begun.2);
+        let cpu = Cpu { all: server_s + own_s, server: Some(server_s), witnesses };
         drop(poll);
         ledger.stop().await?;
         let begin = Instant::now();

@@ -1,7 +1,7 @@
 //! `treering bench table`: every measurement one after the other, each a process of its own, as one table.
 //!
 //! In scope: figures beside what the machine can do at most and beside what was aimed at. Out of scope: an exit status
-//! that depends on them.
+//! that depends on them; only a measurement that could not be made is a failure.
 
 mod aims;
 mod comparisons;
@@ -55,16 +55,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             .to_owned(),
     ];
     let large = large(args.large, disk::free(&folder)?, &mut remarks)?;
-    let mut table = Table { quiet: args.json, rows: Vec::new(), figures: Map::new() };
+    let mut table = Table { quiet: args.json, rows: Vec::new(), figures: Map::new(), failed: false };
     table.heading();
     for row in rows(args, large)? {
         let mut command = Command::new(&program);
         command.arg("bench").args(&row.arguments).arg("--json");
-        table.add(&row.name, &mut command, row.base, &row.aims)?;
+        table.add(&row.name, &mut command, row.base, &row.aims);
     }
-    table.add(WITNESS, &mut witness(args, &folder)?, Base::Sync, WITNESS_AIMS)?;
+    table.add(WITNESS, &mut witness(args, &folder)?, Base::Sync, WITNESS_AIMS);
     table.end(large, &remarks)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if table.failed { ExitCode::from(output::FAILED) } else { ExitCode::SUCCESS })
 }
 
 /// How large the large log may be.
@@ -101,6 +101,8 @@ struct Table {
     rows: Vec<Value>,
     /// Of each row, by its name.
     figures: Map<String, Value>,
+    /// A measurement could not be made.
+    failed: bool,
 }
 
 impl Table {
@@ -112,12 +114,19 @@ impl Table {
         ));
     }
 
-    /// Runs one measurement, reads its JSON and adds its line.
-    fn add(&mut self, name: &str, command: &mut Command, base: Base, aims: &[Aim]) -> Result<()> {
-        let done = command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
-        ensure!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
-        let figures: Value =
-            serde_json::from_slice(&done.stdout).with_context(|| format!("{command:?} printed no JSON"))?;
+    /// Runs one measurement and adds its line. One that cannot be made leaves the others worth having.
+    fn add(&mut self, name: &str, command: &mut Command, base: Base, aims: &[Aim]) {
+        match measure(command) {
+            Ok(figures) => self.measured(name, command, figures, (base, aims)),
+            Err(error) => {
+                self.failed = true;
+                self.line(format!("{name:<29} failed: {error:#}"));
+                self.rows.push(json!({ "name": name, "error": format!("{error:#}") }));
+            }
+        }
+    }
+
+    fn measured(&mut self, name: &str, command: &Command, figures: Value, (base, aims): (Base, &[Aim])) {
         let (what, ratio) = base.beside(&figures);
         let columns = [
             (number(&figures, "throughput_per_s"), 8, 0),
@@ -143,7 +152,6 @@ impl Table {
             "beside": { "what": what, "ratio": ratio }, "aims": judged,
         }));
         self.figures.insert(name.to_owned(), figures);
-        Ok(())
     }
 
     /// What follows from several rows, and what the machine could do in all of them.
@@ -196,6 +204,13 @@ impl Table {
             output::line(text);
         }
     }
+}
+
+/// Runs a measurement and reads its JSON.
+fn measure(command: &mut Command) -> Result<Value> {
+    let done = command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr).trim_end());
+    serde_json::from_slice(&done.stdout).context("no JSON was printed")
 }
 
 /// A figure in its column; what this measurement does not have is a dash.
