@@ -19,8 +19,9 @@ help:
 	@echo 'make setup        install what the build needs, or say what to install (demo and test do this)'
 	@echo 'make fuzz         run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make soak         the tests with many more random cases, and the slow ones'
-	@echo 'make bench        what this machine does under load, beside its limits: a release build, then some minutes'
-	@echo '                  BENCH_ARGS=--large=10000000 for a log of ten million entries'
+	@echo 'make bench        what this machine does under load, beside its limits and what was aimed at: a release build,'
+	@echo '                  then some ten minutes; BENCH_ARGS=--large=2000000 for a smaller large log than ten million'
+	@echo '                  single steps (criterion): cargo bench -p treering-log -p treering-provenance'
 	@echo 'make deny         licences, bans and sources of the dependencies'
 	@echo 'make clean-demo   remove target/demo'
 

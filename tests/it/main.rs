@@ -3,6 +3,7 @@
 
 mod appraise;
 mod attester;
+mod bench;
 mod cddl;
 mod cmd;
 mod collateral;

@@ -59,7 +59,7 @@ pub struct Report {
     /// Other answers, after the warm-up. There should be none.
     pub refused: usize,
     /// Cosignatures a second.
-    pub per_second: f64,
+    pub throughput_per_s: f64,
     /// Median time from the first byte sent to the last received, in milliseconds.
     pub p50_ms: f64,
     /// The time that one request in a hundred exceeds.
@@ -75,8 +75,8 @@ pub struct Report {
     /// Milliseconds from the start of a second process, after the first was killed, to its readiness: it reads and verifies
     /// the states of all logs that were cosigned.
     pub restart_ms: f64,
-    /// The machine, measured just before.
-    pub machine: Machine,
+    /// What the machine can do at most, measured just before.
+    pub limits: Machine,
 }
 
 /// Makes a witness and logs in a temporary folder, runs the clients against it, and ends it.
@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         return Err(BenchError::Options);
     }
     let folder = tempfile::tempdir_in(&options.folder)?;
-    let machine = Machine::measure(folder.path())?;
+    let limits = Machine::measure(folder.path())?;
     let logs = Logs::new(options.origins, options.seconds + WARM_UP_S)?;
     prepare(folder.path(), &logs)?;
     let begun = clock::monotonic();
@@ -101,10 +101,10 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let begun = clock::monotonic();
     drop(Server::start(&options.program, folder.path())?);
     let restart_ms = ms(begun.elapsed());
-    Ok(Report { signed_live, start_ms, restart_ms, ..report(options, &samples, machine) })
+    Ok(Report { signed_live, start_ms, restart_ms, ..report(options, &samples, limits) })
 }
 
-fn report(options: &Options, samples: &[Sample], machine: Machine) -> Report {
+fn report(options: &Options, samples: &[Sample], limits: Machine) -> Report {
     let refused = samples.iter().filter(|sample| sample.status != 200).count();
     let mut times: Vec<Duration> =
         samples.iter().filter(|sample| sample.status == 200).map(|sample| sample.time).collect();
@@ -117,7 +117,7 @@ fn report(options: &Options, samples: &[Sample], machine: Machine) -> Report {
         seconds,
         cosigned: times.len(),
         refused,
-        per_second: f64::from(u32::try_from(times.len()).unwrap_or(u32::MAX)) / seconds,
+        throughput_per_s: f64::from(u32::try_from(times.len()).unwrap_or(u32::MAX)) / seconds,
         p50_ms: at(500),
         p99_ms: at(990),
         p999_ms: at(999),
@@ -125,7 +125,7 @@ fn report(options: &Options, samples: &[Sample], machine: Machine) -> Report {
         signed_live: 0,
         start_ms: 0.0,
         restart_ms: 0.0,
-        machine,
+        limits,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Appends by the engine's Rust interface, with the real sealer, in this process.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use treering_log::{Append, Config, Log, NewEntry};
 
 use crate::clock::{Clock, SystemClock};
@@ -12,8 +13,10 @@ use crate::ident::TrustDomain;
 use crate::keys::KeyStore;
 use crate::ledger::HeadSealer;
 
-use super::append::{Args, Run, WARM_UP, disk, used};
-use super::meter::{Latencies, Usage, Window};
+use super::super::processes::{text, this_program};
+use super::append::{Args, Cpu, Grown, Run};
+use super::disk::Disk;
+use super::meter::{Latencies, Memory, Usage, Window};
 use super::witnesses::Witnesses;
 
 /// How long an append may wait for its quorum.
@@ -22,54 +25,89 @@ const ORIGIN: &str = "log.bench.example/treering";
 
 pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (log, reopen) = new_log(dir, args.clients * args.entries_per_append * 2)?;
-    let (latencies, window, cpu_s) = runtime.block_on(measure(args, dir, &log))?;
+    if args.prefill > 0 {
+        fill_apart(dir, args.prefill, args.entry_bytes)?;
+    }
+    let open = opener(dir, args.clients * args.entries_per_append * 2)?;
+    let begin = Instant::now();
+    let log = open(args.prefill == 0)?;
+    let opened = begin.elapsed();
+    let before = log.size();
+    let measured = runtime.block_on(measure(args, dir, &log))?;
     runtime.block_on(log.shutdown());
     drop(log);
-    let rss_peak_bytes = Usage::of(None)?.rss_peak_bytes;
     let begin = Instant::now();
-    let log = reopen()?;
-    let open_ms = begin.elapsed().as_secs_f64() * 1000.0;
-    log.compact()?;
-    let disk = disk(&log, Some(args.entry_bytes))?;
-    Ok(Run { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes, open_ms, disk })
+    let log = open(false)?;
+    let reopened = begin.elapsed();
+    let open_ms = if args.prefill == 0 { reopened } else { opened }.as_secs_f64() * 1000.0;
+    let entries = Grown { before, after: log.size() };
+    let disk = Disk::of(&log, Some(args.entry_bytes))?;
+    let Measured { latencies, window, cpu, memory } = measured;
+    Ok(Run { latencies, seconds: window.seconds(), cpu, memory, open_ms, entries, disk, submitted: None })
 }
 
-/// A new log with the real sealer, and how to open it again.
-pub(super) fn new_log(dir: &Path, pool_entries: usize) -> Result<(Log, impl Fn() -> Result<Log> + use<>)> {
-    let keys = KeyStore::at(dir.join("keys"));
-    keys.create()?;
+/// How a log of this folder is opened, with the real sealer; `true` begins a new one. Makes its keys where there are
+/// none.
+pub(super) fn opener(dir: &Path, pool_entries: usize) -> Result<impl Fn(bool) -> Result<Log> + use<>> {
+    let keys_dir = dir.join("keys");
+    let keys = KeyStore::at(&keys_dir);
+    if !keys_dir.exists() {
+        keys.create()?;
+    }
     let sealer = Arc::new(HeadSealer::load(&keys, ORIGIN, &TrustDomain::parse("bench.example")?)?);
     let mut config = Config::new(dir.join("data"), Arc::new(|| SystemClock.now()));
-    config.create = true;
     config.pool_entries = config.pool_entries.max(pool_entries);
-    let log = Log::open(config.clone(), Arc::<HeadSealer>::clone(&sealer))?;
-    config.create = false;
-    let reopen = move || Ok(Log::open(config.clone(), Arc::<HeadSealer>::clone(&sealer))?);
-    Ok((log, reopen))
+    Ok(move |create| {
+        let config = Config { create, ..config.clone() };
+        Ok(Log::open(config, Arc::<HeadSealer>::clone(&sealer))?)
+    })
 }
 
-async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<(Latencies, Window, f64)> {
-    fill(log, args.prefill.max(2), args.entry_bytes).await?;
-    let witnesses = match args.witnesses {
-        0 => None,
-        count => Some(Witnesses::start(dir, args.witness_bin.as_deref(), log, count).await?),
-    };
-    let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
+/// Has a log filled by a process of its own: what that one had in memory is not this one's.
+pub(super) fn fill_apart(dir: &Path, entries: u64, entry_bytes: usize) -> Result<()> {
+    let (entries, octets) = (entries.to_string(), entry_bytes.to_string());
+    let mut command = Command::new(this_program()?);
+    command.args(["bench", "fill", "--entries", &entries, "--entry-bytes", &octets, "--dir", text(dir)?]);
+    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).output().context("run bench fill")?;
+    ensure!(done.status.success(), "bench fill: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
+}
+
+struct Measured {
+    latencies: Latencies,
+    window: Window,
+    cpu: Cpu,
+    memory: Memory,
+}
+
+async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<Measured> {
+    // No checkpoint of less is cosigned.
+    fill(log, 2, args.entry_bytes).await?;
+    let mut witnesses = Witnesses::make(dir, args.witness_bin.as_deref(), args.witnesses).await?;
+    let log_vkey = log.log_key().context("a log that is open for writing")?.to_string();
+    witnesses.serve(&log_vkey).await?;
+    let publisher = witnesses.publish(log, &log_vkey).await?;
+    let window = Window::of_seconds(args.seconds);
     let clients: Vec<_> = (0..args.clients)
         .map(|client| tokio::spawn(client_loop(log.clone(), args.clone(), client, window)))
         .collect();
     tokio::time::sleep_until(window.begin().into()).await;
-    let before = Usage::of(None)?;
-    let mut all = Latencies::new()?;
+    let before = (Usage::of(None)?, witnesses.cpu_s()?);
+    let mut latencies = Latencies::new()?;
     for client in clients {
-        all.add(&client.await??)?;
+        latencies.add(&client.await??)?;
     }
-    let cpu_s = used(before, Usage::of(None)?);
-    if let Some(witnesses) = witnesses {
-        witnesses.stop().await?;
+    let usage = Usage::of(None)?;
+    let cpu = Cpu {
+        all: usage.cpu_since(before.0),
+        server: None,
+        witnesses: (args.witnesses > 0).then_some(witnesses.cpu_s()? - before.1),
+    };
+    if let Some(publisher) = publisher {
+        publisher.shutdown().await;
     }
-    Ok((all, window, cpu_s))
+    witnesses.stop().await?;
+    Ok(Measured { latencies, window, cpu, memory: usage.memory })
 }
 
 async fn client_loop(log: Log, args: Args, client: usize, window: Window) -> Result<Latencies> {

@@ -1,28 +1,25 @@
 //! `treering bench append`: what is asked for, and the figures.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
-use treering_log::Log;
-use treering_tlog::tile::{TILE_WIDTH, TileId};
 
 use super::super::output;
+use super::disk::{Disk, temporary};
+use super::http::Answers;
 use super::limits::Limits;
-use super::meter::{Latencies, Usage};
+use super::meter::{Latencies, Memory, Rates, count};
 use super::{api, scrapi};
-
-/// Before anything is measured: connections are made, caches and memtables fill.
-pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// Clients, each with one append at a time
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(super) clients: usize,
-    /// How long to measure, after a second of warming up
+    /// How long to measure, after a warm-up of a second at most
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(super) seconds: u64,
     /// Octets of an entry
@@ -37,7 +34,7 @@ pub(super) struct Args {
     /// Witness processes; an append then counts when more than half of them have cosigned it
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub(super) witnesses: usize,
-    /// Entries that are in the log before (path api)
+    /// Entries that are in the log before, put there by another process (path api)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) prefill: u64,
     /// Where to make the temporary folder: the disk to be measured
@@ -65,34 +62,57 @@ pub(super) struct Run {
     /// One append each.
     pub(super) latencies: Latencies,
     pub(super) seconds: f64,
-    /// CPU of the measured time, all processes but the witnesses.
-    pub(super) cpu_s: f64,
+    pub(super) cpu: Cpu,
     /// Of the process that holds the log.
-    pub(super) rss_peak_bytes: u64,
-    /// Opening the log again.
+    pub(super) memory: Memory,
+    /// Opening the log: as it was filled, or, where nothing was, again at the end.
     pub(super) open_ms: f64,
+    pub(super) entries: Grown,
     pub(super) disk: Disk,
+    /// By SCRAPI only.
+    pub(super) submitted: Option<Submitted>,
 }
 
-/// Octets per entry over the entry itself, in table files, compacted.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Disk {
-    /// Tiles and bundles.
-    pub(super) tree: f64,
-    /// Everything.
+/// CPU seconds of the measured time.
+pub(super) struct Cpu {
+    /// Of all processes but the witnesses.
     pub(super) all: f64,
+    /// Of the service, where it is a process of its own.
+    pub(super) server: Option<f64>,
+    pub(super) witnesses: Option<f64>,
+}
+
+/// Entries in the log.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Grown {
+    pub(super) before: u64,
+    pub(super) after: u64,
+}
+
+/// What SCRAPI's clients counted.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Submitted {
+    pub(super) answers: Answers,
+    /// Statements that were signed while the clock ran, since those made before were used up or too old.
+    pub(super) signed_live: u64,
 }
 
 #[derive(Serialize)]
 struct Figures {
-    throughput_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    p999_ms: f64,
+    #[serde(flatten)]
+    rates: Rates,
     disk_bytes_per_entry: Disk,
     cpu_us_per_entry: f64,
-    rss_peak_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_cpu_us_per_entry: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness_cpu_us_per_entry: Option<f64>,
+    #[serde(flatten)]
+    memory: Memory,
     open_ms: f64,
+    log_entries: Grown,
+    #[serde(flatten)]
+    submitted: Option<Submitted>,
     limits: Limits,
 }
 
@@ -105,29 +125,32 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     );
     ensure!((1..=256).contains(&args.entries_per_append), "--entries-per-append is not 1 to 256");
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
-    ensure!(args.path == Way::Api || args.witnesses == 0, "--witnesses goes with --path api");
+    ensure!(args.witnesses <= 64, "--witnesses is {}, want at most 64", args.witnesses);
     ensure!(args.path == Way::Api || args.prefill == 0, "--prefill goes with --path api");
+    ensure!(args.prefill != 1, "--prefill is 1, want 0, or 2 and more");
     ensure!(
         args.path == Way::Api || args.entries_per_append == 1,
         "--entries-per-append goes with --path api"
     );
     let dir = temporary(args.dir.as_deref())?;
-    let limits = Limits::measure(dir.path(), args.entry_bytes)?;
+    let limits = Limits::measure(dir.path(), args.entry_bytes, Duration::from_secs(args.seconds))?;
     let run = match args.path {
         Way::Api => api::run(args, dir.path())?,
         Way::Scrapi => scrapi::run(args, dir.path())?,
     };
     let per_append = u32::try_from(args.entries_per_append).map_or(1.0, f64::from);
-    let entries = count(run.latencies.count()) * per_append;
+    let entries = (count(run.latencies.count()) * per_append).max(1.0);
+    let each = |seconds: f64| seconds * 1e6 / entries;
     let figures = Figures {
-        throughput_per_s: entries / run.seconds,
-        p50_ms: run.latencies.ms(0.50),
-        p99_ms: run.latencies.ms(0.99),
-        p999_ms: run.latencies.ms(0.999),
+        rates: Rates::of(&run.latencies, run.seconds, per_append),
         disk_bytes_per_entry: run.disk,
-        cpu_us_per_entry: run.cpu_s * 1e6 / entries.max(1.0),
-        rss_peak_bytes: run.rss_peak_bytes,
+        cpu_us_per_entry: each(run.cpu.all),
+        server_cpu_us_per_entry: run.cpu.server.map(each),
+        witness_cpu_us_per_entry: run.cpu.witnesses.map(each),
+        memory: run.memory,
         open_ms: run.open_ms,
+        log_entries: run.entries,
+        submitted: run.submitted,
         limits,
     };
     if args.json {
@@ -138,82 +161,42 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A folder that is removed at the end, on the disk that is to be measured.
-pub(super) fn temporary(on: Option<&Path>) -> Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("treering-bench-");
-    on.map_or_else(|| builder.tempdir(), |dir| builder.tempdir_in(dir)).context("make a temporary folder")
-}
-
-/// A count as a float; beyond 2^53 the last digits do not matter.
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-pub(super) fn count(n: u64) -> f64 {
-    n as f64
-}
-
 fn print(args: &Args, figures: &Figures) {
-    let limits = &figures.limits;
+    let (limits, rates) = (&figures.limits, &figures.rates);
     output::line(format!(
-        "{:.0} entries/s of {} octets by {} clients: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms",
-        figures.throughput_per_s,
+        "{:.0} entries/s of {} octets by {} clients: {}",
+        rates.throughput_per_s,
         args.entry_bytes,
         args.clients,
-        figures.p50_ms,
-        figures.p99_ms,
-        figures.p999_ms
+        rates.text()
     ));
+    let part = |name: &str, cpu: Option<f64>| cpu.map_or(String::new(), |cpu| format!(", {cpu:.1} {name}"));
     output::line(format!(
-        "  one entry: {:.1} us of CPU, {:.1} octets of tree on disk over the entry itself, {:.1} with every index",
-        figures.cpu_us_per_entry, figures.disk_bytes_per_entry.tree, figures.disk_bytes_per_entry.all
+        "  one entry: {:.1} us of CPU{}{}",
+        figures.cpu_us_per_entry,
+        part("of them the service", figures.server_cpu_us_per_entry),
+        part("beside them the witnesses", figures.witness_cpu_us_per_entry)
     ));
+    output::line(format!("  {}", figures.disk_bytes_per_entry.text()));
     output::line(format!(
-        "  memory: {:.0} MiB at most; opening the log again: {:.0} ms",
-        count(figures.rss_peak_bytes) / f64::from(1 << 20),
-        figures.open_ms
+        "  {}; opening the log: {:.0} ms; {} entries before, {} after",
+        figures.memory.text(),
+        figures.open_ms,
+        figures.log_entries.before,
+        figures.log_entries.after
     ));
-    output::line(format!(
-        "  this machine: fdatasync p50 {:.2} ms, p99 {:.2} ms; leaf hash {:.0}/s, Ed25519 sign {:.0}/s, verify {:.0}/s",
-        limits.fdatasync_p50_ms,
-        limits.fdatasync_p99_ms,
-        limits.sha256_per_s,
-        limits.ed25519_sign_per_s,
-        limits.ed25519_verify_per_s
-    ));
+    if let Some(submitted) = &figures.submitted {
+        output::line(format!(
+            "  {}; statements signed while the clock ran: {}",
+            submitted.answers.text(),
+            submitted.signed_live
+        ));
+    }
+    output::line(format!("  {}", limits.text()));
     output::line(format!(
         "  ratios: p50 is {:.1} syncs; CPU per entry is {:.1} leaf hashes; entries/s are {:.2} of one core's verifications",
-        figures.p50_ms / limits.fdatasync_p50_ms,
+        rates.p50_ms / limits.fdatasync_p50_ms,
         figures.cpu_us_per_entry * limits.sha256_per_s / 1e6,
-        figures.throughput_per_s / limits.ed25519_verify_per_s
+        rates.throughput_per_s / limits.ed25519_verify_per_s
     ));
-}
-
-/// What a process used between two instants.
-pub(super) fn used(before: Usage, after: Usage) -> f64 {
-    after.cpu_s - before.cpu_s
-}
-
-/// What the tables hold beside the entries themselves; `each` if all entries have the same length.
-pub(super) fn disk(log: &Log, each: Option<usize>) -> Result<Disk> {
-    let stats = treering_log::stats(log)?;
-    let of = |names: &[&str]| -> u64 {
-        let named = stats.families.iter().filter(|family| names.is_empty() || names.contains(&family.name));
-        named.map(|family| family.table_bytes).sum()
-    };
-    let payload = match each {
-        Some(octets) => stats.entries * u64::try_from(octets)?,
-        None => payload(log, stats.entries)?,
-    };
-    let over = |bytes: u64| (count(bytes) - count(payload)) / count(stats.entries.max(1));
-    Ok(Disk { tree: over(of(&["entries", "tiles"])), all: over(of(&[])) })
-}
-
-/// The octets of all entries.
-fn payload(log: &Log, entries: u64) -> Result<u64> {
-    let mut octets = 0;
-    for index in 0..entries.div_ceil(u64::from(TILE_WIDTH)) {
-        let width = TileId::new(0, index).width(entries);
-        let bundle = log.bundle(index, width)?.context("a bundle")?;
-        octets += u64::try_from(bundle.len())? - 2 * u64::from(width);
-    }
-    Ok(octets)
 }

@@ -11,15 +11,15 @@ use aws_lc_rs::signature::{
 use serde::Serialize;
 
 use super::super::output;
-use super::append::{WARM_UP, count, used};
-use super::meter::{Latencies, Usage, Window};
+use super::meter::{Latencies, Memory, Rates, count};
+use super::threads;
 use crate::attester::simulated::intel::{IntelModel, IntelPlatform, Td, measure};
 use crate::attester::{CRL_TYPE, recorded};
 use crate::verifier::{
     self, AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots, ReferenceValues, Verifier,
 };
 
-/// How long the bare signature is verified on every thread.
+/// How long the bare signature is verified on every thread, at most; half the time measured, where that is less.
 const BARE: Duration = Duration::from_secs(2);
 /// Cold appraisals made, on one thread.
 const COLD: u32 = 50;
@@ -44,14 +44,13 @@ pub(super) struct Args {
 struct Figures {
     kind: String,
     threads: usize,
-    throughput_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    p999_ms: f64,
+    #[serde(flatten)]
+    rates: Rates,
     cpu_us_each: f64,
     /// The same with nothing kept from before, on one thread.
     cold_p50_ms: f64,
-    rss_peak_bytes: u64,
+    #[serde(flatten)]
+    memory: Memory,
     limits: Bare,
 }
 
@@ -66,26 +65,26 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     ensure!((1..=256).contains(&args.threads), "--threads is {}, want 1 to 256", args.threads);
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
     let request = Request::of(&args.kind)?;
-    let limits = Bare { p384_verify_per_s: bare(args.threads)? };
+    let limits =
+        Bare { p384_verify_per_s: bare(args.threads, BARE.min(Duration::from_secs(args.seconds) / 2))? };
     let mut cold = Latencies::new()?;
     for _ in 0..COLD {
         let begin = Instant::now();
         request.appraise(&Verifier::new(request.roots.clone()))?;
         cold.record(begin.elapsed());
     }
-    let (warm, seconds, cpu_s) = warm(args, &request)?;
-    let done = count(warm.count());
+    // One verifier for all threads, which keeps what it can.
+    let verifier = Verifier::new(request.roots.clone());
+    let warm = threads::run(args.threads, args.seconds, |_| Ok(|| request.appraise(&verifier)))?;
+    let done = count(warm.latencies.count());
     ensure!(done > 0.0, "no appraisal was made in the time measured");
     let figures = Figures {
         kind: args.kind.clone(),
         threads: args.threads,
-        throughput_per_s: done / seconds,
-        p50_ms: warm.ms(0.50),
-        p99_ms: warm.ms(0.99),
-        p999_ms: warm.ms(0.999),
-        cpu_us_each: cpu_s * 1e6 / done,
+        rates: Rates::of(&warm.latencies, warm.seconds, 1.0),
+        cpu_us_each: warm.cpu_s * 1e6 / done,
         cold_p50_ms: cold.ms(0.50),
-        rss_peak_bytes: Usage::of(None)?.rss_peak_bytes,
+        memory: warm.usage.memory,
         limits,
     };
     if args.json {
@@ -154,38 +153,8 @@ impl Request {
     }
 }
 
-/// Appraisals on every thread with one verifier that keeps what it can: their latencies, the seconds in which they
-/// were made, and the CPU they took.
-fn warm(args: &Args, request: &Request) -> Result<(Latencies, f64, f64)> {
-    let verifier = Verifier::new(request.roots.clone());
-    let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
-    let one_thread = || -> Result<Latencies> {
-        let mut latencies = Latencies::new()?;
-        while window.is_open() {
-            let begin = Instant::now();
-            request.appraise(&verifier)?;
-            let end = Instant::now();
-            if window.counts(begin, end) {
-                latencies.record(end - begin);
-            }
-        }
-        Ok(latencies)
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.threads).map(|_| scope.spawn(one_thread)).collect();
-        std::thread::sleep(window.begin().saturating_duration_since(Instant::now()));
-        let before = Usage::of(None)?;
-        let mut latencies = Latencies::new()?;
-        for thread in threads {
-            let one = thread.join().map_err(|_| anyhow!("a thread panicked"))??;
-            latencies.add(&one)?;
-        }
-        Ok((latencies, window.seconds(), used(before, Usage::of(None)?)))
-    })
-}
-
 /// How often a second these threads verify one signature and nothing else.
-fn bare(threads: usize) -> Result<f64> {
+fn bare(threads: usize, length: Duration) -> Result<f64> {
     let message = vec![0x5a; verifier::SIGNED_BYTES];
     let failed = |_| anyhow!("P-384 key or signature could not be made");
     let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).map_err(failed)?;
@@ -195,7 +164,7 @@ fn bare(threads: usize) -> Result<f64> {
     let begin = Instant::now();
     let verify = || {
         let mut done = 0_u32;
-        while begin.elapsed() < BARE {
+        while begin.elapsed() < length {
             if key.verify_sig(&message, signature.as_ref()).is_ok() {
                 done += 1;
             }
@@ -211,23 +180,17 @@ fn bare(threads: usize) -> Result<f64> {
 
 fn print(figures: &Figures) {
     output::line(format!(
-        "{:.0}/s appraisals of {}, warm, on {} threads: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms",
-        figures.throughput_per_s,
+        "{:.0}/s appraisals of {}, warm, on {} threads: {}",
+        figures.rates.throughput_per_s,
         figures.kind,
         figures.threads,
-        figures.p50_ms,
-        figures.p99_ms,
-        figures.p999_ms
+        figures.rates.text()
     ));
     output::line(format!(
         "  each: {:.0} us of CPU; as long as {:.2} P-384 verifications, of which these threads make {:.0}/s",
         figures.cpu_us_each,
-        figures.limits.p384_verify_per_s / figures.throughput_per_s,
+        figures.limits.p384_verify_per_s / figures.rates.throughput_per_s,
         figures.limits.p384_verify_per_s
     ));
-    output::line(format!(
-        "  cold: p50 {:.2} ms; memory {:.0} MiB at most",
-        figures.cold_p50_ms,
-        count(figures.rss_peak_bytes) / f64::from(1 << 20)
-    ));
+    output::line(format!("  cold: p50 {:.2} ms; {}", figures.cold_p50_ms, figures.memory.text()));
 }

@@ -1,4 +1,4 @@
-//! `treering bench issue` and `treering bench replay`: whole decisions, with real processes over TLS and a witness.
+//! `treering bench issue`, `verify` and `replay`: whole decisions, with real processes over TLS and a witness.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,19 +7,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use treering_provenance::verify::{Outcome, VerifyOptions, verify_x509};
+
+use crate::clock::{Clock, SystemClock};
 
 use super::super::demo::Scene;
-use super::super::output;
-use super::append::{WARM_UP, count, temporary, used};
+use super::super::{files, output};
+use super::disk::{Disk, temporary};
 use super::limits::Limits;
-use super::meter::{Latencies, Usage, Window};
+use super::meter::{Latencies, Memory, Rates, Usage, Window, count};
+use super::threads;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Clients, each with one decision at a time
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    clients: usize,
-    /// How long to measure, after a second of warming up
+    /// Clients, each with one decision at a time; threads of this process where nothing is asked of a service.
+    /// Without it, 16 that issue, and one that verifies or replays
+    #[arg(long, value_name = "N")]
+    clients: Option<usize>,
+    /// How long to measure, after a warm-up of a second at most
     #[arg(long, value_name = "S", default_value_t = 5)]
     seconds: u64,
     /// Where to make the temporary folder
@@ -38,43 +43,56 @@ pub(super) struct Args {
 pub(super) enum What {
     /// From challenge to credential, the workload's side and the witness included.
     Issue,
-    /// Trace and replay of logged decisions from the stopped log, on one thread.
+    /// A relying party's check of a credential, offline.
+    Verify,
+    /// Trace and replay of logged decisions from the stopped log.
     Replay,
 }
 
 #[derive(Serialize)]
 struct Figures {
-    throughput_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    p999_ms: f64,
+    clients: usize,
+    #[serde(flatten)]
+    rates: Rates,
+    /// Entries are of several kinds; `all` holds sealed content too.
+    disk_bytes_per_entry: Disk,
     cpu_us_each: f64,
-    rss_peak_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_cpu_us_each: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness_cpu_us_each: Option<f64>,
+    #[serde(flatten)]
+    memory: Memory,
     limits: Limits,
 }
 
 pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
-    ensure!((1..=1024).contains(&args.clients), "--clients is {}, want 1 to 1024", args.clients);
+    let clients = args.clients.unwrap_or(if what == What::Issue { 16 } else { 1 });
+    ensure!((1..=1024).contains(&clients), "--clients is {clients}, want 1 to 1024");
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
     let dir = temporary(args.dir.as_deref())?;
-    let limits = Limits::measure(dir.path(), 1184)?;
+    // The hash is that of a report.
+    let limits = Limits::measure(dir.path(), 1184, Duration::from_secs(args.seconds))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let measured = runtime.block_on(async {
         let scene = Scene::set(dir.path(), args.witness_bin.as_deref()).await?;
         match what {
-            What::Issue => issue(args, scene).await,
-            What::Replay => replay(args, scene).await,
+            What::Issue => issue(clients, args.seconds, scene).await,
+            What::Verify => verify(clients, args.seconds, scene).await,
+            What::Replay => replay(clients, args.seconds, scene).await,
         }
     })?;
     let done = count(measured.latencies.count());
     ensure!(done > 0.0, "no decision was made in the time measured");
+    let each = |seconds: f64| seconds * 1e6 / done;
     let figures = Figures {
-        throughput_per_s: done / measured.seconds,
-        p50_ms: measured.latencies.ms(0.50),
-        p99_ms: measured.latencies.ms(0.99),
-        p999_ms: measured.latencies.ms(0.999),
-        cpu_us_each: measured.cpu_s * 1e6 / done,
-        rss_peak_bytes: measured.rss_peak_bytes,
+        clients,
+        rates: Rates::of(&measured.latencies, measured.seconds, 1.0),
+        disk_bytes_per_entry: measured.disk,
+        cpu_us_each: each(measured.cpu_s),
+        server_cpu_us_each: measured.server_cpu_s.map(each),
+        witness_cpu_us_each: measured.witness_cpu_s.map(each),
+        memory: measured.memory,
         limits,
     };
     if args.json {
@@ -88,26 +106,40 @@ pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
 struct Measured {
     latencies: Latencies,
     seconds: f64,
+    /// Of all processes but the witness.
     cpu_s: f64,
-    rss_peak_bytes: u64,
+    server_cpu_s: Option<f64>,
+    witness_cpu_s: Option<f64>,
+    /// Of the service, where there is one, else of this process.
+    memory: Memory,
+    disk: Disk,
 }
 
-async fn issue(args: &Args, scene: Scene) -> Result<Measured> {
+async fn issue(clients: usize, seconds: u64, scene: Scene) -> Result<Measured> {
     let scene = Arc::new(scene);
-    let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
+    let window = Window::of_seconds(seconds);
     let clients: Vec<_> =
-        (0..args.clients).map(|_| tokio::spawn(one_client(Arc::clone(&scene), window))).collect();
+        (0..clients).map(|_| tokio::spawn(one_client(Arc::clone(&scene), window))).collect();
     tokio::time::sleep_until(window.begin().into()).await;
-    let id = scene.service().id();
-    let before = (Usage::of(id)?, Usage::of(None)?);
+    let (service, witness) = (scene.service().id(), scene.witness().id());
+    let used = || -> Result<_> { Ok((Usage::of(service)?, Usage::of(witness)?, Usage::of(None)?)) };
+    let before = used()?;
     let mut latencies = Latencies::new()?;
     for client in clients {
         latencies.add(&client.await??)?;
     }
-    let (service, own) = (Usage::of(id)?, Usage::of(None)?);
-    Arc::into_inner(scene).context("a client that still runs")?.stop().await?;
-    let cpu_s = used(before.0, service) + used(before.1, own);
-    Ok(Measured { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes: service.rss_peak_bytes })
+    let after = used()?;
+    let stopped = Arc::into_inner(scene).context("a client that still runs")?.stop().await?;
+    let server_cpu_s = after.0.cpu_since(before.0);
+    Ok(Measured {
+        latencies,
+        seconds: window.seconds(),
+        cpu_s: server_cpu_s + after.2.cpu_since(before.2),
+        server_cpu_s: Some(server_cpu_s),
+        witness_cpu_s: Some(after.1.cpu_since(before.1)),
+        memory: after.0.memory,
+        disk: Disk::of(stopped.open()?.log(), None)?,
+    })
 }
 
 async fn one_client(scene: Arc<Scene>, window: Window) -> Result<Latencies> {
@@ -123,51 +155,92 @@ async fn one_client(scene: Arc<Scene>, window: Window) -> Result<Latencies> {
     Ok(latencies)
 }
 
-/// Decisions that are made before they are replayed.
+/// Decisions that are made before they are verified or replayed.
 const LOGGED: usize = 32;
 
-async fn replay(args: &Args, scene: Scene) -> Result<Measured> {
+/// Credentials from a scene.
+async fn credentials(scene: &Scene) -> Result<Vec<String>> {
     let client = scene.workload()?;
     let mut credentials = Vec::with_capacity(LOGGED);
     for _ in 0..LOGGED {
         credentials.push(scene.acquire(&client).await?);
     }
+    Ok(credentials)
+}
+
+async fn verify(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
+    let credentials = credentials(&scene).await?;
+    let chains: Vec<_> =
+        credentials.iter().map(|credential| files::certificates(credential.as_bytes())).collect();
     let stopped = scene.stop().await?;
-    let source = stopped.source()?;
-    let window = Window::of(WARM_UP, Duration::from_secs(args.seconds));
-    let (mut latencies, mut before) = (Latencies::new()?, None);
-    for credential in credentials.iter().cycle() {
-        if !window.is_open() {
-            break;
-        }
-        let begin = Instant::now();
-        if begin >= window.begin() && before.is_none() {
-            before = Some(Usage::of(None)?);
-        }
-        stopped.replay(credential, &source).await?;
-        let end = Instant::now();
-        if window.counts(begin, end) {
-            latencies.record(end - begin);
+    let (trust, now) = (stopped.trust()?, SystemClock.now());
+    let worked = threads::run(threads, seconds, |thread| {
+        let (trust, mut chains) = (&trust, chains.iter().cycle().skip(thread));
+        Ok(move || {
+            let chain = chains.next().context("a credential")?;
+            let verdict =
+                verify_x509(chain, trust, &VerifyOptions { now, identifier: None, possession: None });
+            ensure!(verdict.outcome() == Outcome::Trustworthy, "{:?}", verdict.failed());
+            Ok(())
+        })
+    })?;
+    Ok(Measured::here(worked, Disk::of(stopped.open()?.log(), None)?))
+}
+
+async fn replay(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
+    let credentials = credentials(&scene).await?;
+    let stopped = scene.stop().await?;
+    let worked = {
+        let source = stopped.source()?;
+        threads::run(threads, seconds, |thread| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (stopped, source) = (&stopped, &source);
+            let mut credentials = credentials.iter().cycle().skip(thread);
+            Ok(move || {
+                let credential = credentials.next().context("a credential")?;
+                runtime.block_on(stopped.replay(credential, source))
+            })
+        })?
+    };
+    Ok(Measured::here(worked, Disk::of(stopped.open()?.log(), None)?))
+}
+
+impl Measured {
+    /// What threads of this process did.
+    fn here(worked: threads::Worked, disk: Disk) -> Self {
+        Self {
+            latencies: worked.latencies,
+            seconds: worked.seconds,
+            cpu_s: worked.cpu_s,
+            server_cpu_s: None,
+            witness_cpu_s: None,
+            memory: worked.usage.memory,
+            disk,
         }
     }
-    let after = Usage::of(None)?;
-    let cpu_s = used(before.unwrap_or(after), after);
-    Ok(Measured { latencies, seconds: window.seconds(), cpu_s, rss_peak_bytes: after.rss_peak_bytes })
 }
 
 fn print(what: What, figures: &Figures) {
     let name = match what {
         What::Issue => "credentials issued, logged, witnessed",
+        What::Verify => "credentials verified offline",
         What::Replay => "decisions traced and made again",
     };
     output::line(format!(
-        "{:.0}/s {name}: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms",
-        figures.throughput_per_s, figures.p50_ms, figures.p99_ms, figures.p999_ms
+        "{:.0}/s {name}, {} at a time: {}",
+        figures.rates.throughput_per_s,
+        figures.clients,
+        figures.rates.text()
     ));
+    let part = |name: &str, cpu: Option<f64>| cpu.map_or(String::new(), |cpu| format!(", {cpu:.0} {name}"));
     output::line(format!(
-        "  each: {:.0} us of CPU, which is {:.0} Ed25519 signatures of this machine; memory {:.0} MiB at most",
+        "  each: {:.0} us of CPU{}{}; that is {:.0} Ed25519 verifications of this machine",
         figures.cpu_us_each,
-        figures.cpu_us_each * figures.limits.ed25519_sign_per_s / 1e6,
-        count(figures.rss_peak_bytes) / f64::from(1 << 20)
+        part("of them the service", figures.server_cpu_us_each),
+        part("beside them the witness", figures.witness_cpu_us_each),
+        figures.cpu_us_each * figures.limits.ed25519_verify_per_s / 1e6
     ));
+    output::line(format!("  {}", figures.disk_bytes_per_entry.text()));
+    output::line(format!("  {}", figures.memory.text()));
+    output::line(format!("  {}", figures.limits.text()));
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -10,9 +10,9 @@ use treering_log::{Log, fsck};
 
 use super::super::output;
 use super::api;
-use super::append::{count, temporary, used};
+use super::disk::{Disk, temporary};
 use super::limits::Limits;
-use super::meter::Usage;
+use super::meter::{Memory, Usage, count};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -35,7 +35,9 @@ struct Figures {
     throughput_per_s: f64,
     seconds: f64,
     cpu_us_per_entry: f64,
-    rss_peak_bytes: u64,
+    disk_bytes_per_entry: Disk,
+    #[serde(flatten)]
+    memory: Memory,
     limits: Limits,
 }
 
@@ -47,12 +49,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         args.entry_bytes
     );
     let dir = temporary(args.dir.as_deref())?;
-    let limits = Limits::measure(dir.path(), args.entry_bytes)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (log, _) = api::new_log(dir.path(), 16_384)?;
-    runtime.block_on(api::fill(&log, args.entries, args.entry_bytes))?;
-    runtime.block_on(log.shutdown());
-    drop(log);
+    // A million entries are checked in about a second, and the limits are measured in as much.
+    let limits = Limits::measure(dir.path(), args.entry_bytes, Duration::from_micros(args.entries) * 10)?;
+    api::fill_apart(dir.path(), args.entries, args.entry_bytes)?;
     let log = Log::open_read_only(dir.path().join("data"))?;
     let (before, begin) = (Usage::of(None)?, Instant::now());
     let report = fsck::check(&log, |_, _| ());
@@ -63,12 +62,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         "the log is not clean: {:?}",
         report.findings
     );
+    drop(log);
+    let disk = Disk::of(&api::opener(dir.path(), 0)?(false)?, Some(args.entry_bytes))?;
     let entries = count(report.entries);
     let figures = Figures {
         throughput_per_s: entries / seconds,
         seconds,
-        cpu_us_per_entry: used(before, after) * 1e6 / entries,
-        rss_peak_bytes: after.rss_peak_bytes,
+        cpu_us_per_entry: after.cpu_since(before) * 1e6 / entries,
+        disk_bytes_per_entry: disk,
+        memory: after.memory,
         limits,
     };
     if args.json {
@@ -82,6 +84,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             figures.cpu_us_per_entry,
             figures.cpu_us_per_entry * figures.limits.sha256_per_s / 1e6
         ));
+        output::line(format!("  {}", figures.disk_bytes_per_entry.text()));
+        output::line(format!("  {}", figures.memory.text()));
+        output::line(format!("  {}", figures.limits.text()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use hyper::StatusCode;
 use rustls::pki_types::ServerName;
+use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,6 +23,8 @@ use super::meter::{Latencies, Window};
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// The most header fields of an answer.
 const MAX_FIELDS: usize = 32;
+/// How long a client waits after an answer that was not wanted.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// Room for an answer; it grows for a longer one.
 const ANSWER_BYTES: usize = 4096;
 
@@ -70,7 +73,7 @@ impl Target {
 
 impl Connection {
     /// Sends a request and reads the whole answer.
-    pub(super) async fn send(&mut self, request: &[u8]) -> Result<(StatusCode, &[u8])> {
+    pub(super) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await.context("send a request")?;
         self.stream.flush().await.context("send a request")?;
         self.answer.clear();
@@ -87,7 +90,8 @@ impl Connection {
         }
         // One request, one answer: whatever follows would be taken for the next one.
         ensure!(self.answer.len() == end, "{} octets follow an answer", self.answer.len() - end);
-        Ok((head.status, self.answer.get(head.len..).unwrap_or_default()))
+        let (start, body) = self.answer.split_at_checked(head.len).unwrap_or_default();
+        Ok(Answer { status: head.status, head: start, body })
     }
 
     async fn read(&mut self) -> Result<()> {
@@ -95,6 +99,24 @@ impl Connection {
         let read = self.stream.read_buf(&mut self.answer).await.context("read an answer")?;
         ensure!(read > 0, "the connection ended within an answer");
         Ok(())
+    }
+}
+
+/// An answer, whole.
+pub(super) struct Answer<'a> {
+    pub(super) status: StatusCode,
+    head: &'a [u8],
+    pub(super) body: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// A field of its head. Read anew: only answers that are looked at pay for it.
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        parsed.parse(self.head).ok()?;
+        let found = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+        String::from_utf8(found.value.to_vec()).ok()
     }
 }
 
@@ -128,57 +150,173 @@ impl Head {
     }
 }
 
-/// Runs N clients until the window closes or they have nothing more to ask; `next` gives a client's next request, and
-/// `want` is the status of a good answer. Says also for how long there was something to ask.
-pub(super) async fn load(
+/// What a client asks, and what it makes of the answers.
+pub(super) trait Asker: Send + 'static {
+    /// The next request; none when there is nothing more to ask.
+    fn next(&mut self) -> Result<Option<Ask>>;
+
+    /// What else must have happened until the time of a timed request ends.
+    fn settle(&mut self, answer: &Answer<'_>) -> impl Future<Output = Result<()>> + Send {
+        let _: &Answer<'_> = answer;
+        std::future::ready(Ok(()))
+    }
+
+    /// Looks at a good answer, outside of the time measured: what is wrong with it, or whether it was checked at all.
+    fn look(&mut self, ask: &Ask, answer: &Answer<'_>) -> Look;
+
+    /// Hears of another answer than the wanted one: whether this is a check that failed.
+    fn turned_away(&mut self, ask: &Ask) -> bool {
+        let _: &Ask = ask;
+        false
+    }
+}
+
+/// A request of a client.
+pub(super) struct Ask {
+    pub(super) request: Request,
+    /// The status of a good answer.
+    pub(super) want: StatusCode,
+    /// Whether its time counts; one that does not is a look at what was answered before.
+    pub(super) timed: bool,
+}
+
+/// What a look at an answer found.
+pub(super) enum Look {
+    /// It was not looked at.
+    Unchecked,
+    /// It is what it should be.
+    Passed,
+    /// It is not, and why.
+    Failed(String),
+}
+
+/// What clients were answered, from the first request to the last.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Answers {
+    /// 503 and 429: overload is an answer. The client waits a little and goes on with its next request.
+    pub(super) refused: u64,
+    /// Any other answer that was not wanted.
+    pub(super) errors: u64,
+    /// Answers that were looked at: each client's first and some of the others.
+    pub(super) checked: u64,
+    /// Of those, the ones that were what they should be.
+    pub(super) passed: u64,
+    /// The first that was not, or the first error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) complaint: Option<String>,
+}
+
+impl Answers {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let complaint = self.complaint.as_ref().map_or(String::new(), |said| format!(" ({said})"));
+        format!(
+            "answers: {} refused, {} errors; {} of {} checked passed{complaint}",
+            self.refused, self.errors, self.passed, self.checked
+        )
+    }
+
+    /// Whether there was nothing but good answers.
+    pub(super) fn is_clean(&self) -> bool {
+        self.refused == 0 && self.errors == 0 && self.checked == self.passed
+    }
+
+    fn complain(&mut self, said: String) {
+        self.complaint.get_or_insert(said);
+    }
+
+    fn looked(&mut self, look: Look) {
+        match look {
+            Look::Unchecked => return,
+            Look::Passed => self.passed += 1,
+            Look::Failed(why) => self.complain(why),
+        }
+        self.checked += 1;
+    }
+
+    fn turned_away(&mut self, answer: &Answer<'_>) {
+        if is_refusal(answer.status) {
+            self.refused += 1;
+        } else {
+            self.errors += 1;
+            self.complain(format!("{}: {}", answer.status, String::from_utf8_lossy(answer.body)));
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.refused += other.refused;
+        self.errors += other.errors;
+        self.checked += other.checked;
+        self.passed += other.passed;
+        self.complaint = self.complaint.take().or(other.complaint);
+    }
+}
+
+/// What a load came to.
+pub(super) struct Loaded {
+    pub(super) latencies: Latencies,
+    /// For how long there was something to ask.
+    pub(super) seconds: f64,
+    pub(super) answers: Answers,
+}
+
+/// Runs N clients until the window closes or they have nothing more to ask; `asker` makes each of them.
+pub(super) async fn load<A: Asker>(
     target: &Target,
     clients: usize,
     window: Window,
-    want: StatusCode,
-    next: impl Fn() -> Option<Request> + Clone + Send + Sync + 'static,
-) -> Result<(Latencies, f64)> {
+    mut asker: impl FnMut() -> A,
+) -> Result<Loaded> {
     let mut connections = Vec::with_capacity(clients);
     for _ in 0..clients {
         connections.push(target.connect().await?);
     }
-    let running: Vec<_> = connections
-        .into_iter()
-        .map(|connection| tokio::spawn(client(connection, window, want, next.clone())))
-        .collect();
-    let (mut all, mut last) = (Latencies::new()?, window.begin());
+    let running: Vec<_> =
+        connections.into_iter().map(|connection| tokio::spawn(client(connection, window, asker()))).collect();
+    let (mut latencies, mut last, mut answers) = (Latencies::new()?, window.begin(), Answers::default());
     for one in running {
-        let (latencies, ended) = one.await??;
-        all.add(&latencies)?;
+        let (theirs, ended, heard) = one.await??;
+        latencies.add(&theirs)?;
         last = last.max(ended);
+        answers.add(heard);
     }
     let seconds = last.duration_since(window.begin()).as_secs_f64().min(window.seconds());
-    ensure!(all.count() > 0, "no request was answered in the time measured");
-    Ok((all, seconds))
+    ensure!(latencies.count() > 0, "no request was answered in the time measured; {}", answers.text());
+    Ok(Loaded { latencies, seconds, answers })
 }
 
 async fn client(
     mut connection: Connection,
     window: Window,
-    want: StatusCode,
-    next: impl Fn() -> Option<Request>,
-) -> Result<(Latencies, Instant)> {
-    let (mut latencies, mut ended) = (Latencies::new()?, window.begin());
+    mut asker: impl Asker,
+) -> Result<(Latencies, Instant, Answers)> {
+    let (mut latencies, mut ended, mut answers) = (Latencies::new()?, window.begin(), Answers::default());
     while window.is_open() {
-        let Some(request) = next() else { break };
+        let Some(ask) = asker.next()? else { break };
         let begin = Instant::now();
-        let (status, body) = connection.send(&request).await?;
-        ended = Instant::now();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            // Overload is an answer: try again as told, and count nothing.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = connection.send(&ask.request).await?;
+        if answer.status != ask.want {
+            answers.turned_away(&answer);
+            if !is_refusal(answer.status) && asker.turned_away(&ask) {
+                answers.checked += 1;
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
             continue;
         }
-        ensure!(status == want, "{status}: {}", String::from_utf8_lossy(body));
-        if window.counts(begin, ended) {
-            latencies.record(ended - begin);
+        if ask.timed {
+            asker.settle(&answer).await?;
+            ended = Instant::now();
+            if window.counts(begin, ended) {
+                latencies.record(ended - begin);
+            }
         }
+        answers.looked(asker.look(&ask, &answer));
     }
-    Ok((latencies, ended))
+    Ok((latencies, ended, answers))
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }
 
 #[cfg(test)]
@@ -196,6 +334,30 @@ mod tests {
         for cut in 0..head.len() {
             assert_eq!(parse(head.get(..cut).unwrap()).unwrap(), None, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name_in_any_case() {
+        let head = b"HTTP/1.1 201 Created\r\nlocation: /entries/x\r\nContent-Length: 0\r\n\r\n";
+        let answer = Answer { status: StatusCode::CREATED, head, body: b"" };
+        assert_eq!(answer.field("Location").as_deref(), Some("/entries/x"));
+        assert_eq!(answer.field("content-length").as_deref(), Some("0"));
+        assert_eq!(answer.field("retry-after"), None);
+    }
+
+    #[test]
+    fn answers_are_counted_apart() {
+        let mut answers = Answers::default();
+        let answer = |code| Answer { status: StatusCode::from_u16(code).unwrap(), head: b"", body: b"why" };
+        for code in [503, 429, 404] {
+            answers.turned_away(&answer(code));
+        }
+        for look in [Look::Unchecked, Look::Passed, Look::Failed("not it".to_owned())] {
+            answers.looked(look);
+        }
+        assert_eq!((answers.refused, answers.errors, answers.checked, answers.passed), (2, 1, 2, 1));
+        assert_eq!(answers.complaint.as_deref(), Some("404 Not Found: why"), "the first stays");
+        assert!(!answers.is_clean() && Answers::default().is_clean());
     }
 
     #[test]

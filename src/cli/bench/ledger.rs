@@ -1,25 +1,34 @@
 //! A ledger for a benchmark: made in a temporary folder, served by a real process, stopped at the end.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use treering_provenance::bytes::{Bytes, Fixed};
 use treering_provenance::content::{Content, ProvenanceType, V1, WorkloadProvenance};
-use treering_provenance::cose::{Ed25519Signer, Signer};
+use treering_provenance::cose::Ed25519Signer;
 use treering_provenance::statement::{Draft, Payload};
+use treering_provenance::trust::Trust;
 
 use crate::client;
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::keys;
+use crate::ledger::Ledger;
 
 use super::super::processes::{Server, text, this_program};
+use super::super::service::open_ledger;
 use super::super::{files, init};
 use super::http::Target;
+use super::witnesses::Witnesses;
 
 const TRUST_DOMAIN: &str = "simulated.bench.example";
 /// The issuer whose statements are registered.
 const ISSUER: &str = "ci";
+/// Connections beside those of the clients: who asks for checkpoints, and those that are just ending.
+const OTHERS: usize = 64;
 
 /// A ledger and the service on it.
 pub(super) struct BenchLedger {
@@ -27,18 +36,20 @@ pub(super) struct BenchLedger {
     pub(super) config: PathBuf,
     origin: String,
     pub(super) service: Server,
+    pub(super) witnesses: Witnesses,
 }
 
 impl BenchLedger {
-    /// Makes a ledger whose issuer `ci` may register plain payloads, and starts its service.
-    pub(super) async fn start(dir: &Path) -> Result<Self> {
+    /// Makes a ledger whose issuer `ci` may register plain payloads, and starts its service, for so many clients, and
+    /// its witnesses, which have their keys.
+    pub(super) async fn start(dir: &Path, clients: usize, mut witnesses: Witnesses) -> Result<Self> {
         let args = init::Args {
             dir: dir.join("ledger"),
             trust_domain: TRUST_DOMAIN.to_owned(),
             origin: None,
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             host: "localhost".to_owned(),
-            witness: Vec::new(),
+            witness: witnesses.arguments(),
             quorum: None,
             approver: vec!["approver".to_owned()],
             threshold: 1,
@@ -53,11 +64,19 @@ impl BenchLedger {
             for issuer in config.issuers.iter_mut().filter(|issuer| issuer.iss == iss) {
                 issuer.public = true;
             }
+            config.http.max_connections = config.http.max_connections.max(clients + OTHERS);
         })
         .await?;
+        witnesses.serve(&made.log_vkey).await?;
+        // The ledger had to be made first: the witnesses want its key. Now they listen.
+        let mut config = Config::load(&made.config)?;
+        for (witness, (_, url)) in config.witnesses.iter_mut().zip(witnesses.addresses()) {
+            witness.url = url;
+        }
+        fs::write(&made.config, config.to_toml()?)?;
         let arguments = ["serve", "--config", text(&made.config)?, "--json", "--log", "warn"];
         let service = Server::start(&this_program()?, &arguments, &dir.join("service.log")).await?;
-        Ok(Self { dir: args.dir, config: made.config, origin: made.origin, service })
+        Ok(Self { dir: args.dir, config: made.config, origin: made.origin, service, witnesses })
     }
 
     /// Where the load goes.
@@ -67,32 +86,68 @@ impl BenchLedger {
         Ok(Target { address: format!("127.0.0.1:{}", self.service.port()), tls })
     }
 
-    /// Makes and signs statements of about so many octets each, on two threads.
-    pub(super) fn statements(&self, count: usize, octets: usize) -> Result<Vec<Vec<u8>>> {
+    /// Who makes statements of about so many octets each.
+    pub(super) fn drafts(&self, octets: usize) -> Result<Drafts> {
         let key = keys::read_ed25519(&self.dir.join(format!("issuers/{ISSUER}.pem")))?;
-        let signer = Ed25519Signer::from_seed(&key.to_bytes())?;
-        let now = SystemClock.now();
+        Drafts::new(Ed25519Signer::from_seed(&key.to_bytes())?, &self.origin, octets)
+    }
+
+    /// What relying parties know of the service.
+    pub(super) fn trust(&self) -> Result<Trust> {
+        files::trust(&self.dir.join("trust.json"))
+    }
+
+    /// Stops the service, and the witnesses.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        self.service.stop("the service").await?;
+        self.witnesses.stop().await
+    }
+
+    /// Opens the log of the stopped service.
+    pub(super) fn open(&self) -> Result<Ledger> {
+        Ok(open_ledger(&Config::load(&self.config)?, false)?.0)
+    }
+}
+
+/// Makes statements of the issuer `ci`, each with a subject of its own.
+pub(super) struct Drafts {
+    signer: Ed25519Signer,
+    origin: String,
+    /// Octets of a document.
+    body: usize,
+}
+
+impl Drafts {
+    fn new(signer: Ed25519Signer, origin: &str, octets: usize) -> Result<Self> {
+        let mut drafts = Self { signer, origin: origin.to_owned(), body: 0 };
         // What a statement takes beside its document.
-        let empty = self.statement(&signer, 0, now)?.len();
-        let body = octets.saturating_sub(empty).max(1);
-        let half = || -> Result<Vec<_>> {
-            (0..count.div_ceil(2)).map(|_| self.statement(&signer, body, now)).collect()
+        let empty = drafts.sign(SystemClock.now())?.len();
+        drafts.body = octets.saturating_sub(empty).max(1);
+        Ok(drafts)
+    }
+
+    /// So many statements, or as many as can be signed on two threads within a time.
+    pub(super) fn many(&self, count: usize, within: Duration) -> Result<Vec<Vec<u8>>> {
+        let (now, begin) = (SystemClock.now(), Instant::now());
+        let half = |count: usize| -> Result<Vec<_>> {
+            (0..count).take_while(|_| begin.elapsed() < within).map(|_| self.sign(now)).collect()
         };
         std::thread::scope(|scope| {
-            let other = scope.spawn(half);
-            let mut all = half()?;
+            let other = scope.spawn(|| half(count / 2));
+            let mut all = half(count.div_ceil(2))?;
             all.extend(other.join().map_err(|_| anyhow::anyhow!("a signing thread panicked"))??);
             Ok(all)
         })
     }
 
-    fn statement(&self, signer: &dyn Signer, body: usize, now: u64) -> Result<Vec<u8>> {
+    /// One statement that was signed at this time.
+    pub(super) fn sign(&self, now: u64) -> Result<Vec<u8>> {
         let content = WorkloadProvenance {
             v: V1,
             workload: format!("spiffe://{TRUST_DOMAIN}/bench"),
             provenance_type: ProvenanceType::Build,
             media_type: "application/octet-stream".to_owned(),
-            body: Bytes(vec![0x5a; body]),
+            body: Bytes(vec![0x5a; self.body]),
             subjects: Vec::new(),
         };
         let draft = Draft {
@@ -108,6 +163,6 @@ impl BenchLedger {
                 bytes: content.to_cbor()?,
             },
         };
-        Ok(draft.sign(signer).context("sign a statement")?.entry().to_vec())
+        Ok(draft.sign(&self.signer).context("sign a statement")?.entry().to_vec())
     }
 }

@@ -13,8 +13,9 @@ use treering_tlog::hash::leaf_hash;
 
 use super::meter::Latencies;
 
-/// How long each limit is measured.
-const EACH: Duration = Duration::from_millis(700);
+/// How long each limit is measured, at most and at least: a tenth of a load's time within these.
+const EACH_MAX: Duration = Duration::from_millis(700);
+const EACH_MIN: Duration = Duration::from_millis(100);
 /// Octets of one write: a small batch.
 const WRITE_BYTES: usize = 4096;
 
@@ -34,31 +35,44 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Measures the disk under `dir` and one core.
-    pub(super) fn measure(dir: &Path, entry_bytes: usize) -> Result<Self> {
-        let syncs = fdatasync(&dir.join("fdatasync"))?;
+    /// Measures the disk under `dir` and one core, for about as long in all as a load of this time is.
+    pub(super) fn measure(dir: &Path, entry_bytes: usize, load: Duration) -> Result<Self> {
+        let each = (load / 10).clamp(EACH_MIN, EACH_MAX);
+        let syncs = fdatasync(&dir.join("fdatasync"), each * 3)?;
         let entry = vec![0x5a; entry_bytes];
         let key = SigningKey::from_bytes(&[7; 32]);
         let signature = key.sign(&entry);
         Ok(Self {
             fdatasync_p50_ms: syncs.ms(0.50),
             fdatasync_p99_ms: syncs.ms(0.99),
-            sha256_per_s: rate(|| leaf_hash(&entry).to_bytes().first().copied()),
-            ed25519_sign_per_s: rate(|| key.sign(&entry).to_bytes().first().copied()),
-            ed25519_verify_per_s: rate(|| {
+            sha256_per_s: rate(each, || leaf_hash(&entry).to_bytes().first().copied()),
+            ed25519_sign_per_s: rate(each, || key.sign(&entry).to_bytes().first().copied()),
+            ed25519_verify_per_s: rate(each, || {
                 verify_strict(&key.verifying_key(), &entry, &signature).then_some(1)
             }),
         })
     }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        format!(
+            "this machine: fdatasync p50 {:.2} ms, p99 {:.2} ms; leaf hash {:.0}/s, Ed25519 sign {:.0}/s, verify {:.0}/s",
+            self.fdatasync_p50_ms,
+            self.fdatasync_p99_ms,
+            self.sha256_per_s,
+            self.ed25519_sign_per_s,
+            self.ed25519_verify_per_s
+        )
+    }
 }
 
 /// Appends and syncs for a while.
-fn fdatasync(path: &Path) -> Result<Latencies> {
+fn fdatasync(path: &Path, length: Duration) -> Result<Latencies> {
     let mut file = File::create(path).with_context(|| format!("make {}", path.display()))?;
     let mut latencies = Latencies::new()?;
     let block = [0x5a; WRITE_BYTES];
     let begin = Instant::now();
-    while begin.elapsed() < EACH * 3 {
+    while begin.elapsed() < length {
         let one = Instant::now();
         file.write_all(&block)?;
         file.sync_data()?;
@@ -70,9 +84,9 @@ fn fdatasync(path: &Path) -> Result<Latencies> {
 }
 
 /// How often a piece of work can be done in a second.
-fn rate(mut work: impl FnMut() -> Option<u8>) -> f64 {
+fn rate(each: Duration, mut work: impl FnMut() -> Option<u8>) -> f64 {
     let (begin, mut done) = (Instant::now(), 0u32);
-    while begin.elapsed() < EACH {
+    while begin.elapsed() < each {
         for _ in 0..64 {
             std::hint::black_box(work());
         }

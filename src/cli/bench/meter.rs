@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+/// Before anything is measured: connections are made, caches and memtables fill. A short run warms up for less.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Clock ticks of /proc in a second: what Linux tells programs on every architecture.
 const TICKS_PER_S: f64 = 100.0;
 
@@ -36,9 +38,8 @@ impl Latencies {
     }
 
     /// The time within which this share of the operations ended.
-    #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53")]
     pub(super) fn ms(&self, share: f64) -> f64 {
-        self.0.value_at_quantile(share) as f64 / 1000.0
+        count(self.0.value_at_quantile(share)) / 1000.0
     }
 }
 
@@ -53,6 +54,12 @@ impl Window {
     pub(super) fn of(warm_up: Duration, length: Duration) -> Self {
         let from = Instant::now() + warm_up;
         Self { from, to: from + length }
+    }
+
+    /// From now on: a warm-up, of a quarter of the time measured or a second at most, and then so many seconds.
+    pub(super) fn of_seconds(seconds: u64) -> Self {
+        let length = Duration::from_secs(seconds);
+        Self::of(WARM_UP.min(length / 4), length)
     }
 
     /// Whether clients go on.
@@ -75,13 +82,60 @@ impl Window {
     }
 }
 
+/// What every load prints first.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Rates {
+    pub(super) throughput_per_s: f64,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    pub(super) p999_ms: f64,
+}
+
+impl Rates {
+    /// Of operations that were measured for so long, each of so many things.
+    pub(super) fn of(latencies: &Latencies, seconds: f64, each: f64) -> Self {
+        Self {
+            throughput_per_s: count(latencies.count()) * each / seconds,
+            p50_ms: latencies.ms(0.50),
+            p99_ms: latencies.ms(0.99),
+            p999_ms: latencies.ms(0.999),
+        }
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        format!("p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms", self.p50_ms, self.p99_ms, self.p999_ms)
+    }
+}
+
 /// What a process has used so far, by /proc.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     /// CPU seconds, user and system.
     pub(super) cpu_s: f64,
-    /// The most memory that was resident.
+    /// Its memory.
+    pub(super) memory: Memory,
+}
+
+/// Resident memory of a process.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Memory {
+    /// The most that was resident since the process began.
     pub(super) rss_peak_bytes: u64,
+    /// What is resident now: at the end of a load.
+    pub(super) rss_end_bytes: u64,
+}
+
+impl Memory {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mib = |bytes| count(bytes) / f64::from(1 << 20);
+        format!(
+            "memory {:.0} MiB at the end, {:.0} at most",
+            mib(self.rss_end_bytes),
+            mib(self.rss_peak_bytes)
+        )
+    }
 }
 
 impl Usage {
@@ -94,8 +148,22 @@ impl Usage {
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
         let status = fs::read_to_string(format!("{dir}/status")).context("read /proc")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-        let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap_or(0);
-        Ok(Self { cpu_s: ticks / TICKS_PER_S, rss_peak_bytes: kib * 1024 })
+        let kib = |name: &str| -> u64 {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            value.trim().trim_end_matches("kB").trim().parse().unwrap_or(0)
+        };
+        let memory = Memory { rss_peak_bytes: kib("VmHWM:") * 1024, rss_end_bytes: kib("VmRSS:") * 1024 };
+        Ok(Self { cpu_s: ticks / TICKS_PER_S, memory })
     }
+
+    /// CPU seconds since then.
+    pub(super) fn cpu_since(self, before: Self) -> f64 {
+        self.cpu_s - before.cpu_s
+    }
+}
+
+/// A count as a float; beyond 2^53 the last digits do not matter.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub(super) fn count(n: u64) -> f64 {
+    n as f64
 }

@@ -7,14 +7,18 @@ mod api;
 mod append;
 mod appraise;
 mod decisions;
+mod disk;
+mod fill;
 mod fsck;
 mod http;
 mod ledger;
 mod limits;
 mod meter;
 mod prove;
+mod receipts;
 mod scrapi;
 mod table;
+mod threads;
 mod witnesses;
 
 use std::process::ExitCode;
@@ -23,7 +27,30 @@ use anyhow::Result;
 
 use decisions::What;
 
-const APPEND_EXAMPLES: &str = "\
+/// What every load prints of the machine.
+macro_rules! limits {
+    () => {
+        "limits.fdatasync_p50_ms, limits.fdatasync_p99_ms, limits.sha256_per_s, limits.ed25519_sign_per_s, \
+         limits.ed25519_verify_per_s"
+    };
+}
+
+/// What every load but that of `fsck` prints first.
+macro_rules! rates {
+    () => {
+        "throughput_per_s, p50_ms, p99_ms, p999_ms"
+    };
+}
+
+/// What every load that has a log prints of it, and of the memory.
+macro_rules! room {
+    () => {
+        "disk_bytes_per_entry.tree, disk_bytes_per_entry.all (octets over the entry itself), rss_peak_bytes, rss_end_bytes"
+    };
+}
+
+const APPEND_EXAMPLES: &str = concat!(
+    "\
 Examples:
   The engine by its Rust interface:
     treering bench append --path api --clients 512 --seconds 10
@@ -34,54 +61,155 @@ Examples:
     treering bench append --path api --clients 64 --witnesses 3
   SCRAPI over TLS, the service a process of its own:
     treering bench append --path scrapi --clients 128 --seconds 8
+  In a log of a million, which another process has filled:
+    treering bench append --path api --clients 512 --prefill 1000000
 
-An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint.";
+An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint. By SCRAPI \
+each client verifies its first receipt and every 256th, and asks for the entry again at once. With witnesses the service \
+is asked for its cosigned checkpoint every other millisecond, and an append ends when one covers it.
 
-const APPRAISE_EXAMPLES: &str = "\
+With --json: ",
+    rates!(),
+    ", ",
+    room!(),
+    ", cpu_us_per_entry (all processes but the witnesses), open_ms, log_entries.before, log_entries.after, ",
+    limits!(),
+    "; with witnesses also witness_cpu_us_per_entry; by SCRAPI also server_cpu_us_per_entry, answers.refused, \
+     answers.errors, answers.checked, answers.passed, signed_live.
+
+open_ms is opening the filled log by a process that had nothing of it, or, without --prefill, opening it again at the end."
+);
+
+const APPRAISE_EXAMPLES: &str = concat!(
+    "\
 Examples:
   A report recorded on hardware, two threads:
     treering bench appraise
   A simulated TDX quote with its collateral, for a program that keeps the figures:
     treering bench appraise --kind tdx --json
 
-Evidence and collateral are read from octets every time; warm is with verified chains kept.";
+Evidence and collateral are read from octets every time; warm is with verified chains kept.
 
-const ISSUE_EXAMPLES: &str = "\
+With --json: kind, threads, ",
+    rates!(),
+    ", cpu_us_each, cold_p50_ms, rss_peak_bytes, rss_end_bytes, limits.p384_verify_per_s."
+);
+
+const FILL_EXAMPLES: &str = "\
+Examples:
+  treering bench fill --entries 10000000 --dir /srv/bench/ten-million
+  For a program:
+    treering bench fill --entries 1000000 --dir bench-log --json
+
+Entries of one length, each different, appended 256 at a time; everything is on the disk when it ends. `bench append \
+--prefill` runs it. Ten million entries of 400 octets take 4.5 GB at rest, and more while tables are merged.
+
+With --json: entries, seconds, throughput_per_s.";
+
+const ISSUE_EXAMPLES: &str = concat!(
+    "\
 Examples:
   treering bench issue --clients 16 --seconds 5
   For a program that keeps the figures:
     treering bench issue --json
 
-Each client makes a key, asks for a challenge, has a simulated report made and gets a certificate; CPU is that of both
-sides.";
+Each client makes a key, asks for a challenge, has a simulated report made and gets a certificate.
 
-const REPLAY_EXAMPLES: &str = "\
+With --json: clients, ",
+    rates!(),
+    ", ",
+    room!(),
+    ", cpu_us_each (of both sides), server_cpu_us_each, witness_cpu_us_each (not in the former), ",
+    limits!(),
+    "."
+);
+
+const VERIFY_EXAMPLES: &str = concat!(
+    "\
+Examples:
+  treering bench verify --seconds 5
+  On two threads, for a program that keeps the figures:
+    treering bench verify --clients 2 --json
+
+Credentials that were issued before, by the public keys of the trust file alone.
+
+With --json: clients, ",
+    rates!(),
+    ", ",
+    room!(),
+    ", cpu_us_each, ",
+    limits!(),
+    "."
+);
+
+const REPLAY_EXAMPLES: &str = concat!(
+    "\
 Examples:
   treering bench replay --seconds 5
-  For a program that keeps the figures:
-    treering bench replay --json";
+  On two threads, for a program that keeps the figures:
+    treering bench replay --clients 2 --json
 
-const FSCK_EXAMPLES: &str = "\
+With --json: clients, ",
+    rates!(),
+    ", ",
+    room!(),
+    ", cpu_us_each, ",
+    limits!(),
+    "."
+);
+
+const FSCK_EXAMPLES: &str = concat!(
+    "\
 Examples:
   treering bench fsck --entries 1000000
   For a program that keeps the figures:
-    treering bench fsck --json";
+    treering bench fsck --json
+
+With --json: throughput_per_s, seconds, cpu_us_per_entry, ",
+    room!(),
+    ", ",
+    limits!(),
+    "."
+);
 
 const TABLE_EXAMPLES: &str = "\
 Examples:
   Everything, some minutes (build with --release before):
     treering bench table
-  With a log of ten million entries, which takes some minutes more and 5 GB of disk:
-    treering bench table --large 10000000";
+  With a large log of two million entries, for a program:
+    treering bench table --large 2000000 --json
 
-const PROVE_EXAMPLES: &str = "\
+Figures are facts about this machine and this hour: `holds` and `misses` say how they stand to what was aimed at, and \
+change no exit status. The large log takes a kilobyte of free disk for each entry (4.5 GB at rest for ten million, more \
+while it is made and compacted); where there is less, a smaller one is taken, and the table says so.
+
+With --json: rows (name, arguments, figures, beside, aims), comparisons (name, aims), limits (least and greatest of all \
+runs), remarks. An aim has figure, value, at_least or at_most, and holds.";
+
+const PROVE_EXAMPLES: &str = concat!(
+    "\
 Examples:
   Paths from the engine, one thread:
     treering bench prove --path api --entries 1000000
   Receipts over TLS, the service a process of its own:
-    treering bench prove --path http --clients 64";
+    treering bench prove --path http --clients 64
+  Tiles and entry bundles, whole:
+    treering bench prove --path tiles --clients 64 --json
 
-/// Measure this machine under load: appends, proofs, appraisal, issuance, replay
+Each client verifies its first answer and every 256th: a receipt by the service's key, a tile by its octets and by being \
+immutable to caches; before, every tile is held against the entries of its bundle.
+
+With --json: ",
+    rates!(),
+    ", ",
+    room!(),
+    ", cpu_us_each (all processes), ",
+    limits!(),
+    "; by HTTP also server_cpu_us_each, answers.refused, \
+     answers.errors, answers.checked, answers.passed."
+);
+
+/// Measure this machine under load: appends, proofs, appraisal, issuance, verification, replay
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -96,6 +224,9 @@ enum Command {
     /// Appraise evidence, warm and cold
     #[command(after_help = APPRAISE_EXAMPLES)]
     Appraise(appraise::Args),
+    /// Make a log of so many entries
+    #[command(after_help = FILL_EXAMPLES)]
+    Fill(fill::Args),
     /// Recompute a log
     #[command(after_help = FSCK_EXAMPLES)]
     Fsck(fsck::Args),
@@ -111,16 +242,21 @@ enum Command {
     /// All of it, as one table
     #[command(after_help = TABLE_EXAMPLES)]
     Table(table::Args),
+    /// Verify credentials offline, as a relying party does
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(decisions::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Append(args) => append::run(args),
         Command::Appraise(args) => appraise::run(args),
+        Command::Fill(args) => fill::run(args),
         Command::Fsck(args) => fsck::run(args),
         Command::Issue(args) => decisions::run(args, What::Issue),
         Command::Prove(args) => prove::run(args),
         Command::Replay(args) => decisions::run(args, What::Replay),
         Command::Table(args) => table::run(args),
+        Command::Verify(args) => decisions::run(args, What::Verify),
     }
 }

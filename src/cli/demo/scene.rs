@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use treering_provenance::trust::Trust;
 
 use crate::attester::simulated::Launch;
 use crate::audit::LocalSource;
 use crate::client::Client;
+use crate::config::Config;
+use crate::ledger::Ledger;
 
 use super::super::attester::simulated_guest;
 use super::super::files;
 use super::super::processes::Server;
+use super::super::service::open_ledger;
 use super::super::trace::{auditor_key, follow};
 use super::stage::Stage;
 use super::story::Story;
@@ -32,6 +36,11 @@ impl Scene {
     /// The service's process.
     pub(in crate::cli) fn service(&self) -> &Server {
         self.stage.service()
+    }
+
+    /// The witness's process.
+    pub(in crate::cli) fn witness(&self) -> &Server {
+        self.stage.witness()
     }
 
     /// A workload's connection to the service.
@@ -62,6 +71,16 @@ impl Stopped {
     /// The log, to read from.
     pub(in crate::cli) fn source(&self) -> Result<LocalSource> {
         Ok(LocalSource::open(&self.stage.ledger("data"))?)
+    }
+
+    /// Opens the log, to measure what it takes.
+    pub(in crate::cli) fn open(&self) -> Result<Ledger> {
+        Ok(open_ledger(&Config::load(&self.stage.ledger("treering.toml"))?, false)?.0)
+    }
+
+    /// What a relying party knows.
+    pub(in crate::cli) fn trust(&self) -> Result<Trust> {
+        self.stage.trust()
     }
 
     /// Traces a credential and makes its decision again; an error unless it comes out the same.

@@ -122,6 +122,11 @@ impl Stage {
         &self.service
     }
 
+    /// The witness's process.
+    pub(super) fn witness(&self) -> &Server {
+        &self.witness
+    }
+
     /// What was started, in words.
     pub(super) fn introduction(&self) -> String {
         format!(

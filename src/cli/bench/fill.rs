@@ -1,0 +1,67 @@
+//! `treering bench fill`: a log of so many entries, made by a process that then ends, so that who measures the log
+//! begins with nothing of it in memory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::super::output;
+use super::meter::count;
+use super::{api, disk};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// Entries of the log
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    entries: u64,
+    /// Octets of an entry
+    #[arg(long, value_name = "B", default_value_t = 400)]
+    entry_bytes: usize,
+    /// The folder: keys and data are made in it
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    entries: u64,
+    seconds: f64,
+    throughput_per_s: f64,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    ensure!((2..=1_000_000_000).contains(&args.entries), "--entries is {}, want 2 to 10^9", args.entries);
+    ensure!(
+        (32..=65_535).contains(&args.entry_bytes),
+        "--entry-bytes is {}, want 32 to 65535",
+        args.entry_bytes
+    );
+    ensure!(!args.dir.join("data").exists(), "{} has a log already: name a new folder", args.dir.display());
+    std::fs::create_dir_all(&args.dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let begin = Instant::now();
+    let log = api::opener(&args.dir, 0)?(true)?;
+    runtime.block_on(api::fill(&log, args.entries, args.entry_bytes))?;
+    runtime.block_on(log.shutdown());
+    drop(log);
+    disk::sync(&args.dir)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let figures = Figures { entries: args.entries, seconds, throughput_per_s: count(args.entries) / seconds };
+    if args.json {
+        output::json(&figures)?;
+    } else {
+        output::line(format!(
+            "{} entries in {} within {seconds:.1} s ({:.0}/s)",
+            figures.entries,
+            args.dir.display(),
+            figures.throughput_per_s
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
