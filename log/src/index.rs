@@ -59,7 +59,8 @@ pub(crate) struct Run {
 /// Entries that no run covers: whole hashes, in memory.
 #[derive(Debug)]
 pub(crate) struct Young {
-    first: u64,
+    /// The run that they will be.
+    block: RunId,
     hashes: HashMap<Hash, u64>,
 }
 
@@ -71,9 +72,9 @@ impl State {
 }
 
 impl Young {
-    fn new(first: u64) -> Self {
-        let len = usize::try_from(RunId::youngest(first).len()).unwrap_or(0);
-        Self { first, hashes: HashMap::with_capacity(len) }
+    fn new(block: RunId) -> Self {
+        let len = usize::try_from(block.len()).unwrap_or(0);
+        Self { block, hashes: HashMap::with_capacity(len) }
     }
 
     fn add(&mut self, index: u64, leaf: &Hash) {
@@ -149,9 +150,9 @@ impl Index {
     pub(crate) fn add<'a>(&self, entries: impl Iterator<Item = (u64, &'a Hash)>) -> bool {
         let mut state = self.state_mut();
         for (index, leaf) in entries {
-            let end = RunId::youngest(state.young.first).end();
-            if index >= end {
-                let full = std::mem::replace(&mut state.young, Young::new(end));
+            let block = state.young.block;
+            if index >= block.end() {
+                let full = std::mem::replace(&mut state.young, Young::new(block.next()));
                 state.full.push(Arc::new(full));
             }
             state.young.add(index, leaf);

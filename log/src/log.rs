@@ -18,7 +18,7 @@ use crate::{
     append::{Append, AppendError, Appended, Prepared, Row, weigh_rows},
     checkpoint_file::Keeper,
     head::{Head, Sealer, WitnessedHead},
-    index::{Index, Indexer},
+    index::{Index, Indexer, run::RUN_BITS},
     nodes::Memory,
     open::{self, DirLock, OpenError, Opened, shared},
     pool::{Job, Pool},
@@ -45,7 +45,12 @@ pub struct Config {
     /// The time of each head.
     pub clock: Clock,
     /// For tests only: called at each [`Point`](crate::Point) of the commit path.
+    #[doc(hidden)]
     pub testing_only_probe: Option<Probe>,
+    /// For tests only: the length of the shortest runs of the index, as a power of two and 15 at most, so that a small log
+    /// has runs and merges. A log that was made with another length is refused.
+    #[doc(hidden)]
+    pub testing_only_run_bits: u8,
 }
 
 impl Config {
@@ -58,6 +63,7 @@ impl Config {
             pool_bytes: 64 << 20,
             clock,
             testing_only_probe: None,
+            testing_only_run_bits: RUN_BITS,
         }
     }
 }
@@ -140,11 +146,12 @@ impl Log {
             return Err(OpenError::Missing { dir });
         }
         let lock = open::lock(&dir)?;
-        let opened = open::open(&dir, config.create, sealer.origin(), &sealer.log_key(), &probe)?;
-        let keeper = Keeper::spawn(dir.clone(), probe)
+        let run_bits = config.testing_only_run_bits.min(RUN_BITS);
+        let opened = open::open(&dir, config.create, sealer.origin(), &sealer.log_key(), &probe, run_bits)?;
+        let keeper = Keeper::spawn(dir.clone(), probe.clone())
             .map_err(OpenError::io("start the checkpoint thread of", &dir))?;
         let (log, mut sequencer) = Self::assemble(config, opened, sealer, (Some(keeper), Some(lock)));
-        let indexer = Indexer::spawn(Arc::clone(&log.inner.store), Arc::clone(&log.inner.index));
+        let indexer = Indexer::spawn(Arc::clone(&log.inner.store), Arc::clone(&log.inner.index), probe);
         sequencer.indexer = Some(indexer.map_err(OpenError::io("start the indexer of", &dir))?);
         log.inner.held.store(held, Ordering::Release);
         let thread = thread::Builder::new().name("log-sequencer".into()).spawn(move || sequencer.run());
@@ -160,7 +167,7 @@ impl Log {
         sealer: Arc<dyn Sealer>,
         (keeper, lock): (Option<Keeper>, Option<DirLock>),
     ) -> (Self, Sequencer) {
-        let Config { dir, create: _, pool_entries, pool_bytes, clock, testing_only_probe } = config;
+        let Config { dir, create: _, pool_entries, pool_bytes, clock, testing_only_probe, .. } = config;
         let Opened { store, index, edge, head, witnessed } = opened;
         let (origin, log_key) = (sealer.origin().to_owned(), sealer.log_key());
         let store = Arc::new(store);

@@ -22,7 +22,7 @@ use treering_tlog::{
 use crate::{
     checkpoint_file::{self, FileError},
     head::{Head, WitnessedHead},
-    index::{Damage, Index},
+    index::{Damage, Index, run::RUN_BITS},
     integrate::Edge,
     manifest_file,
     probe::{Point, Probed},
@@ -248,10 +248,11 @@ pub(crate) fn open(
     origin: &str,
     key: &VerifierKey,
     probe: &Probed,
+    run_bits: u8,
 ) -> Result<Opened, OpenError> {
     let published = published(dir, origin, key)?;
     let store = open_store(dir, create, origin, published.as_ref(), probe)?;
-    let opened = check(store, origin, key, published.as_ref())?;
+    let opened = check(store, origin, key, published.as_ref(), run_bits)?;
     let behind = |head: &&Head| published.as_ref().is_none_or(|file| file.size() < head.size);
     if let Some(head) = opened.head.as_ref().filter(behind) {
         checkpoint_file::replace(dir, &head.note, probe)
@@ -291,7 +292,7 @@ pub(crate) fn open_read_only(dir: &Path) -> Result<OpenedForReading, OpenError> 
     check_format(&store)?;
     let origin = stored_origin(&store)?.ok_or_else(|| OpenError::Missing { dir: dir.to_path_buf() })?;
     let (head, witnessed) = (stored_head(&store)?, stored_witnessed(&store)?);
-    let index = Index::load(&store, head.as_ref().map_or(0, |head| head.size), Damage::Skip)?;
+    let index = Index::load(&store, head.as_ref().map_or(0, |head| head.size), Damage::Skip, RUN_BITS)?;
     Ok(OpenedForReading { store, index, origin, head, witnessed })
 }
 

@@ -1,10 +1,11 @@
-//! Named points on the way from the pool to the answer, so that a test can stop a process exactly there.
+//! Named points on the way from the pool to the answer, and behind it, so that a test can stop a process exactly there.
 //!
 //! In scope: the names. Out of scope: what a test does at a point. Without a [`Probe`] a point costs one branch.
 
 use std::{fmt, sync::Arc};
 
-/// A point that work passes, in this order.
+/// A point that work passes: those of a commit in this order, those of the index (`Run…`) behind it, on a thread of
+/// their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Point {
@@ -32,11 +33,17 @@ pub enum Point {
     CheckpointRenamed,
     /// The new checkpoint file is durable.
     CheckpointSynced,
+    /// The table of a run of the index is synced, beside the database.
+    RunWritten,
+    /// The table of a run is part of the database; what it replaces is, too.
+    RunTaken,
+    /// The table of one run that a longer one replaces is no part of the database any more.
+    RunRemoved,
 }
 
 impl Point {
     /// Every point.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::StoreMade,
         Self::Born,
         Self::Drained,
@@ -49,6 +56,9 @@ impl Point {
         Self::CheckpointWritten,
         Self::CheckpointRenamed,
         Self::CheckpointSynced,
+        Self::RunWritten,
+        Self::RunTaken,
+        Self::RunRemoved,
     ];
 }
 

@@ -148,7 +148,7 @@ impl Sequencer {
                 indexer.feed();
                 true
             }
-            None => match self.index.tend(&self.store, &AtomicBool::new(false)) {
+            None => match self.index.tend(&self.store, &self.probe, &AtomicBool::new(false)) {
                 Ok(()) => true,
                 Err(error) => {
                     drop(self.stop(&error));

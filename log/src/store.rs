@@ -210,10 +210,15 @@ impl NewTable<'_> {
         self.table.put(key, value).map_err(|error| self.store.failed(error.into()))
     }
 
-    /// Takes the table into the store, synced.
-    pub(crate) fn finish(self) -> Result<(), StoreError> {
+    /// Has the table on disk, in no store yet.
+    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
+        self.table.close().map_err(|error| self.store.failed(error.into()))
+    }
+
+    /// Takes the closed table into the store, synced.
+    pub(crate) fn take_in(self) -> Result<(), StoreError> {
         self.store.check_writable()?;
-        self.table.finish().map_err(|error| self.store.failed(error.into()))
+        self.table.take_in().map_err(|error| self.store.failed(error.into()))
     }
 }
 

@@ -11,12 +11,17 @@ use treering_tlog::{tile, tree::NodeCoord};
 use crate::{
     Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
     fsck::{self, Finding},
-    index::run::{self, RunId},
+    index::run::{self, RUN_BITS, RunId},
+    probe::Probed,
     schema::{self, Family, meta},
     support::{TestSealer, append, config, entry, grow, leaf, open},
 };
 
 const SIZE: u64 = 600;
+
+fn id(level: u8, number: u32) -> RunId {
+    RunId { shortest: RUN_BITS, level, number }
+}
 
 async fn log_of(dir: &Path) -> Log {
     let log = open(dir);
@@ -72,7 +77,7 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
     let findings = with_flip(&log, Family::Tiles, &schema::tile_key(0, 256), 32 * 256);
     assert_eq!(one(&findings), (256, "tile 1 of level 0: its inner nodes do not follow from its hashes"));
     tend(&log);
-    let run = RunId { level: 2, number: 0 };
+    let run = id(2, 0);
     let short = run::short(&leaf(300));
     let page = run.page_of(short);
     let leads = run::page(log.store(), run, page).unwrap();
@@ -92,7 +97,7 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
 
 /// Waits until the index is tended: runs are where the size says.
 fn tend(log: &Log) {
-    log.index().tend(log.store(), &AtomicBool::new(false)).unwrap();
+    log.index().tend(log.store(), &Probed::default(), &AtomicBool::new(false)).unwrap();
 }
 
 #[tokio::test]
@@ -104,7 +109,7 @@ async fn fsck_finds_what_is_beside_the_tree() {
     put(Family::Once, &[1; 32], &[2]);
     put(Family::Keys, &schema::index_key(&[3; 32], SIZE), &[]);
     tend(&log);
-    let run = RunId { level: 2, number: 0 };
+    let run = id(2, 0);
     let key = run.page_key(run.pages() - 1);
     let page = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
     put(Family::HashIndex, &key, &[&page[..], &[0xff; 8], &[0; 4]].concat());
@@ -268,7 +273,7 @@ async fn runs_are_where_the_size_says() {
                 wanted.pop();
             }
             assert_eq!(run_ids(&log), wanted, "{size}");
-            let keys = wanted.iter().flat_map(|&(level, number)| keys_of(RunId { level, number }));
+            let keys = wanted.iter().flat_map(|&(level, number)| keys_of(id(level, number)));
             assert_eq!(index_keys(&log), keys.collect(), "{size}");
             for i in 0..size {
                 assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
@@ -296,14 +301,15 @@ async fn what_a_crash_leaves_of_runs_is_made_again_or_removed() {
         for (key, value) in run {
             table.put(key, value).unwrap();
         }
-        table.finish().unwrap();
+        table.close().unwrap();
+        table.take_in().unwrap();
     }
     drop(log);
     let log = open(dir.path());
     tend(&log);
     assert_eq!((run_ids(&log), index_keys(&log)), (vec![(1, 0)], whole.clone()));
     // The merged run is gone; no other covers its entries, so they are read again.
-    let [first, last] = RunId { level: 1, number: 0 }.keys();
+    let [first, last] = id(1, 0).keys();
     log.store().remove_tables(&first, &last).unwrap();
     drop(log);
     let log = open(dir.path());
@@ -320,7 +326,7 @@ async fn a_lost_run_is_refused_and_found() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of(dir.path()).await;
     tend(&log);
-    let run = RunId { level: 1, number: 8 };
+    let run = id(1, 8);
     let [first, last] = run.keys();
     log.store().remove_tables(&first, &last).unwrap();
     drop(log);

@@ -13,6 +13,8 @@ mod layering;
 mod mapping;
 mod packaging;
 mod service;
+#[path = "../../log/tests/it/small.rs"]
+mod small;
 mod support;
 mod tacra;
 mod vault;

@@ -32,20 +32,22 @@ pub(crate) enum Damage {
 
 impl Index {
     /// Reads the index of the first `size` entries.
-    pub(crate) fn load(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
-        match Self::loaded(store, size, damage) {
-            Err(_) if damage == Damage::Skip => Ok(Self::of(Vec::new(), Vec::new(), 0)),
+    pub(crate) fn load(store: &Store, size: u64, damage: Damage, run_bits: u8) -> Result<Self, StoreError> {
+        match Self::loaded(store, size, damage, run_bits) {
+            Err(_) if damage == Damage::Skip => {
+                Ok(Self::of(Vec::new(), Vec::new(), RunId::youngest(run_bits, 0)))
+            }
             index => index,
         }
     }
 
-    fn of(runs: Vec<Arc<Run>>, replaced: Vec<RunId>, young: u64) -> Self {
+    fn of(runs: Vec<Arc<Run>>, replaced: Vec<RunId>, young: RunId) -> Self {
         let state = State { runs, full: Vec::new(), young: Young::new(young), replaced };
         Self { state: RwLock::new(state), tending: Mutex::new(()) }
     }
 
-    fn loaded(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
-        let (live, replaced) = stored_runs(store)?;
+    fn loaded(store: &Store, size: u64, damage: Damage, run_bits: u8) -> Result<Self, StoreError> {
+        let (live, replaced) = stored_runs(store, run_bits)?;
         let covered = live.last().map_or(0, |run| run.end());
         let wrong = |why| StoreError::Inconsistent { what: INDEX, at: covered, why };
         if covered > size {
@@ -58,7 +60,7 @@ impl Index {
         for id in live {
             runs.push(Arc::new(Run { id, filter: Filter::read(store, id)? }));
         }
-        let index = Self::of(runs, replaced, covered);
+        let index = Self::of(runs, replaced, RunId::youngest(run_bits, covered));
         index.read_young(store, covered, size, damage)?;
         Ok(index)
     }
@@ -96,12 +98,12 @@ impl Index {
 }
 
 /// The runs: those that cover the log, each the longest at its place, and those that are replaced.
-fn stored_runs(store: &Store) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
+fn stored_runs(store: &Store, shortest: u8) -> Result<(Vec<RunId>, Vec<RunId>), StoreError> {
     let (mut stored, mut behind) = (Vec::new(), Vec::new());
     while let Some((key, value)) = store.from(Family::HashIndex, &behind)?.next().transpose()? {
         let orphan = StoreError::Inconsistent { what: INDEX, at: 0, why: "a part is of no run" };
         let (level, number) = schema::run_of_key(&key).ok_or(orphan)?;
-        let id = RunId { level, number };
+        let id = RunId { shortest, level, number };
         if schema::decode_index(INDEX, &value)? != id.first() {
             let why = "its head names another entry";
             return Err(StoreError::Inconsistent { what: INDEX, at: id.first(), why });

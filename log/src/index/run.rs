@@ -11,13 +11,15 @@ use treering_tlog::hash::Hash;
 
 use super::Run;
 use crate::{
+    probe::{Point, Probed},
     schema::{self, Family, FormatError, PART_LEN, Part},
     store::{NewTable, Store, StoreError},
 };
 
 /// The length of the shortest runs, as a power of two: half a second of the heaviest load, and what opening reads at
-/// most is a few of them. In the tests of this crate some entries, so that they merge.
-const RUN_BITS: u8 = if cfg!(test) { 3 } else { 15 };
+/// most is a few of them. In the tests of this crate some entries, so that they merge; other tests ask for it
+/// ([`Config`](crate::Config)). It is stored nowhere: a store whose runs are of another length is refused.
+pub(crate) const RUN_BITS: u8 = if cfg!(test) { 3 } else { 15 };
 /// So many runs in a row become one: 8. Fewer would be merged more often, more would all be asked.
 const FAN_BITS: u8 = 3;
 /// Runs of this level, 2^30 entries, are not merged.
@@ -51,18 +53,25 @@ pub(crate) fn short(hash: &Hash) -> u64 {
 /// Which block of entries a run is over: block `number` of those with the length of its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunId {
+    /// The length of the runs of level 0, as a power of two: [`RUN_BITS`], and the same for all runs of a log.
+    pub(crate) shortest: u8,
     pub(crate) level: u8,
     pub(crate) number: u32,
 }
 
 impl RunId {
     /// The shortest run that an entry can be in.
-    pub(crate) fn youngest(index: u64) -> Self {
-        Self { level: 0, number: u32::try_from(index >> RUN_BITS).unwrap_or(u32::MAX) }
+    pub(crate) fn youngest(shortest: u8, index: u64) -> Self {
+        Self { shortest, level: 0, number: u32::try_from(index >> shortest).unwrap_or(u32::MAX) }
+    }
+
+    /// The run of the same length behind it.
+    pub(crate) fn next(self) -> Self {
+        Self { number: self.number.saturating_add(1), ..self }
     }
 
     const fn bits(self) -> u8 {
-        RUN_BITS + FAN_BITS * self.level
+        self.shortest + FAN_BITS * self.level
     }
 
     /// Entries in it.
@@ -80,14 +89,17 @@ impl RunId {
 
     /// The run that it becomes part of.
     pub(crate) fn parent(self) -> Option<Self> {
-        (self.level < TOP_LEVEL).then_some(Self { level: self.level + 1, number: self.number >> FAN_BITS })
+        let parent = || Self { level: self.level + 1, number: self.number >> FAN_BITS, ..self };
+        (self.level < TOP_LEVEL).then(parent)
     }
 
     /// The runs that it is made of.
     pub(crate) fn children(self) -> impl Iterator<Item = Self> {
         let level = self.level.checked_sub(1);
         let numbers = (self.number << FAN_BITS)..((self.number + 1) << FAN_BITS);
-        level.into_iter().flat_map(move |level| numbers.clone().map(move |number| Self { level, number }))
+        level
+            .into_iter()
+            .flat_map(move |level| numbers.clone().map(move |number| Self { level, number, ..self }))
     }
 
     const fn page_bits(self) -> u8 {
@@ -269,11 +281,14 @@ impl<'a> Writer<'a> {
 
     /// Writes the filter, and reads the pages back: what they were made of may go after this, and lookups find them in
     /// the system's page cache.
-    pub(crate) fn finish(mut self) -> Result<Run, StoreError> {
+    pub(crate) fn finish(mut self, probe: &Probed) -> Result<Run, StoreError> {
         for (chunk, words) in (0..).zip(self.filter.chunks()) {
             self.table.put(&self.run.filter_key(chunk), &schema::encode_filter(words))?;
         }
-        self.table.finish()?;
+        self.table.close()?;
+        probe.pass(Point::RunWritten);
+        self.table.take_in()?;
+        probe.pass(Point::RunTaken);
         let mut read = 0;
         for page in pages(self.store, self.run)? {
             read += page?.len() as u64;

@@ -18,7 +18,10 @@ use super::{
     Index, Young,
     run::{self, Lead, RunId, Writer},
 };
-use crate::store::{Store, StoreError};
+use crate::{
+    probe::{Point, Probed},
+    store::{Store, StoreError},
+};
 
 /// Blocks that may wait to become runs, some 2.5 MiB each in memory; then appends wait.
 const MOST_WAITING: usize = 8;
@@ -28,32 +31,32 @@ struct Stopped;
 
 impl Index {
     /// Does all that is due: blocks first, however long a merge takes.
-    pub(crate) fn tend(&self, store: &Store, stop: &AtomicBool) -> Result<(), StoreError> {
+    pub(crate) fn tend(&self, store: &Store, probe: &Probed, stop: &AtomicBool) -> Result<(), StoreError> {
         let _tending = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            self.remove_replaced(store)?;
-            self.write_blocks(store)?;
+            self.remove_replaced(store, probe)?;
+            self.write_blocks(store, probe)?;
             let Some(run) = self.due() else { return Ok(()) };
-            if self.merge(store, run, stop)?.is_err() {
+            if self.merge(store, run, probe, stop)?.is_err() {
                 return Ok(());
             }
         }
     }
 
-    fn write_blocks(&self, store: &Store) -> Result<(), StoreError> {
+    fn write_blocks(&self, store: &Store, probe: &Probed) -> Result<(), StoreError> {
         loop {
             let Some(young) = self.state().full.first().cloned() else { return Ok(()) };
-            self.write_block(store, &young)?;
+            self.write_block(store, &young, probe)?;
         }
     }
 
-    fn write_block(&self, store: &Store, young: &Young) -> Result<(), StoreError> {
-        let id = RunId::youngest(young.first);
+    fn write_block(&self, store: &Store, young: &Young, probe: &Probed) -> Result<(), StoreError> {
+        let id = young.block;
         let mut writer = Writer::new(store, id)?;
         writer.pages(0..id.pages(), &young.leads())?;
-        let run = Arc::new(writer.finish()?);
+        let run = Arc::new(writer.finish(probe)?);
         let mut state = self.state_mut();
-        state.full.retain(|full| full.first != young.first);
+        state.full.retain(|full| full.block != id);
         state.runs.push(run);
         Ok(())
     }
@@ -68,12 +71,18 @@ impl Index {
 
     /// Makes one run of eight. A page of each of them holds the hashes of the same pages of the new one, so that memory
     /// holds these and the new filter.
-    fn merge(&self, store: &Store, id: RunId, stop: &AtomicBool) -> Result<Result<(), Stopped>, StoreError> {
+    fn merge(
+        &self,
+        store: &Store,
+        id: RunId,
+        probe: &Probed,
+        stop: &AtomicBool,
+    ) -> Result<Result<(), Stopped>, StoreError> {
         let mut writer = Writer::new(store, id)?;
-        if let Err(stopped) = self.merge_pages(store, id, &mut writer, stop)? {
+        if let Err(stopped) = self.merge_pages(store, &mut writer, id, probe, stop)? {
             return Ok(Err(stopped));
         }
-        let run = Arc::new(writer.finish()?);
+        let run = Arc::new(writer.finish(probe)?);
         // Readers hold the state while they read a run: after this nobody reads the old ones.
         let mut state = self.state_mut();
         let (old, mut runs): (Vec<_>, Vec<_>) =
@@ -88,8 +97,9 @@ impl Index {
     fn merge_pages(
         &self,
         store: &Store,
-        id: RunId,
         writer: &mut Writer<'_>,
+        id: RunId,
+        probe: &Probed,
         stop: &AtomicBool,
     ) -> Result<Result<(), Stopped>, StoreError> {
         let old: Result<Vec<_>, _> = id.children().map(|run| run::pages(store, run)).collect();
@@ -109,17 +119,18 @@ impl Index {
             leads.sort();
             writer.pages(wider * page..wider * (page + 1), &leads)?;
             // A merge of millions takes seconds, and blocks fill meanwhile.
-            self.write_blocks(store)?;
+            self.write_blocks(store, probe)?;
         }
         Ok(Ok(()))
     }
 
-    fn remove_replaced(&self, store: &Store) -> Result<(), StoreError> {
+    fn remove_replaced(&self, store: &Store, probe: &Probed) -> Result<(), StoreError> {
         loop {
             let Some(id) = self.state().replaced.last().copied() else { return Ok(()) };
             let [first, last] = id.keys();
             store.remove_tables(&first, &last)?;
             self.state_mut().replaced.retain(|replaced| *replaced != id);
+            probe.pass(Point::RunRemoved);
         }
     }
 }
@@ -134,13 +145,13 @@ pub(crate) struct Indexer {
 }
 
 impl Indexer {
-    pub(crate) fn spawn(store: Arc<Store>, index: Arc<Index>) -> io::Result<Self> {
+    pub(crate) fn spawn(store: Arc<Store>, index: Arc<Index>, probe: Probed) -> io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let (its_index, its_stop) = (Arc::clone(&index), Arc::clone(&stop));
         let thread = thread::Builder::new()
             .name("log-indexer".into())
-            .spawn(move || run(&store, &its_index, &woken, &its_stop))?;
+            .spawn(move || run(&store, &its_index, &probe, &woken, &its_stop))?;
         let indexer = Self { index, wake: Some(wake), stop, thread: Some(thread) };
         // What a crash left to be done.
         indexer.wake();
@@ -176,9 +187,9 @@ impl Drop for Indexer {
     }
 }
 
-fn run(store: &Store, index: &Index, woken: &Receiver<()>, stop: &AtomicBool) {
+fn run(store: &Store, index: &Index, probe: &Probed, woken: &Receiver<()>, stop: &AtomicBool) {
     while woken.recv().is_ok() && !stop.load(Ordering::Relaxed) {
-        if let Err(error) = index.tend(store, stop) {
+        if let Err(error) = index.tend(store, probe, stop) {
             tracing::error!(%error, "the index of hashes could not be written: the log stops");
             store.poison(&error);
             return;
@@ -191,14 +202,17 @@ mod tests {
     use treering_tlog::hash::{Hash, leaf_hash};
 
     use super::*;
-    use crate::index::{load::Damage, run::Filter};
+    use crate::index::{
+        load::Damage,
+        run::{Filter, RUN_BITS},
+    };
 
     /// Somebody takes 2^64 trials to make two entries whose hashes begin alike: both are found.
     #[test]
     fn hashes_that_begin_alike_hide_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("db"), true).unwrap();
-        let index = Index::load(&store, 0, Damage::Refuse).unwrap();
+        let index = Index::load(&store, 0, Damage::Refuse, RUN_BITS).unwrap();
         let hash = |i: u64| {
             let mut hash = [7; 32];
             hash[31] = i.try_into().unwrap();
@@ -208,7 +222,7 @@ mod tests {
         assert!(index.add(hashes.iter().map(|(i, leaf)| (*i, leaf))));
         for tended in [false, true] {
             if tended {
-                index.tend(&store, &AtomicBool::new(false)).unwrap();
+                index.tend(&store, &Probed::default(), &AtomicBool::new(false)).unwrap();
             }
             assert_eq!(index.state().runs.len(), usize::from(tended));
             for i in 0..9 {
@@ -227,13 +241,13 @@ mod tests {
         let store = Store::open(&dir.path().join("db"), true).unwrap();
         let hash = |i: u64| run::short(&leaf_hash(&i.to_be_bytes()));
         for (level, most_wrong) in [(1, 30), (4, 80)] {
-            let id = RunId { level, number: 2 };
+            let id = RunId { shortest: RUN_BITS, level, number: 2 };
             let mut leads: Vec<Lead> =
                 (id.first()..id.end()).map(|index| Lead { hash: hash(index), index }).collect();
             leads.sort_unstable();
             let mut writer = Writer::new(&store, id).unwrap();
             writer.pages(0..id.pages(), &leads).unwrap();
-            let run = writer.finish().unwrap();
+            let run = writer.finish(&Probed::default()).unwrap();
             assert_eq!(Filter::read(&store, id).unwrap(), run.filter);
             for Lead { hash, index } in &leads {
                 assert!(run.filter.may_have(*hash));

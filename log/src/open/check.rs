@@ -30,6 +30,7 @@ pub(crate) fn check(
     origin: &str,
     key: &VerifierKey,
     published: Option<&Checkpoint>,
+    run_bits: u8,
 ) -> Result<Opened, OpenError> {
     let head = stored_head(&store)?;
     if let Some(head) = &head {
@@ -45,7 +46,7 @@ pub(crate) fn check(
         check_prefix(&store, size, published)?;
     }
     let witnessed = stored_witnessed(&store)?;
-    let index = Index::load(&store, size, Damage::Refuse)?;
+    let index = Index::load(&store, size, Damage::Refuse, run_bits)?;
     Ok(Opened { store, index, edge, head, witnessed })
 }
 

@@ -59,8 +59,11 @@ pub(crate) trait Table {
     /// Adds the next pair.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), EngineError>;
 
-    /// Takes the table into the store: when this returns `Ok`, it is on disk whole, and every later read sees it.
-    fn finish(self: Box<Self>) -> Result<(), EngineError>;
+    /// Adds no more: when this returns `Ok`, the table is on disk whole, and no read sees it.
+    fn close(&mut self) -> Result<(), EngineError>;
+
+    /// Takes the closed table into the store: when this returns `Ok`, it is part of it, and every later read sees it.
+    fn take_in(self: Box<Self>) -> Result<(), EngineError>;
 }
 
 /// What an engine estimates about a family; 0 where it does not know.

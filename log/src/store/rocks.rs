@@ -203,8 +203,11 @@ impl Table for NewTable<'_> {
         self.writer.put(key, value).map_err(failed("write a table"))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), EngineError> {
-        self.writer.finish().map_err(failed("finish a table"))?;
+    fn close(&mut self) -> Result<(), EngineError> {
+        self.writer.finish().map_err(failed("finish a table"))
+    }
+
+    fn take_in(self: Box<Self>) -> Result<(), EngineError> {
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         let handle = self.rocks.handle(self.family)?;

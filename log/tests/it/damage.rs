@@ -14,7 +14,7 @@ use treering_log::{Append, Log, NewEntry, fsck};
 use crate::{
     account::{Account, Breach},
     random::Random,
-    support::{TestSealer, config, copy, open},
+    support::{TestSealer, copy, open_small_runs, small_runs},
 };
 
 /// Commits of each session: four sessions of them fill a tile, so that older tables are left of what opening reads.
@@ -37,7 +37,7 @@ impl Patient {
         let (dir, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (mut told, mut checkpoints) = (Account::default(), Vec::new());
         for session in 0..4 {
-            let log = open(dir.path());
+            let log = open_small_runs(dir.path());
             checkpoints.clear();
             for commit in 0..COMMITS as u8 {
                 let texts: Vec<String> = (0..3)
@@ -78,7 +78,7 @@ impl Patient {
         let copied = tempfile::tempdir().unwrap();
         copy(self.dir.path(), copied.path());
         damage(copied.path());
-        let mut config = config(copied.path());
+        let mut config = small_runs(copied.path());
         config.create = false;
         let log = match Log::open(config, TestSealer::new(1)) {
             Ok(log) => log,

@@ -20,5 +20,7 @@ mod overload;
 mod publisher;
 mod random;
 mod restore;
+mod shim;
+mod small;
 mod support;
 mod tree;

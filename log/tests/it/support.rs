@@ -94,6 +94,32 @@ pub(crate) fn open(dir: &Path) -> Log {
     Log::open(config(dir), TestSealer::new(1)).unwrap()
 }
 
+/// So configured, a log writes a table of its index for every eight entries, and merges eight of these.
+pub(crate) fn small_runs(dir: &Path) -> Config {
+    let mut config = config(dir);
+    config.testing_only_run_bits = 3;
+    config
+}
+
+pub(crate) fn open_small_runs(dir: &Path) -> Log {
+    Log::open(small_runs(dir), TestSealer::new(1)).unwrap()
+}
+
+/// Does something with each of many, some at a time: what waits for a disk or a child process leaves the processor to
+/// others.
+pub(crate) fn each<T: Sync>(all: &[T], act: impl Fn(&T) + Sync) {
+    let next = Mutex::new(all.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(one) = { next.lock().unwrap().next() } {
+                    act(one);
+                }
+            });
+        }
+    });
+}
+
 /// Copies what is in a folder into another.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

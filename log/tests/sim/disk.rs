@@ -164,7 +164,11 @@ impl Table for NewTable<'_> {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(), EngineError> {
+    fn close(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn take_in(self: Box<Self>) -> Result<(), EngineError> {
         self.memory.commit(&self.writes)
     }
 }

@@ -41,6 +41,7 @@ use self::{
 };
 use crate::{
     Append, AppendError, Config, Log, NewEntry, OpenError, Point, Probe, Sealer as _,
+    index::run::RUN_BITS,
     open::{self, Opened},
     publisher::{Cosigner, Publisher, StartError, State, Timing},
     sequencer::Sequencer,
@@ -129,7 +130,7 @@ impl World {
     fn opened(disk: &Disk, file: Option<&File>) -> Result<Opened, OpenError> {
         let key = TestSealer::new(1).log_key();
         let file = file.map(|(_, bytes)| Checkpoint::parse(Note::parse(bytes).unwrap().text()).unwrap());
-        open::check(Store::on(disk.engine()), ORIGIN, &key, file.as_ref())
+        open::check(Store::on(disk.engine()), ORIGIN, &key, file.as_ref(), RUN_BITS)
     }
 
     /// Starts the process on a disk. Appends are held until the publisher has asked the witnesses.

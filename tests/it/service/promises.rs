@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use treering_provenance::cose::VerifyingKey;
 use treering_provenance::receipt::Receipt;
 use treering_provenance::statement::Statement;
 
+use crate::small::Small;
 use crate::support::{Net, Reply, Settings, Stage};
 
 /// What a client was given for its statement.
@@ -118,7 +118,7 @@ async fn futures_of<T, F: Future<Output = T>>(count: u64, make: impl Fn(u64) -> 
 
 #[tokio::test]
 async fn a_killed_service_has_lost_nothing_that_a_client_holds() {
-    kill(5).await;
+    kill(20).await;
 }
 
 #[tokio::test]
@@ -149,44 +149,12 @@ async fn a_full_service_says_when_to_come_back_and_serves_who_does() {
     assert!(refused > 0, "there was no overload");
 }
 
-/// A small file system in memory over a folder, with what was in the folder; gone when this is dropped.
-struct Small(PathBuf);
-
-impl Small {
-    /// `None` where the test may not mount.
-    fn over(dir: &Path) -> Option<Self> {
-        let kept = dir.with_extension("kept");
-        fs::rename(dir, &kept).unwrap();
-        fs::create_dir(dir).unwrap();
-        let mounted =
-            run("mount", &["-t", "tmpfs", "-o", "size=256m,mode=0700", "tmpfs", dir.to_str().unwrap()]);
-        if !mounted {
-            return None;
-        }
-        let small = Self(dir.to_owned());
-        assert!(run("cp", &["-a", &format!("{}/.", kept.display()), dir.to_str().unwrap()]));
-        Some(small)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        run("umount", &["-l", self.0.to_str().unwrap()]);
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    let status = Command::new(program).args(arguments).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
 #[tokio::test]
 async fn a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave() {
     let stage = Stage::make(&Settings { extra: true, ..Settings::default() }).await;
-    let Some(small) = Small::over(stage.path("data").as_ref()) else {
-        eprintln!("NOT RUN: a small file system cannot be mounted here (needs root)");
-        return;
-    };
+    let data = stage.path("data");
+    let test = "service::promises::a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave";
+    let Some(_small) = Small::over(data.as_ref(), 256, test) else { return };
     stage.serve();
     let net = stage.stranger();
     let mut held = Vec::new();
@@ -204,7 +172,7 @@ async fn a_service_on_a_full_disk_stops_registering_and_keeps_what_it_gave() {
         assert!(register(number).await.0);
     }
     // Somebody else takes all the room that is left. (Opening again takes as much as the write-ahead log has.)
-    let ballast = small.0.join("ballast");
+    let ballast = Path::new(&data).join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[7; 1 << 12]).is_ok() {}
     drop(file);

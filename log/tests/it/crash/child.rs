@@ -1,7 +1,7 @@
 //! The process that gets killed: clients that append for ever, and tell every answer they get.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -14,7 +14,8 @@ use treering_tlog::hash::leaf_hash;
 
 use crate::{
     account::{TABLE, Teller},
-    support::{TestSealer, config},
+    shim::{self, Loss},
+    support::{TestSealer, small_runs},
 };
 
 /// Tells the re-executed test binary to be the child, and where.
@@ -23,16 +24,31 @@ const DIR: &str = "TREERING_LOG_CRASH_CHILD";
 const LIFE: &str = "TREERING_LOG_CRASH_LIFE";
 /// At which passing of which point it kills itself: `Sealed 3`.
 const SUICIDE: &str = "TREERING_LOG_CRASH_AT";
+/// That it loses its power there.
+const POWER: &str = "TREERING_LOG_CRASH_POWER";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Starts the child; without a point it lives until it is killed.
-pub(super) fn spawn(dir: &Path, at: Option<(Point, u32)>) -> Child {
+/// Where the child kills itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) point: Point,
+    pub(super) passing: u32,
+    /// And what was not synced is lost.
+    pub(super) loss: Option<Loss>,
+}
+
+/// Starts the child; without an end it lives until it is killed.
+pub(super) fn spawn(dir: &Path, end: Option<End>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let life = NEXT.fetch_add(1, Ordering::SeqCst).to_string();
     command.args(["crash::child::child", "--exact", "--nocapture"]).env(DIR, dir).env(LIFE, life);
-    if let Some((point, passing)) = at {
+    if let Some(End { point, passing, loss }) = end {
         command.env(SUICIDE, format!("{point:?} {passing}"));
+        if let Some(loss) = loss {
+            command.env(POWER, "1");
+            shim::with_power(&mut command, dir, loss);
+        }
     }
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -42,14 +58,18 @@ pub(super) fn spawn(dir: &Path, at: Option<(Point, u32)>) -> Child {
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let life = std::env::var_os(LIFE).unwrap().into_string().unwrap();
-    let mut config = config(Path::new(&dir));
+    let dir = PathBuf::from(dir);
+    let mut config = small_runs(&dir);
     config.testing_only_probe = std::env::var_os(SUICIDE).map(|at| {
         let at = at.into_string().unwrap();
         let (point, passing) = at.split_once(' ').unwrap();
         let (point, passing) = (point.to_owned(), passing.parse::<u32>().unwrap());
-        let passed = AtomicU32::new(0);
+        let (passed, power) = (AtomicU32::new(0), std::env::var_os(POWER).is_some());
         Arc::new(move |at| {
             if format!("{at:?}") == point && passed.fetch_add(1, Ordering::SeqCst) + 1 == passing {
+                if power {
+                    shim::lose_power(&dir);
+                }
                 // SIGKILL: no destructor, no handler. The thread stays at the point until it comes.
                 let own = std::process::id().to_string();
                 Command::new("kill").args(["-KILL", &own]).status().ok();

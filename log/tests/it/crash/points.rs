@@ -6,12 +6,16 @@ use std::{
 
 use treering_log::Point;
 
-use super::child;
-use crate::{account::Account, support::open};
+use super::child::{self, End};
+use crate::{
+    account::Account,
+    shim::Loss,
+    support::{each, open_small_runs},
+};
 
-/// Runs the child until it kills itself at a point.
-fn run_until(dir: &Path, point: Point, passing: u32) -> Account {
-    let mut child = child::spawn(dir, Some((point, passing)));
+/// Runs the child until it ends itself.
+fn run_until(dir: &Path, end: End) -> Account {
+    let mut child = child::spawn(dir, Some(end));
     let mut out = child.stdout.take().unwrap();
     let (told, tell) = mpsc::channel();
     let reader = thread::spawn(move || {
@@ -23,23 +27,24 @@ fn run_until(dir: &Path, point: Point, passing: u32) -> Account {
     child.kill().unwrap();
     let status = child.wait().unwrap();
     reader.join().unwrap();
-    let bytes = bytes.unwrap_or_else(|_| panic!("{point:?} is not passed {passing} times"));
-    assert_eq!(status.signal(), Some(9), "{point:?} {passing}: {}", String::from_utf8_lossy(&bytes));
+    let bytes = bytes.unwrap_or_else(|_| panic!("{end:?} is not passed"));
+    assert_eq!(status.signal(), Some(9), "{end:?}: {}", String::from_utf8_lossy(&bytes));
     let mut told = Account::read(&bytes);
     told.checkpoint_file(dir);
     told
 }
 
 /// Each passing in the same log, so that each crash has the crashes before it in its past.
-fn crash_at(point: Point, passings: &[u32]) {
-    let dir = tempfile::tempdir().unwrap();
+fn crash_at(point: Point, passings: &[u32], loss: Option<Loss>) {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("log");
     let mut all = Account::default();
     for passing in passings {
-        let new = run_until(dir.path(), point, *passing);
+        let new = run_until(&dir, End { point, passing: *passing, loss });
         all.merge(&new);
-        new.check(&open(dir.path()));
+        new.check(&open_small_runs(&dir));
     }
-    let log = open(dir.path());
+    let log = open_small_runs(&dir);
     all.check_all(&log);
     if passings.iter().any(|passing| *passing > 2) {
         assert!(log.size() > 2, "{point:?}: the child hardly ran");
@@ -49,24 +54,41 @@ fn crash_at(point: Point, passings: &[u32]) {
 /// Points that only a log's birth passes.
 const BIRTH: [Point; 2] = [Point::StoreMade, Point::Born];
 
+fn later_points() -> Vec<Point> {
+    Point::ALL.into_iter().filter(|point| !BIRTH.contains(point)).collect()
+}
+
 #[test]
 fn killed_while_a_log_is_born_it_is_born_again() {
-    for point in BIRTH {
-        crash_at(point, &[1]);
+    for loss in [None, Some(Loss::All), Some(Loss::Names), Some(Loss::Bytes), Some(Loss::Half)] {
+        for point in BIRTH {
+            crash_at(point, &[1], loss);
+        }
     }
 }
 
 #[test]
 fn killed_at_each_point_nothing_answered_is_lost() {
-    for point in Point::ALL.into_iter().filter(|point| !BIRTH.contains(point)) {
-        crash_at(point, &[1, 2, 3, 7]);
-    }
+    each(&later_points(), |point| crash_at(*point, &[1, 2, 3, 7], None));
+}
+
+#[test]
+fn after_a_loss_of_power_at_each_point_nothing_answered_is_lost() {
+    let ends: Vec<_> =
+        later_points().into_iter().flat_map(|point| Loss::ALL.map(|loss| (point, loss))).collect();
+    each(&ends, |(point, loss)| crash_at(*point, &[1, 5], Some(*loss)));
 }
 
 #[test]
 #[ignore = "soak: the passings of each point to the fortieth, some minutes"]
 fn killed_at_each_passing_of_each_point_nothing_answered_is_lost() {
-    for point in Point::ALL.into_iter().filter(|point| !BIRTH.contains(point)) {
-        crash_at(point, &(1..=40).collect::<Vec<_>>());
-    }
+    each(&later_points(), |point| crash_at(*point, &(1..=40).collect::<Vec<_>>(), None));
+}
+
+#[test]
+#[ignore = "soak: the passings of each point to the twentieth, four losses at each, some minutes"]
+fn after_a_loss_of_power_at_each_passing_of_each_point_nothing_answered_is_lost() {
+    let ends: Vec<_> =
+        later_points().into_iter().flat_map(|point| Loss::ALL.map(|loss| (point, loss))).collect();
+    each(&ends, |(point, loss)| crash_at(*point, &(1..=20).collect::<Vec<_>>(), Some(*loss)));
 }
