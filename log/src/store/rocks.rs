@@ -71,7 +71,8 @@ impl Rocks {
         options.create_if_missing(create);
         options.create_missing_column_families(create);
         let caches = Caches::new()?;
-        let db = DB::open_cf_descriptors(&options, path, families(&caches)).map_err(failed("open"))?;
+        let open = || DB::open_cf_descriptors(&options, path, families(&caches)).map_err(failed("open"));
+        let db = open().or_else(|error| bring_back(path, error, open))?;
         let rocks = Self::new(db, path, &caches);
         // What a crash left half written.
         match fs::remove_dir_all(&rocks.new_tables) {
@@ -166,7 +167,7 @@ impl Engine for Rocks {
         let path = self.new_tables.join(self.count.fetch_add(1, Ordering::Relaxed).to_string());
         let writer = SstFileWriter::create(&self.table_options.0);
         writer.open(&path).map_err(failed("begin a table"))?;
-        Ok(Box::new(NewTable { rocks: self, family, path, writer }))
+        Ok(Box::new(NewTable { rocks: self, family, path, writer, taking: false }))
     }
 
     fn remove_tables(&self, family: Family, first: &[u8], last: &[u8]) -> Result<(), EngineError> {
@@ -190,12 +191,13 @@ impl Engine for Rocks {
     }
 }
 
-/// A table that is being written. Dropped before it is taken in, its file goes.
+/// A table that is being written. Dropped before it is to be taken in, its file goes.
 struct NewTable<'a> {
     rocks: &'a Rocks,
     family: Family,
     path: PathBuf,
     writer: SstFileWriter<'a>,
+    taking: bool,
 }
 
 impl Table for NewTable<'_> {
@@ -207,7 +209,8 @@ impl Table for NewTable<'_> {
         self.writer.finish().map_err(failed("finish a table"))
     }
 
-    fn take_in(self: Box<Self>) -> Result<(), EngineError> {
+    fn take_in(mut self: Box<Self>) -> Result<(), EngineError> {
+        self.taking = true;
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         let handle = self.rocks.handle(self.family)?;
@@ -218,9 +221,46 @@ impl Table for NewTable<'_> {
 
 impl Drop for NewTable<'_> {
     fn drop(&mut self) {
-        // Not there if it was taken in; and what stays, the next opening removes.
-        drop(fs::remove_file(&self.path));
+        // Taken in, it has another name. If that failed it may be in the manifest all the same: see `bring_back`.
+        if !self.taking {
+            // What stays, the next opening removes.
+            drop(fs::remove_file(&self.path));
+        }
     }
+}
+
+/// Opens a database whose manifest names a table that is still among the new ones.
+///
+/// RocksDB takes a table in by a second name for its file, and removes that name again where the manifest cannot be
+/// synced. The manifest may have the table all the same, as what a failed sync leaves nobody knows; then no opening
+/// would succeed any more. So the file is kept until the next opening, which puts it where it is missed. Another table
+/// than the missed one does not pass: the manifest knows its length, and the index what it begins with.
+fn bring_back(
+    path: &Path,
+    error: EngineError,
+    open: impl Fn() -> Result<DB, EngineError>,
+) -> Result<DB, EngineError> {
+    let Some(missed) = missed_table(path, &error.why) else { return Err(error) };
+    let Ok(new_tables) = fs::read_dir(path.with_file_name(NEW_TABLES)) else { return Err(error) };
+    for table in new_tables.flatten() {
+        fs::hard_link(table.path(), &missed).map_err(on_disk("bring a table back"))?;
+        fs::File::open(path).and_then(|dir| dir.sync_all()).map_err(on_disk("sync a table's name"))?;
+        if let Ok(db) = open() {
+            tracing::warn!(table = %missed.display(), "a table that was not taken in is taken in now");
+            return Ok(db);
+        }
+        fs::remove_file(&missed).map_err(on_disk("put a table away again"))?;
+    }
+    Err(error)
+}
+
+/// The table that RocksDB has not found, by its error: `... <database>/000041.ldb: No such file ...`, the older of the
+/// two names that a table can have.
+fn missed_table(path: &Path, why: &str) -> Option<PathBuf> {
+    let (_, after) = why.split_once(path.to_str()?)?;
+    let (number, _) = after.strip_prefix('/')?.split_once('.')?;
+    let missed = path.join(format!("{number}.sst"));
+    (number.bytes().all(|byte| byte.is_ascii_digit()) && !missed.exists()).then_some(missed)
 }
 
 fn on_disk(doing: &'static str) -> impl FnOnce(io::Error) -> EngineError {

@@ -158,9 +158,10 @@ static int halves;
 
 static int cut(const char *path, const struct stat *stat, int type) {
     struct synced *file = type == FTW_F ? file_of(stat->st_ino) : NULL;
-    if (file && file->len < stat->st_size)
-        return REAL(truncate)(path, halves ? file->len + (stat->st_size - file->len) / 2 : file->len);
-    return 0;
+    if (!file || file->len >= stat->st_size) return 0;
+    /* It may have another name, under which it is as long as this. */
+    if (halves) file->len += (stat->st_size - file->len) / 2;
+    return REAL(truncate)(path, file->len);
 }
 
 static void take_back(struct change *change) {

@@ -243,6 +243,29 @@ async fn a_file_damaged_anywhere_is_refused_or_found_when_it_is_read() {
     damage(60, Random::fresh_seed()).await;
 }
 
+/// Where the manifest cannot be synced, RocksDB puts a table that it was taking in out again; the manifest may have it
+/// all the same. The table of another length, or none, does not do.
+#[tokio::test]
+async fn a_table_that_the_manifest_has_and_the_database_has_not_is_brought_back() {
+    let patient = Patient::new().await;
+    let files = patient.files();
+    let tables = &files[&Part::Table];
+    let len = |file: &Path| fs::metadata(patient.dir.path().join(file)).unwrap().len();
+    for (table, other) in tables.iter().zip(tables.iter().cycle().skip(1)).step_by(5) {
+        let put_out = |dir: &Path, as_what: &Path| {
+            fs::create_dir(dir.join("tables.new")).unwrap();
+            fs::copy(dir.join(as_what), dir.join("tables.new/0")).unwrap();
+            fs::remove_file(dir.join(table)).unwrap();
+        };
+        assert_eq!(patient.treat(|dir| put_out(dir, table)), Outcome::Whole, "{}", table.display());
+        if len(table) != len(other) {
+            let outcome = patient.treat(|dir| put_out(dir, other));
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        }
+    }
+    assert!(tables.len() > 10, "{tables:?}");
+}
+
 /// The end of the manifest names the newest tables. RocksDB opens without them, and would delete them; once keys would
 /// be unused again, and neither `fsck` nor a witness could tell.
 #[tokio::test]

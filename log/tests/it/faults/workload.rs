@@ -34,7 +34,7 @@ pub(super) struct Shape {
 /// Enough that opening flushes tables of every family, that tables are compacted, and runs of the index merged.
 pub(super) const LONG: Shape = Shape { sessions: 5, appends: 6, entries: 3 };
 /// Enough for all that writes: the eight runs that are merged have 64 entries.
-pub(super) const SHORT: Shape = Shape { sessions: 3, appends: 2, entries: 12 };
+pub(super) const SHORT: Shape = Shape { sessions: 2, appends: 3, entries: 12 };
 
 impl Shape {
     pub(super) fn size(self) -> u64 {
