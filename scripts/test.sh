@@ -20,6 +20,9 @@ else
     failed=1
 fi
 
+# What could not be tried here, and why.
+grep -ho 'skipped: .*' "$log" | sort -u
+
 # Each test binary closes with "test result: ok. 5 passed; 0 failed; 1 ignored; …".
 awk '/^test result: / {
         for (i = 2; i <= NF; i++) {

@@ -14,7 +14,9 @@ use treering_tlog::note::{Note, NoteSignature, NoteSigner};
 use treering_witness::config::Limits;
 use treering_witness::store::origin_hash;
 
-use crate::support::{NOW, ORIGIN, Served, TestLog, fixed_clock, open_witness, request, witness_signer};
+use crate::support::{
+    NOW, ORIGIN, Served, TestLog, fixed_clock, log_keys, open_witness, request, witness_signer,
+};
 
 #[tokio::test]
 async fn success_is_200_with_the_cosignature_line_only() {
@@ -250,7 +252,10 @@ async fn a_client_that_never_finishes_does_not_hold_up_the_stop() {
 #[tokio::test]
 async fn a_log_that_asks_too_often_is_429() {
     let limits = Limits { log_per_second: 1, log_burst: 2, ..Limits::default() };
-    let served = Served::start_with(fixed_clock(), limits).await;
+    let other = TestLog::new(0, 4).named("log.example/other");
+    let mut keys = log_keys();
+    keys.insert(other.origin().to_owned(), vec![other.signer.verifier().clone()]);
+    let served = Served::start_for(keys, fixed_clock(), limits).await;
     let log = TestLog::new(0, 9);
     let body = log.checkpoint(5).body();
     let unsigned = NoteSignature::new(ORIGIN, log.signer.verifier().id(), vec![7; 64]).unwrap();
@@ -262,6 +267,7 @@ async fn a_log_that_asks_too_often_is_429() {
     assert_eq!(served.add(log.request(0, 4)).await.status, 409, "an answer counts, whatever it is");
     let answer = served.add(log.request(4, 9)).await;
     assert_eq!((answer.status, answer.retry_after.as_deref()), (429, Some("1")));
+    assert_eq!(served.add(other.request(0, 4)).await.status, 200, "another log has asked nothing yet");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(served.add(log.request(4, 9)).await.status, 200);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,7 +47,8 @@ pub(crate) fn vectors(under: &str) -> Option<PathBuf> {
         "vectors are absent on CI: {}",
         folder.display()
     );
-    eprintln!("skipped: no vectors at {}", folder.display());
+    // Past the capture of what tests print.
+    writeln!(std::io::stderr(), "skipped: no vectors at {}", folder.display()).unwrap();
     None
 }
 
@@ -180,18 +182,23 @@ impl Served {
     }
 
     pub(crate) async fn start_with(clock: Clock, limits: Limits) -> Self {
+        Self::start_for(log_keys(), clock, limits).await
+    }
+
+    /// With these logs configured.
+    pub(crate) async fn start_for(
+        keys: BTreeMap<String, Vec<VerifierKey>>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let evidence = EvidenceDir::new(folder.path().join("evidence"));
         let signer = witness_signer();
         StateDir::create(&state, signer.verifier()).unwrap();
         let dir = open_dir(&state, signer.verifier()).unwrap();
-        Self::serve(
-            folder,
-            Witness::open(signer, dir, log_keys(), clock, &limits, Some(evidence)).unwrap(),
-            limits,
-        )
-        .await
+        Self::serve(folder, Witness::open(signer, dir, keys, clock, &limits, Some(evidence)).unwrap(), limits)
+            .await
     }
 
     pub(crate) async fn serve(folder: TempDir, witness: Witness, limits: Limits) -> Self {
