@@ -253,7 +253,7 @@ async fn a_table_that_the_manifest_has_and_the_database_has_not_is_brought_back(
     let len = |file: &Path| fs::metadata(patient.dir.path().join(file)).unwrap().len();
     for (table, other) in tables.iter().zip(tables.iter().cycle().skip(1)).step_by(5) {
         let put_out = |dir: &Path, as_what: &Path| {
-            fs::create_dir(dir.join("tables.new")).unwrap();
+            fs::create_dir_all(dir.join("tables.new")).unwrap();
             fs::copy(dir.join(as_what), dir.join("tables.new/0")).unwrap();
             fs::remove_file(dir.join(table)).unwrap();
         };
