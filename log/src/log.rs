@@ -48,7 +48,7 @@ pub struct Config {
     #[doc(hidden)]
     pub testing_only_probe: Option<Probe>,
     /// For tests only: the length of the shortest runs of the index, as a power of two and 15 at most, so that a small log
-    /// has runs and merges. A log that was made with another length is refused.
+    /// has runs and merges. Stored nowhere: with the usual length such a log is refused.
     #[doc(hidden)]
     pub testing_only_run_bits: u8,
 }

@@ -18,7 +18,8 @@ use crate::{
 
 /// The length of the shortest runs, as a power of two: half a second of the heaviest load, and what opening reads at
 /// most is a few of them. In the tests of this crate some entries, so that they merge; other tests ask for it
-/// ([`Config`](crate::Config)). It is stored nowhere: a store whose runs are of another length is refused.
+/// ([`Config`](crate::Config)). It is stored nowhere; a store whose runs are shorter would seem to cover more than it has,
+/// and is refused.
 pub(crate) const RUN_BITS: u8 = if cfg!(test) { 3 } else { 15 };
 /// So many runs in a row become one: 8. Fewer would be merged more often, more would all be asked.
 const FAN_BITS: u8 = 3;

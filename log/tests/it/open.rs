@@ -1,10 +1,16 @@
 //! What opening refuses.
 
-use std::{fs, path::Path, process::Command, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
-use treering_log::{Append, AppendError, Log, NewEntry, OpenError, Sealer as _};
+use treering_log::{Append, AppendError, Log, NewEntry, OpenError, Point, Sealer as _};
 
-use crate::support::{TestSealer, append, config, grow, open};
+use crate::support::{TestSealer, append, config, grow, open, small_runs};
 
 async fn log_of(dir: &Path, size: u64) {
     let log = open(dir);
@@ -30,6 +36,31 @@ fn a_log_is_made_only_on_request() {
     config.dir = dir.path().to_path_buf();
     drop(open(dir.path()));
     Log::open(config, TestSealer::new(1)).unwrap();
+}
+
+/// The length of the index's runs is stored nowhere: with one run, and with more.
+#[tokio::test]
+async fn a_log_of_shorter_runs_is_refused() {
+    for (size, runs) in [(10, 1), (20, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut short = small_runs(dir.path());
+        let (taken, take) = mpsc::channel();
+        short.testing_only_probe = Some(Arc::new(move |point| {
+            if point == Point::RunTaken {
+                taken.send(()).unwrap();
+            }
+        }));
+        let log = Log::open(short, TestSealer::new(1)).unwrap();
+        grow(&log, 0, size).await;
+        for _ in 0..runs {
+            take.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
+        log.shutdown().await;
+        drop(log);
+        let error = Log::open(config(dir.path()), TestSealer::new(1)).unwrap_err();
+        assert!(error.to_string().contains("the index of leaf hashes"), "{error}");
+        Log::open(small_runs(dir.path()), TestSealer::new(1)).unwrap();
+    }
 }
 
 #[tokio::test]
