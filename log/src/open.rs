@@ -347,6 +347,8 @@ fn open_store(
         None => return Err(missing()),
     }
     if born {
+        // RocksDB syncs its own folder, and not the one that this is in.
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(OpenError::io("sync", dir))?;
         probe.pass(Point::StoreMade);
         let mut batch = store.batch();
         batch.birth(origin);

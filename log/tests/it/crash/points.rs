@@ -82,6 +82,15 @@ fn after_a_loss_of_power_at_each_point_nothing_answered_is_lost() {
     });
 }
 
+/// The file loses nothing by itself, so only this notices if it is not safe when it is said to be.
+#[test]
+fn a_checkpoint_file_that_is_synced_survives_a_loss_of_power() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("log");
+    run_until(&dir, End { point: Point::CheckpointSynced, passing: 1, loss: Some(Loss::All) });
+    assert!(!std::fs::read(dir.join("checkpoint")).unwrap().is_empty());
+}
+
 #[test]
 #[ignore = "soak: the passings of each point to the fortieth, some minutes"]
 fn killed_at_each_passing_of_each_point_nothing_answered_is_lost() {
