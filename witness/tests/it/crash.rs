@@ -20,7 +20,7 @@ use treering_witness::config::Limits;
 use treering_witness::http;
 use treering_witness::journal::{Disk, RealDisk};
 use treering_witness::service::Witness;
-use treering_witness::store::StateDir;
+use treering_witness::store::{StateDir, StoreError};
 
 use crate::support::{TestLog, fixed_clock, log_keys, open_witness, witness_signer};
 
@@ -204,7 +204,13 @@ async fn child() {
     let unsynced = if words.next() == Some("Lost") { Unsynced::Lost } else { Unsynced::Kept };
     let state = PathBuf::from(words.next().unwrap());
     let disk = Arc::new(Deadly { left: AtomicI64::new(call), when, unsynced, disk: Lossy::default() });
-    let dir = StateDir::open_on(&state, witness_signer().verifier(), disk, 1_500).unwrap();
+    // The process that starts this one has just let go of it: see `support::open_dir`.
+    let dir = loop {
+        match StateDir::open_on(&state, witness_signer().verifier(), Arc::clone(&disk) as _, 1_500) {
+            Err(StoreError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(2)).await,
+            opened => break opened.unwrap(),
+        }
+    };
     let limits = Limits::default();
     let witness = Witness::open(witness_signer(), dir, log_keys(), fixed_clock(), &limits, None).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
