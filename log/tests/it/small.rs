@@ -55,7 +55,9 @@ impl Small {
     #[allow(dead_code, reason = "not every user of this file needs it")]
     pub(crate) fn resize(&self, megabytes: u32) {
         let size = format!("remount,size={megabytes}m");
-        assert!(run(&["mount", "-o", &size, self.0.to_str().unwrap()]));
+        // Without the options that it has: its owner may have no name in a namespace.
+        let words = ["mount", "--options-mode=ignore", "-o", &size, "tmpfs", self.0.to_str().unwrap()];
+        assert!(run(&words));
     }
 }
 
