@@ -9,12 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use treering_log::{Append, Log, NewEntry, fsck};
+use treering_log::{Append, Config, Log, NewEntry, fsck};
 
 use crate::{
     account::{Account, Breach},
     random::Random,
-    support::{TestSealer, copy, open_small_runs, small_runs},
+    support::{TestSealer, config, copy, small_runs},
 };
 
 /// Commits of each session: four sessions of them fill a tile, so that older tables are left of what opening reads.
@@ -24,6 +24,7 @@ const LAGGING: usize = 15;
 
 /// A log with tables, a write-ahead log with commits in it, and everything that was answered.
 struct Patient {
+    config: fn(&Path) -> Config,
     dir: tempfile::TempDir,
     /// The log as it was some sessions earlier.
     earlier: tempfile::TempDir,
@@ -34,10 +35,14 @@ struct Patient {
 
 impl Patient {
     async fn new() -> Self {
+        Self::of(small_runs).await
+    }
+
+    async fn of(config: fn(&Path) -> Config) -> Self {
         let (dir, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (mut told, mut checkpoints) = (Account::default(), Vec::new());
         for session in 0..4 {
-            let log = open_small_runs(dir.path());
+            let log = Log::open(config(dir.path()), TestSealer::new(1)).unwrap();
             checkpoints.clear();
             for commit in 0..COMMITS as u8 {
                 let texts: Vec<String> = (0..3)
@@ -56,7 +61,7 @@ impl Patient {
                 copy(dir.path(), earlier.path());
             }
         }
-        Self { dir, earlier, told, checkpoints }
+        Self { config, dir, earlier, told, checkpoints }
     }
 
     /// The files by what they are, relative to the log's directory.
@@ -85,7 +90,7 @@ impl Patient {
         let copied = tempfile::tempdir().unwrap();
         copy(self.dir.path(), copied.path());
         damage(copied.path());
-        let mut config = small_runs(copied.path());
+        let mut config = (self.config)(copied.path());
         config.create = false;
         let log = match Log::open(config, TestSealer::new(1)) {
             Ok(log) => log,
@@ -299,10 +304,11 @@ async fn a_manifest_without_its_end_is_refused_before_anything_is_deleted() {
 
 /// The checkpoint file follows the commits within some tens of milliseconds. If the process is killed in that time
 /// *and* the disk loses the end of the write-ahead log, which was synced, then what was answered since is gone, and
-/// nothing beside the database knows. Never more than that; and a witness knows (docs/threats.md).
+/// nothing beside the database knows. Never more than that; and a witness knows (docs/threats.md). Here the index has no
+/// runs, which would know, too.
 #[tokio::test]
 async fn a_lagging_checkpoint_file_bounds_what_a_cut_write_ahead_log_can_lose() {
-    let patient = Patient::new().await;
+    let patient = Patient::of(config).await;
     let files = patient.files();
     let wal = &files[&Part::Wal][0];
     let lagging = |dir: &Path| fs::write(dir.join("checkpoint"), &patient.checkpoints[LAGGING]).unwrap();
@@ -334,6 +340,22 @@ async fn a_lagging_checkpoint_file_bounds_what_a_cut_write_ahead_log_can_lose() 
     assert!(matches!(cut_and_lagging, Outcome::Refused(_)), "{cut_and_lagging:?}");
     let only_lagging = patient.treat(lagging);
     assert_eq!(only_lagging, Outcome::Whole);
+}
+
+/// A run of the index is made of what is committed, and is not in the write-ahead log.
+#[tokio::test]
+async fn runs_know_what_a_cut_write_ahead_log_has_lost() {
+    let patient = Patient::new().await;
+    let wal = patient.files()[&Part::Wal][0].clone();
+    let len = fs::metadata(patient.dir.path().join(&wal)).unwrap().len();
+    let outcome = patient.treat(|dir| {
+        fs::write(dir.join("checkpoint"), &patient.checkpoints[LAGGING]).unwrap();
+        Damage::Cut(len * 9 / 10).apply(&dir.join(&wal), &wal);
+    });
+    assert!(
+        matches!(&outcome, Outcome::Refused(why) if why.contains("covers more than the log")),
+        "{outcome:?}"
+    );
 }
 
 /// The lengths in a write-ahead log are what tells a torn end from damage: one that points beyond the end looks like
