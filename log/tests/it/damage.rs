@@ -280,10 +280,11 @@ async fn a_table_that_the_manifest_has_and_the_database_has_not_is_brought_back(
 }
 
 /// The end of the manifest names the newest tables. RocksDB opens without them, and would delete them; once keys would
-/// be unused again, and neither `fsck` nor a witness could tell.
+/// be unused again, and neither `fsck` nor a witness could tell. (Where runs of the index were merged, it misses those
+/// that went, and opens nothing: here there are none.)
 #[tokio::test]
 async fn a_manifest_without_its_end_is_refused_before_anything_is_deleted() {
-    let patient = Patient::new().await;
+    let patient = Patient::of(config).await;
     let manifest = patient.files()[&Part::Manifest][0].clone();
     let (len, mut lost) = (patient.kept(), 0);
     for at in (len * 2 / 3..len).step_by(23) {
