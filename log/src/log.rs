@@ -167,7 +167,7 @@ impl Log {
         sealer: Arc<dyn Sealer>,
         (keeper, lock): (Option<Keeper>, Option<DirLock>),
     ) -> (Self, Sequencer) {
-        let Config { dir, create: _, pool_entries, pool_bytes, clock, testing_only_probe, .. } = config;
+        let Config { dir, pool_entries, pool_bytes, clock, testing_only_probe, .. } = config;
         let Opened { store, index, edge, head, witnessed } = opened;
         let (origin, log_key) = (sealer.origin().to_owned(), sealer.log_key());
         let store = Arc::new(store);

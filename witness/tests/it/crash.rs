@@ -171,6 +171,8 @@ impl Disk for Lossy {
         let mut lost = self.lock();
         let replaced = to.exists().then(|| to.with_extension(format!("kept{}", lost.renamed.len())));
         if let Some(replaced) = &replaced {
+            // One that was killed has left its own.
+            fs::remove_file(replaced).ok();
             fs::hard_link(to, replaced)?;
         }
         RealDisk.rename(from, to)?;
