@@ -86,7 +86,7 @@ impl Tended {
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let shape = std::env::var(SHAPE).unwrap();
+    let shape = std::env::var_os(SHAPE).unwrap().into_string().unwrap();
     let [sessions, appends, entries] =
         shape.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<_>>()[..]
     else {
