@@ -1,11 +1,5 @@
 //! One integration binary: properties, foreign vectors, negatives and pinned bytes of `treering-provenance`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 mod cddl;
 mod cose;

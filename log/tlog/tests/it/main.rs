@@ -1,11 +1,5 @@
 //! Integration tests of the formats: vectors that others made, other implementations, pinned bytes, arbitrary bytes.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    clippy::format_push_string,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::format_push_string, reason = "test code")]
 
 mod support;
 
