@@ -24,20 +24,18 @@ pub(crate) struct Committed {
 
 impl Committed {
     /// Looks for the entries of a batch.
-    pub(crate) fn look(
-        store: &Arc<Store>,
-        index: &Index,
-        memory: &Memory,
-        jobs: &[Job],
-    ) -> Self {
+    pub(crate) fn look(store: &Arc<Store>, index: &Index, memory: &Memory, jobs: &[Job]) -> Self {
         let leaves = jobs.iter().flat_map(|job| match job {
             Job::Append { prepared, .. } => prepared.leaves.as_slice(),
             Job::Rows { .. } | Job::Witnessed { .. } => &[],
         });
         let leaves: Vec<_> = leaves.copied().collect();
         let found = index.entries(store, memory, &leaves);
-        let entries: HashMap<_, _> =
-            leaves.into_iter().zip(found).filter_map(|(leaf, found)| Some((leaf, found.transpose()?))).collect();
+        let entries: HashMap<_, _> = leaves
+            .into_iter()
+            .zip(found)
+            .filter_map(|(leaf, found)| Some((leaf, found.transpose()?)))
+            .collect();
         #[expect(clippy::iter_over_hash_type, reason = "which of the errors is told first does not matter")]
         for error in entries.values().filter_map(|found| found.as_ref().err()) {
             tracing::error!(%error, "entries are refused, since nobody knows whether they are in the log");

@@ -263,7 +263,11 @@ pub(crate) fn open(
 }
 
 /// Refuses a database that lost the end of its list of files, while the files are still there.
-pub(crate) fn check_manifest(dir: &Path, database: &Path, published: Option<&Checkpoint>) -> Result<(), OpenError> {
+pub(crate) fn check_manifest(
+    dir: &Path,
+    database: &Path,
+    published: Option<&Checkpoint>,
+) -> Result<(), OpenError> {
     let path = || dir.join(manifest_file::FILE_NAME);
     let went_back = manifest_file::went_back(dir, database).map_err(|error| match error {
         FileError::Io(source) => OpenError::Io { doing: "read", path: path(), source },

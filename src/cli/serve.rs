@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         key: &crate::keys::read_secret(&config.http.tls_key)?,
         client_ca: &files::read(&config.http.client_ca)?,
     })?;
-    let server = Server::bind(config.http.listen, tls, config.http.max_connections).await?;
+    let server = Server::bind(config.http.listen, tls, config.http.limits()).await?;
     let address = server.address();
     tracing::info!(%address, origin = config.origin, "listening");
     if args.json {

@@ -34,9 +34,7 @@ impl Index {
     /// Reads the index of the first `size` entries.
     pub(crate) fn load(store: &Store, size: u64, damage: Damage) -> Result<Self, StoreError> {
         match Self::loaded(store, size, damage) {
-            Err(error) if damage == Damage::Skip => {
-                Ok(Self { unreadable: Some(error), ..Self::empty() })
-            }
+            Err(error) if damage == Damage::Skip => Ok(Self { unreadable: Some(error), ..Self::empty() }),
             index => index,
         }
     }
