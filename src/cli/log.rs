@@ -1,4 +1,6 @@
-//! `treering log`: check, measure, mend, export a log.
+//! `treering log`: check, measure, mend, prove, export a log.
+
+mod proof;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,8 +23,8 @@ Examples:
   A directory of C2SP tiles, such as an export or a mirror:
     treering log fsck --tiles export --trust trust.json --json
 
-Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature. If all that is
-wrong is the index of leaf hashes, `treering log reindex` builds it anew.
+Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature.
+If all that is wrong is the index of leaf hashes, `treering log reindex` builds it anew.
 Exit status: 0 clean, 1 findings (each names its entry), 3 it could not be read.";
 
 const STATS_EXAMPLES: &str = "\
@@ -39,8 +41,8 @@ Examples:
   For a program:
     treering log reindex --data data --json
 
-The index follows from the tree: nothing is lost with it, and nothing else in the folder is changed. It is built from
-the leaf hashes, once they have given the root in the log's own head.
+The index follows from the tree: nothing is lost with it, and nothing else in the folder is changed.
+It is built from the leaf hashes, once they have given the root in the log's own head.
 Exit status: 0 built anew, 3 it could not be, for instance because the leaf hashes are damaged too.";
 
 const EXPORT_EXAMPLES: &str = "\
@@ -48,7 +50,7 @@ Examples:
   A copy for auditors and mirrors, which `treering log fsck --tiles` checks:
     treering log export --data data --to export";
 
-/// Check, measure, mend and export a log
+/// Check, measure, mend and export a log, and prove what is in it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -93,6 +95,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the proof of one entry, in the form of C2SP tlog-proof
+    #[command(after_help = proof::PROVE_EXAMPLES)]
+    Prove(proof::Prove),
+    /// Verify such a proof, of any log, offline
+    #[command(after_help = proof::VERIFY_EXAMPLES)]
+    VerifyProof(proof::Verify),
     /// Write the log as a directory of C2SP tiles, which any web server can serve
     #[command(after_help = EXPORT_EXAMPLES)]
     Export {
@@ -125,10 +133,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             if *json {
                 output::json(&json!({ "entries": entries }))?;
             } else {
-                output::line(format!("the index of {entries} entries was built anew: check it with `treering log fsck`"));
+                output::line(format!(
+                    "the index of {entries} entries was built anew: check it with `treering log fsck`"
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Prove(args) => super::wait(proof::prove(args)),
+        Command::VerifyProof(args) => proof::verify(args),
         Command::Export { data, to, json } => {
             let entries = export::to_dir(&open(data)?, to)?;
             if *json {
