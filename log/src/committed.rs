@@ -36,7 +36,6 @@ impl Committed {
             .zip(found)
             .filter_map(|(leaf, found)| Some((leaf, found.transpose()?)))
             .collect();
-        #[expect(clippy::iter_over_hash_type, reason = "which of the errors is told first does not matter")]
         for error in entries.values().filter_map(|found| found.as_ref().err()) {
             tracing::error!(%error, "entries are refused, since nobody knows whether they are in the log");
             metrics::counter!("treering_log_index_errors_total").increment(1);

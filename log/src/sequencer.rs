@@ -263,7 +263,7 @@ impl Sequencer {
             let tile = tiles::encode(&fragment.hashes, &fragment.inner);
             batch.tile(fragment.level, fragment.first, &tile, &fragment.replaces);
         }
-        for (index, Added { entry, leaf, .. }) in (self.edge.size()..).zip(added) {
+        for (index, Added { entry, leaf }) in (self.edge.size()..).zip(added) {
             if let Some(content) = &entry.content {
                 batch.content(leaf.as_bytes(), content);
             }
