@@ -243,7 +243,7 @@ impl Stub {
         match self.0.fault {
             Fault::WrongLocation => id = format!("elsewhere-{id}"),
             Fault::NewLocations => id = BASE64URL_NOPAD.encode(&random::<32>()),
-            Fault::OneLocation => id = "one".to_owned(),
+            Fault::OneLocation => "one".clone_into(&mut id),
             _ => {}
         }
         if self.0.fault != Fault::WrongLocation {
