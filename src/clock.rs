@@ -46,6 +46,11 @@ impl Clock for ManualClock {
     }
 }
 
+/// A reading of the clock that only goes forward, for limits on what peers may do.
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
+
 /// Measures how long something took, for people and metrics; no decision rests on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

@@ -4,9 +4,9 @@
 
 mod collateral;
 mod issuers;
+mod network;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use crate::http::ClientRole;
 
 pub use collateral::CollateralSettings;
 pub use issuers::{Anchor, Issuer};
+pub use network::Http;
 
 /// The largest configuration file read.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -86,26 +87,6 @@ pub struct Config {
     /// is created; later changes to this list need a new registration policy.
     #[serde(default, rename = "issuer")]
     pub issuers: Vec<Issuer>,
-}
-
-/// The network side.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Address and port; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The server's certificate chain, PEM.
-    pub tls_certificate: PathBuf,
-    /// The server's private key, PEM.
-    pub tls_key: PathBuf,
-    /// The CA that signs client certificates, PEM. Workloads need none.
-    pub client_ca: PathBuf,
-    /// Connections at a time.
-    #[serde(default = "default_max_connections")]
-    pub max_connections: usize,
-    /// How long one request may take.
-    #[serde(default = "default_request_timeout_s")]
-    pub request_timeout_s: u64,
 }
 
 /// The log and its witnesses.
@@ -300,6 +281,11 @@ impl Config {
             self.log.witness_timeout_s < self.http.request_timeout_s,
             "log.witness_timeout_s must be less than http.request_timeout_s: else a request ends before its quorum",
         )?;
+        rule(
+            self.http.request_timeout_s < 300,
+            "http.request_timeout_s must be less than 300: a connection on which no request begins for so long is closed",
+        )?;
+        rule(self.http.write_timeout_s >= 1, "http.write_timeout_s must be at least 1")?;
         rule(self.governance.threshold >= 1, "governance.threshold must be at least 1")?;
         rule(
             usize::try_from(self.governance.threshold).is_ok_and(|k| k <= self.governance.approvers.len()),
@@ -315,14 +301,6 @@ impl Config {
         rule(self.credentials.max_ttl_s >= 60, "credentials.max_ttl_s must be at least 60")?;
         self.registration_policy().map(drop)
     }
-}
-
-const fn default_max_connections() -> usize {
-    1024
-}
-
-const fn default_request_timeout_s() -> u64 {
-    30
 }
 
 const fn default_witness_timeout_s() -> u64 {
@@ -370,6 +348,9 @@ mod tests {
         let mut config = sample();
         config.log.witness_policy = None;
         assert!(config.check().unwrap_err().to_string().contains("witness_policy"));
+        let mut config = sample();
+        config.http.request_timeout_s = 300;
+        assert!(config.check().unwrap_err().to_string().contains("less than 300"));
         let mut config = sample();
         config.governance.threshold = 0;
         assert!(config.check().is_err());

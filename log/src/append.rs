@@ -225,14 +225,19 @@ pub enum AppendError {
     /// The tree head could not be signed; nothing was written, and a later append may succeed.
     #[error("the tree head could not be sealed: {0}")]
     Seal(String),
+    /// It could not be found out whether the log has an entry already, which would make it a duplicate. Nothing of this
+    /// append was written; others are taken.
+    #[error("whether the entry is in the log could not be found out: {0}")]
+    Unsearchable(String),
     /// The log signs nothing until the witnesses have been asked for what they have seen.
     #[error("the log is held until its witnesses have confirmed that it is their latest")]
     Held,
     /// The log was shut down, or was opened for reading only.
     #[error("the log is stopped")]
     Stopped,
-    /// A write failed, so that what is on disk is unknown: stop and open the log again.
-    #[error("the log is stopped after a failed write ({0}): open it again")]
+    /// A write failed, so that what is on disk is unknown, or what the log rests on could not be read: stop and open the
+    /// log again.
+    #[error("the log has stopped ({0}): open it again")]
     Poisoned(String),
 }
 

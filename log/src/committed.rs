@@ -8,7 +8,7 @@ use treering_tlog::hash::Hash;
 
 use crate::{
     append::RegisterName,
-    index::Index,
+    index::{Found, Index},
     nodes::Memory,
     plan::Seen,
     pool::Job,
@@ -18,33 +18,35 @@ use crate::{
 
 pub(crate) struct Committed {
     store: Arc<Store>,
-    /// Those entries of the batch that are in the log.
-    entries: HashMap<Hash, u64>,
+    /// Those entries of the batch that are in the log, and those that could not be looked for.
+    entries: HashMap<Hash, Result<u64, StoreError>>,
 }
 
 impl Committed {
     /// Looks for the entries of a batch.
-    pub(crate) fn look(
-        store: &Arc<Store>,
-        index: &Index,
-        memory: &Memory,
-        jobs: &[Job],
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn look(store: &Arc<Store>, index: &Index, memory: &Memory, jobs: &[Job]) -> Self {
         let leaves = jobs.iter().flat_map(|job| match job {
             Job::Append { prepared, .. } => prepared.leaves.as_slice(),
             Job::Rows { .. } | Job::Witnessed { .. } => &[],
         });
         let leaves: Vec<_> = leaves.copied().collect();
-        let found = index.entries(store, memory, &leaves)?;
-        let entries =
-            leaves.into_iter().zip(found).filter_map(|(leaf, found)| Some((leaf, found?))).collect();
-        Ok(Self { store: Arc::clone(store), entries })
+        let found = index.entries(store, memory, &leaves);
+        let entries: HashMap<_, _> = leaves
+            .into_iter()
+            .zip(found)
+            .filter_map(|(leaf, found)| Some((leaf, found.transpose()?)))
+            .collect();
+        for error in entries.values().filter_map(|found| found.as_ref().err()) {
+            tracing::error!(%error, "entries are refused, since nobody knows whether they are in the log");
+            metrics::counter!("treering_log_index_errors_total").increment(1);
+        }
+        Self { store: Arc::clone(store), entries }
     }
 }
 
 impl Seen for Committed {
-    fn entry(&self, leaf: &Hash) -> Option<u64> {
-        self.entries.get(leaf).copied()
+    fn entry(&self, leaf: &Hash) -> Found {
+        self.entries.get(leaf).cloned().transpose()
     }
 
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {

@@ -17,7 +17,9 @@ mod tend;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::AtomicBool,
+    },
 };
 
 use treering_tlog::hash::Hash;
@@ -29,12 +31,19 @@ use crate::{
     store::{Store, StoreError},
 };
 
+/// An entry, none, or that it could not be found out: never taken for none.
+pub(crate) type Found = Result<Option<u64>, StoreError>;
+
 /// The way back to every committed entry. The sequencer adds, one thread tends, everybody looks.
 #[derive(Debug)]
 pub(crate) struct Index {
     state: RwLock<State>,
     /// Held while runs are written, merged or removed.
     tending: Mutex<()>,
+    /// Why it was not loaded, where damage is passed over.
+    unreadable: Option<StoreError>,
+    /// A run could not be read to be merged: none is merged any more, and the log goes on with the runs that there are.
+    unmergeable: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -107,16 +116,17 @@ impl Index {
         memory: &Memory,
         leaf: &Hash,
     ) -> Result<Option<u64>, StoreError> {
-        Ok(self.entries(store, memory, &[*leaf])?.into_iter().next().flatten())
+        self.entries(store, memory, &[*leaf]).into_iter().next().unwrap_or(Ok(None))
     }
 
-    /// For each of these leaf hashes the entry, if there is one.
-    pub(crate) fn entries(
-        &self,
-        store: &Store,
-        memory: &Memory,
-        leaves: &[Hash],
-    ) -> Result<Vec<Option<u64>>, StoreError> {
+    /// The entry with a leaf hash, if it is in no run yet.
+    pub(crate) fn young_entry(&self, leaf: &Hash) -> Option<u64> {
+        self.state().young().find_map(|young| young.hashes.get(leaf).copied())
+    }
+
+    /// For each of these leaf hashes the entry, if there is one. A part that cannot be read fails only those whose way
+    /// leads through it.
+    pub(crate) fn entries(&self, store: &Store, memory: &Memory, leaves: &[Hash]) -> Vec<Found> {
         self.find(store, leaves, |leaf, index| {
             Ok(Nodes::new(store, memory, index.saturating_add(1)).leaf(index)? == *leaf)
         })
@@ -129,21 +139,21 @@ impl Index {
         store: &Store,
         hashes: &[Hash],
         is_it: impl Fn(&Hash, u64) -> Result<bool, StoreError>,
-    ) -> Result<Vec<Option<u64>>, StoreError> {
+    ) -> Vec<Found> {
         let state = self.state();
         let young = |hash| state.young().find_map(|young| young.hashes.get(hash).copied());
-        let mut found: Vec<Option<u64>> = hashes.iter().map(young).collect();
+        let mut found: Vec<Found> = hashes.iter().map(young).map(Ok).collect();
         let shorts: Vec<u64> = hashes.iter().map(run::short).collect();
         for run in state.runs.iter().rev() {
             for ((hash, short), found) in hashes.iter().zip(&shorts).zip(&mut found) {
-                if !run.filter.may_have(*short) || found.is_some() {
+                if !run.filter.may_have(*short) || !matches!(found, Ok(None)) {
                     continue;
                 }
-                let alike = run::find(store, run.id, *short)?;
-                *found = first(alike, |index| is_it(hash, index))?;
+                let alike = run::find(store, run.id, *short).map_err(StoreError::of_index);
+                *found = alike.and_then(|alike| first(alike, |index| is_it(hash, index)));
             }
         }
-        Ok(found)
+        found
     }
 
     /// Adds committed entries, each the next; says whether there is something to [`tend`](Self::tend).
@@ -158,6 +168,11 @@ impl Index {
             state.young.add(index, leaf);
         }
         !state.full.is_empty()
+    }
+
+    /// Why there is nothing in it, where damage was passed over.
+    pub(crate) fn unreadable(&self) -> Option<&StoreError> {
+        self.unreadable.as_ref()
     }
 
     /// Blocks that wait to become runs.
@@ -185,10 +200,7 @@ impl Index {
 }
 
 /// The first of some entries that it is.
-fn first(
-    entries: Vec<u64>,
-    is_it: impl Fn(u64) -> Result<bool, StoreError>,
-) -> Result<Option<u64>, StoreError> {
+fn first(entries: Vec<u64>, is_it: impl Fn(u64) -> Result<bool, StoreError>) -> Found {
     for index in entries {
         if is_it(index)? {
             return Ok(Some(index));

@@ -252,6 +252,14 @@ impl Log {
         !*self.inner.published.stopped.borrow() && !self.inner.pool.is_closed()
     }
 
+    /// Why the log takes no more appends, if it stopped by itself.
+    pub fn why_stopped(&self) -> Option<String> {
+        match self.inner.pool.why_closed() {
+            Some(AppendError::Poisoned(why)) => Some(why),
+            _ => None,
+        }
+    }
+
     /// The log's origin.
     pub fn origin(&self) -> &str {
         &self.inner.origin

@@ -63,7 +63,7 @@ pub enum OpenError {
     },
     /// An earlier version wrote the store.
     #[error(
-        "the store has format {format}, this program reads {FORMAT}: export the log with the program that wrote it"
+        "the store has format {format}, this program reads {FORMAT} only: serve it with the program that wrote it, or begin a new log; there is no way from one to the other"
     )]
     Older {
         /// The store's format.
@@ -264,7 +264,11 @@ pub(crate) fn open(
 }
 
 /// Refuses a database that lost the end of its list of files, while the files are still there.
-fn check_manifest(dir: &Path, database: &Path, published: Option<&Checkpoint>) -> Result<(), OpenError> {
+pub(crate) fn check_manifest(
+    dir: &Path,
+    database: &Path,
+    published: Option<&Checkpoint>,
+) -> Result<(), OpenError> {
     let path = || dir.join(manifest_file::FILE_NAME);
     let went_back = manifest_file::went_back(dir, database).map_err(|error| match error {
         FileError::Io(source) => OpenError::Io { doing: "read", path: path(), source },
@@ -358,14 +362,14 @@ fn open_store(
     Ok(store)
 }
 
-fn refuse_unknown(families: &[String]) -> Result<(), OpenError> {
+pub(crate) fn refuse_unknown(families: &[String]) -> Result<(), OpenError> {
     if families.is_empty() {
         return Ok(());
     }
     Err(OpenError::Newer { what: format!("the unknown column families {}", families.join(", ")) })
 }
 
-fn check_format(store: &Store) -> Result<(), OpenError> {
+pub(crate) fn check_format(store: &Store) -> Result<(), OpenError> {
     match store.get(Family::Meta, meta::FORMAT)?.as_deref().map(schema::decode_format).transpose()? {
         Some(format) if format > FORMAT => Err(OpenError::Newer { what: format!("format {format}") }),
         Some(format) if format < FORMAT => Err(OpenError::Older { format }),
@@ -373,14 +377,14 @@ fn check_format(store: &Store) -> Result<(), OpenError> {
     }
 }
 
-fn stored_origin(store: &Store) -> Result<Option<String>, OpenError> {
+pub(crate) fn stored_origin(store: &Store) -> Result<Option<String>, OpenError> {
     let Some(value) = store.get(Family::Meta, meta::ORIGIN)? else { return Ok(None) };
     let bytes = schema::decode_bytes("the stored origin", value)?;
     let not_text = |_| FormatError::Malformed { what: "the stored origin", why: "it is not text" };
     Ok(Some(String::from_utf8(bytes).map_err(not_text)?))
 }
 
-fn stored_head(store: &Store) -> Result<Option<Head>, OpenError> {
+pub(crate) fn stored_head(store: &Store) -> Result<Option<Head>, OpenError> {
     Ok(store.get(Family::Meta, meta::HEAD)?.as_deref().map(schema::decode_head).transpose()?)
 }
 

@@ -10,13 +10,14 @@ use treering_tlog::hash::Hash;
 
 use crate::{
     append::{AppendError, NewEntry, Prepared, RegisterName, Row},
+    index::Found,
     store::StoreError,
 };
 
 /// What the plan must know about the log so far.
 pub(crate) trait Seen {
     /// The entry with this leaf hash.
-    fn entry(&self, leaf: &Hash) -> Option<u64>;
+    fn entry(&self, leaf: &Hash) -> Found;
     fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError>;
     fn register(&self, name: &RegisterName) -> Result<Option<u64>, StoreError>;
 }
@@ -69,7 +70,11 @@ impl<'a, S: Seen> Plan<'a, S> {
         if let Some(refusal) = self.refusal(&prepared)? {
             return Ok(Err(refusal));
         }
-        let (placed, fresh) = self.place(&prepared);
+        // An entry of which nobody knows whether it is in the log would be a duplicate: it waits for the index.
+        let (placed, fresh) = match self.place(&prepared) {
+            Ok(placed) => placed,
+            Err(error) => return Ok(Err(AppendError::Unsearchable(error.to_string()))),
+        };
         if self.size == 0 && self.added.is_empty() && fresh < 2 {
             return Ok(Err(AppendError::Genesis { entries: fresh }));
         }
@@ -103,7 +108,7 @@ impl<'a, S: Seen> Plan<'a, S> {
     }
 
     /// Finds or gives each entry its index; also says how many are new.
-    fn place(&self, prepared: &Prepared) -> (Placed, usize) {
+    fn place(&self, prepared: &Prepared) -> Result<(Placed, usize), StoreError> {
         let mut next = self.size + self.added.len() as u64;
         // A few at most: an append has at most one bundle of entries.
         let mut own: Vec<(&Hash, u64)> = Vec::with_capacity(prepared.leaves.len());
@@ -111,7 +116,10 @@ impl<'a, S: Seen> Plan<'a, S> {
         let mut placed = Placed { indexes, leaves: prepared.leaves.clone(), duplicates };
         for leaf in &prepared.leaves {
             let found = own.iter().find(|(other, _)| *other == leaf).map(|(_, index)| *index);
-            let found = found.or_else(|| self.leaves.get(leaf).copied()).or_else(|| self.seen.entry(leaf));
+            let found = match found.or_else(|| self.leaves.get(leaf).copied()) {
+                Some(found) => Some(found),
+                None => self.seen.entry(leaf)?,
+            };
             placed.duplicates.push(found.is_some());
             placed.indexes.push(found.unwrap_or_else(|| {
                 own.push((leaf, next));
@@ -119,7 +127,7 @@ impl<'a, S: Seen> Plan<'a, S> {
                 next - 1
             }));
         }
-        (placed, own.len())
+        Ok((placed, own.len()))
     }
 
     fn apply(&mut self, prepared: Prepared, placed: &Placed, grows: bool) {
@@ -157,13 +165,15 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         leaves: HashMap<Hash, u64>,
+        unreadable: Vec<Hash>,
         once: HashMap<[u8; 32], u64>,
         registers: HashMap<RegisterName, u64>,
     }
 
     impl Seen for Fake {
-        fn entry(&self, leaf: &Hash) -> Option<u64> {
-            self.leaves.get(leaf).copied()
+        fn entry(&self, leaf: &Hash) -> Found {
+            let why = || StoreError::Inconsistent { what: "a page", at: 0, why: "it is damaged" }.of_index();
+            if self.unreadable.contains(leaf) { Err(why()) } else { Ok(self.leaves.get(leaf).copied()) }
         }
         fn used(&self, key: &[u8; 32]) -> Result<Option<u64>, StoreError> {
             Ok(self.once.get(key).copied())
@@ -222,6 +232,18 @@ mod tests {
         assert_eq!(plan.once.get(&[7; 32]), Some(&3));
         assert!(plan.registers.is_empty() && plan.rows.is_empty() && plan.added.is_empty());
         assert_eq!(admit(&mut plan, again), Err(AppendError::AlreadyUsed { key: [7; 32], index: 3 }));
+    }
+
+    /// Not known to be in the log is not the same as known not to be in it.
+    #[test]
+    fn an_entry_that_cannot_be_looked_for_is_refused_and_others_are_not() {
+        let mut seen = Fake::default();
+        seen.unreadable.push(Prepared::new(append(&["old"])).unwrap().leaves[0]);
+        let mut plan = Plan::new(&seen, 10);
+        let refused = admit(&mut plan, append(&["x", "old"])).unwrap_err();
+        assert!(matches!(&refused, AppendError::Unsearchable(why) if why.contains("reindex")), "{refused}");
+        assert!(plan.added.is_empty());
+        assert_eq!(admit(&mut plan, append(&["x"])).unwrap().indexes, [10]);
     }
 
     #[test]

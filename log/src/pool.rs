@@ -152,6 +152,11 @@ impl Pool {
         self.lock().closed.is_some()
     }
 
+    /// With which error new work is refused for good.
+    pub(crate) fn why_closed(&self) -> Option<AppendError> {
+        self.lock().closed.clone()
+    }
+
     /// Closes the pool and takes everything that waits.
     pub(crate) fn abandon(&self, error: AppendError) -> Vec<Job> {
         self.close(error);

@@ -160,15 +160,7 @@ impl Sequencer {
 
     /// One batch: plan, integrate, seal, commit, publish.
     fn batch(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let seen = match Committed::look(&self.store, &self.index, &self.memory, &jobs) {
-            Ok(seen) => seen,
-            Err(error) => {
-                for job in jobs {
-                    job.refuse(AppendError::Poisoned(error.to_string()));
-                }
-                return Err(Failure::Fatal(error));
-            }
-        };
+        let seen = Committed::look(&self.store, &self.index, &self.memory, &jobs);
         let (mut plan, mut rows, mut witnessed) = (Plan::new(&seen, self.edge.size()), Vec::new(), None);
         let mut broken = None;
         for job in jobs {

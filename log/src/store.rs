@@ -23,6 +23,7 @@ use rocks::Rocks;
 use crate::{
     append::{RegisterName, Row},
     head::{Head, WitnessedHead},
+    index::run::INDEX,
     schema::{self, Family, FormatError, meta},
 };
 
@@ -60,9 +61,19 @@ pub enum StoreError {
         /// What is wrong.
         why: &'static str,
     },
+    /// The index of leaf hashes cannot be read. It follows from the tree: nothing is lost with it.
+    #[error("{INDEX} could not be read ({0}): stop the service and run `treering log reindex`")]
+    Index(Box<Self>),
     /// A write failed before.
     #[error("a write failed before ({0}): open the log again")]
     Poisoned(Arc<str>),
+}
+
+impl StoreError {
+    /// What went wrong while the index of leaf hashes was read.
+    pub(crate) fn of_index(self) -> Self {
+        Self::Index(Box::new(self))
+    }
 }
 
 impl From<EngineError> for StoreError {
@@ -150,6 +161,21 @@ impl Store {
         self.check_writable()?;
         let removed = self.engine.remove_tables(Family::HashIndex, first, last);
         removed.map_err(|error| self.failed(error.into()))
+    }
+
+    /// Removes the index of hashes, whatever is left of it.
+    pub(crate) fn clear_index(&self) -> Result<(), StoreError> {
+        self.remove_tables(&[], &[u8::MAX; schema::PART_LEN])?;
+        let mut left = WriteSet::default();
+        for pair in self.from(Family::HashIndex, &[])? {
+            left.delete(Family::HashIndex, &pair?.0);
+        }
+        // Runs are tables of their own, so nothing is left but what somebody else has put there.
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.commit(&left)?;
+        self.compact(Family::HashIndex)
     }
 
     /// Refuses every later write: what depends on one that failed cannot go on.

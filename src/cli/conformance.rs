@@ -20,7 +20,7 @@ use super::{connect, files, output};
 const EXAMPLES: &str = "\
 Examples:
   A service that takes statements of an issuer whose key you have:
-    treering conformance scrapi --url https://transparency.example --tls-ca /etc/ssl/certs/ca-certificates.crt \\
+    treering conformance scrapi --url https://transparency.example \\
         --issuer-key issuer.pem --issuer https://ci.example
   One that wants more of a statement than can be guessed: prepare two, any issuer, any algorithm it takes:
     treering conformance scrapi --url https://transparency.example --tls-ca ca.pem \\
@@ -29,8 +29,8 @@ Examples:
     treering conformance scrapi --url http://127.0.0.1:8000 --insecure-http --json
 
 Statements that are made say `urn:conformance:…` of themselves, and stay in the log.
-Exit status: 0 every MUST that applies was checked and kept, 1 a MUST is broken, 2 the service does not answer or a
-MUST could not be checked, 3 a file could not be read.";
+Exit status: 0 every MUST that applies and can be seen from outside was checked and kept, 1 a MUST
+is broken, 2 the service does not answer or a MUST could not be checked, 3 a file could not be read.";
 
 /// Check a transparency service against the specifications, from outside
 #[derive(Debug, clap::Args)]
@@ -60,8 +60,8 @@ struct Scrapi {
     /// The service: what stands before /entries
     #[arg(long, value_name = "URL")]
     url: String,
-    /// The CAs of the service's TLS certificate, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "insecure_http")]
+    /// The CAs of the service's TLS certificate, PEM; without it, those of this system
+    #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Allow an http:// URL
     #[arg(long)]
@@ -110,9 +110,14 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         (Some(certificate), Some(key)) => Some(connect::identity(certificate, key)?),
         _ => None,
     };
+    let roots = match &args.tls_ca {
+        Some(path) => Some(files::read(path)?),
+        None if args.url.starts_with("https:") => Some(files::system_roots()?),
+        None => None,
+    };
     let target = Target {
         url: args.url.clone(),
-        roots: args.tls_ca.as_deref().map(files::read).transpose()?,
+        roots,
         identity,
         insecure_http: args.insecure_http,
         timeout: Duration::from_secs(args.timeout_s),
@@ -187,13 +192,20 @@ fn print(report: &Report) {
         line(check);
     }
     let verdict = match report.outcome {
-        Outcome::Conforms => "conforms: every MUST that applies was checked and is kept",
+        Outcome::Conforms => {
+            "conforms: every MUST that applies and can be seen from outside was checked and is kept"
+        }
         Outcome::DoesNotConform => "DOES NOT CONFORM",
         Outcome::CannotEvaluate => "cannot be evaluated: a MUST could not be checked",
     };
     output::line(format!(
-        "{} passed, {} failed ({} of them MUST), {} not applicable, {} not run",
-        report.passed, report.failed, report.failed_musts, report.not_applicable, report.not_run
+        "{} passed, {} failed ({} of them MUST), {} not applicable, {} not run, {} not to be seen from outside",
+        report.passed,
+        report.failed,
+        report.failed_musts,
+        report.not_applicable,
+        report.not_run,
+        report.unseen
     ));
     output::line(verdict);
 }
@@ -204,6 +216,7 @@ fn line(check: &Check) {
         Verdict::NotApplicable => "n/a",
         Verdict::NotRun => "not run",
         Verdict::Pass => "ok",
+        Verdict::Unseen => "unseen",
     };
     let level = match check.level {
         Level::May => "MAY",

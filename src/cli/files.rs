@@ -11,6 +11,17 @@ use crate::config::Issuer;
 /// The largest file read whole: an SBOM has some megabytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Where systems keep the CAs that their programs trust: Debian and most others, Fedora and its kin, SUSE.
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
+/// The CAs that the programs of this system trust, PEM.
+pub(super) fn system_roots() -> Result<Vec<u8>> {
+    let found = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
+    let missing = || format!("this system has no CA certificates (looked for {})", SYSTEM_ROOTS.join(", "));
+    read(found.with_context(missing)?)
+}
+
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();

@@ -245,14 +245,7 @@ fn configuration(
         },
         data_dir: "data".into(),
         keys_dir: "keys".into(),
-        http: Http {
-            listen: args.listen,
-            tls_certificate: "tls/server.pem".into(),
-            tls_key: "tls/server.key".into(),
-            client_ca: "tls/ca.pem".into(),
-            max_connections: 1024,
-            request_timeout_s: 30,
-        },
+        http: Http::new(args.listen, ["tls/server.pem", "tls/server.key", "tls/ca.pem"].map(PathBuf::from)),
         log: LogSettings {
             release: Some(if witnessed { Release::Witnessed } else { Release::Committed }),
             witness_policy: witnessed.then(|| "witness-policy.txt".into()),

@@ -1,4 +1,6 @@
-//! `treering log`: check, measure, export a log.
+//! `treering log`: check, measure, mend, prove, export a log.
+
+mod proof;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use treering_log::fsck::{self, LogSource, Report, Rows};
-use treering_log::{Log, export, stats};
+use treering_log::{Log, Step, export, reindex, stats};
 use treering_tlog::hash::Hash;
 use treering_tlog::note::VerifierKey;
 use treering_tlog::tile::TileId;
@@ -22,6 +24,7 @@ Examples:
     treering log fsck --tiles export --trust trust.json --json
 
 Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature.
+If all that is wrong is the index of leaf hashes, `treering log reindex` builds it anew.
 Exit status: 0 clean, 1 findings (each names its entry), 3 it could not be read.";
 
 const STATS_EXAMPLES: &str = "\
@@ -30,12 +33,24 @@ Examples:
   For a program that watches growth:
     treering log stats --data data --json";
 
+const REINDEX_EXAMPLES: &str = "\
+Examples:
+  The index of leaf hashes is damaged (the service must be stopped):
+    treering log reindex --data data
+    treering log fsck --data data --trust trust.json
+  For a program:
+    treering log reindex --data data --json
+
+The index follows from the tree: nothing is lost with it, and nothing else in the folder is changed.
+It is built from the leaf hashes, once they have given the root in the log's own head.
+Exit status: 0 built anew, 3 it could not be, for instance because the leaf hashes are damaged too.";
+
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   A copy for auditors and mirrors, which `treering log fsck --tiles` checks:
     treering log export --data data --to export";
 
-/// Check, measure and export a log
+/// Check, measure, mend and export a log, and prove what is in it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -70,6 +85,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Build a damaged index of leaf hashes anew from the tree
+    #[command(after_help = REINDEX_EXAMPLES)]
+    Reindex {
+        /// The log's folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the proof of one entry, in the form of C2SP tlog-proof
+    #[command(after_help = proof::PROVE_EXAMPLES)]
+    Prove(proof::Prove),
+    /// Verify such a proof, of any log, offline
+    #[command(after_help = proof::VERIFY_EXAMPLES)]
+    VerifyProof(proof::Verify),
     /// Write the log as a directory of C2SP tiles, which any web server can serve
     #[command(after_help = EXPORT_EXAMPLES)]
     Export {
@@ -97,6 +128,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             print_report(&report, *json)
         }
         Command::Stats { data, json } => print_stats(&open(data)?, *json),
+        Command::Reindex { data, json } => {
+            let entries = rebuild(data, *json)?;
+            if *json {
+                output::json(&json!({ "entries": entries }))?;
+            } else {
+                output::line(format!(
+                    "the index of {entries} entries was built anew: check it with `treering log fsck`"
+                ));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Prove(args) => super::wait(proof::prove(args)),
+        Command::VerifyProof(args) => proof::verify(args),
         Command::Export { data, to, json } => {
             let entries = export::to_dir(&open(data)?, to)?;
             if *json {
@@ -150,11 +194,30 @@ impl LogSource for Keyed {
     }
 }
 
-fn check(source: &dyn LogSource, quiet: bool) -> Report {
+fn bar(quiet: bool) -> ProgressBar {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{msg}{bar:40} {pos}/{len} entries, {eta} left") {
         bar.set_style(style);
     }
+    bar
+}
+
+fn rebuild(data: &std::path::Path, quiet: bool) -> Result<u64> {
+    let bar = bar(quiet);
+    let built = reindex(data, |step, done, all| {
+        bar.set_message(match step {
+            Step::Check => "checking ",
+            Step::Write => "indexing ",
+        });
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    built.with_context(|| format!("build the index of the log in {} anew", data.display()))
+}
+
+fn check(source: &dyn LogSource, quiet: bool) -> Report {
+    let bar = bar(quiet);
     let report = fsck::check(source, |done, all| {
         bar.set_length(all);
         bar.set_position(done);

@@ -95,5 +95,8 @@ pub fn main() -> ExitCode {
 }
 
 fn wait(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    // Blocking threads read the store: more at a time than a disk serves would only queue there, and take memory.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(64).enable_all().build()?;
+    runtime.block_on(work)
 }

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 /// The command could not do its work. Verdicts have codes of their own: 0, 1, 2.
 pub(super) const FAILED: u8 = 3;
-/// The service ended by itself: a write to the log failed, and only opening it again tells what the disk holds.
-pub(super) const WRITE_FAILED: u8 = 4;
+/// The service ended by itself: the log stopped, after a write that failed or a read that it rests on, and only opening
+/// it again tells what the disk holds.
+pub(super) const LOG_STOPPED: u8 = 4;
 
 /// Prints one JSON object.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {

@@ -24,7 +24,8 @@ Examples:
     treering serve --config treering.toml --json      prints {\"listening\":\"…\",\"origin\":\"…\"} when ready
 
 SIGTERM and SIGINT end open requests, drain the log's pool, and stop.
-Exit status: 0 stopped by a signal; 3 it could not start; 4 a write to the log failed: start it again.";
+Exit status: 0 stopped by a signal; 3 it could not start; 4 the log stopped by itself, and said why:
+a write failed, or what it rests on could not be read. Look after the disk and start it again.";
 
 /// Run the service: SCRAPI, tiles, credentials, governance and audit on one TLS listener
 #[derive(Debug, clap::Args)]
@@ -58,7 +59,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         key: &crate::keys::read_secret(&config.http.tls_key)?,
         client_ca: &files::read(&config.http.client_ca)?,
     })?;
-    let server = Server::bind(config.http.listen, tls, config.http.max_connections).await?;
+    let server = Server::bind(config.http.listen, tls, config.http.limits()).await?;
     let address = server.address();
     tracing::info!(%address, origin = config.origin, "listening");
     if args.json {
@@ -71,19 +72,20 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
             _ = terminate.recv() => tracing::info!("stopping"),
             _ = interrupt.recv() => tracing::info!("stopping"),
             () = log.stopped() => tracing::error!(
-                "stopping, since a write to the log failed: make sure of the disk and of room on it, and start again; \
+                why = log.why_stopped(),
+                "stopping, since the log stopped: make sure of the disk and of room on it, and start again; \
                  what is on the disk is verified then, and nothing that was answered is lost"
             ),
         }
     };
     server.run(router(assembled.service), stop).await;
-    let write_failed = !assembled.log.is_running();
+    let stopped_by_itself = !assembled.log.is_running();
     if let Some(publisher) = assembled.publisher {
         publisher.shutdown().await;
     }
     assembled.log.shutdown().await;
     tracing::info!("stopped");
-    Ok(if write_failed { ExitCode::from(output::WRITE_FAILED) } else { ExitCode::SUCCESS })
+    Ok(if stopped_by_itself { ExitCode::from(output::LOG_STOPPED) } else { ExitCode::SUCCESS })
 }
 
 /// What is recorded is kept one by one until it becomes part of a summary, which a scrape would do, too: without one,

@@ -22,7 +22,7 @@ use crate::binding::Challenger;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::governance::{self, Genesis, Registrar};
-use crate::http::{Inner, KnownClient, Service};
+use crate::http::{Inner, KnownClient, Refusals, Service};
 use crate::ident::TrustDomain;
 use crate::issuance::{Issuer, Rules};
 use crate::keys::{KeyStore, Role};
@@ -199,6 +199,7 @@ pub(super) async fn assemble(config: &Config, metrics: PrometheusHandle) -> Resu
         receipt_keys: KeySet(vec![sealer.receipt_key().clone()]),
         trust: trust.into_bytes(),
         metrics,
+        refusals: Refusals::new(config.http.refused_registrations_per_second),
         request_timeout: Duration::from_secs(config.http.request_timeout_s),
         publishing: publisher.as_ref().map(Publisher::state),
         ledger,
@@ -246,9 +247,7 @@ pub(super) fn read_witness_policy(path: &Path) -> Result<Policy> {
 
 /// Witnesses on the network are reached through the system's roots.
 fn web_roots() -> Result<Arc<rustls::ClientConfig>> {
-    let pem = fs::read("/etc/ssl/certs/ca-certificates.crt")
-        .context("read the system's certificate roots (install ca-certificates)")?;
-    Ok(Arc::new(crate::client::tls_config(&pem, None)?))
+    Ok(Arc::new(crate::client::tls_config(&super::files::system_roots()?, None)?))
 }
 
 /// The witness of a name at an address.

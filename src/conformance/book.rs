@@ -39,7 +39,9 @@ pub struct Rule {
 pub enum Verdict {
     /// Nothing decided it.
     NotRun,
-    /// It does not apply to what this service does, or cannot be seen from outside.
+    /// No request from outside can show it.
+    Unseen,
+    /// It does not apply to what this service does.
     NotApplicable,
     /// Kept.
     Pass,
@@ -68,7 +70,7 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every MUST that applies was checked and is kept.
+    /// Every MUST that applies and can be seen from outside was checked and is kept.
     Conforms,
     /// A MUST is broken.
     DoesNotConform,
@@ -95,6 +97,8 @@ pub struct Report {
     pub not_applicable: usize,
     /// How many could not be checked.
     pub not_run: usize,
+    /// How many cannot be seen from outside.
+    pub unseen: usize,
     /// Each rule, in the order of the catalogue.
     pub checks: Vec<Check>,
 }
@@ -147,7 +151,7 @@ impl Book {
             .iter()
             .map(|rule| {
                 let found = match rule.unseen {
-                    Some(reason) => (Verdict::NotApplicable, reason.to_owned()),
+                    Some(reason) => (Verdict::Unseen, reason.to_owned()),
                     None => (self.0.remove(rule.id))
                         .unwrap_or((Verdict::NotRun, "no request decided it".to_owned())),
                 };
@@ -177,6 +181,7 @@ impl Book {
             failed_musts: musts(Verdict::Fail),
             not_applicable: count(Verdict::NotApplicable),
             not_run: count(Verdict::NotRun),
+            unseen: count(Verdict::Unseen),
             checks,
         }
     }

@@ -77,12 +77,22 @@ pub async fn run(target: &Target, settings: &Settings) -> Result<Report, Conform
     let set = caller.keys().await.map_err(ConformanceError::Unreachable)?;
     if target.url.starts_with("https://") {
         book.pass("transport.tls", "the connection is TLS with a certificate that the given CAs vouch for");
+    } else if is_this_machine(&target.url) {
+        book.not_applicable("transport.tls", "plain HTTP to this machine: nothing is in transit");
     } else {
-        book.not_applicable("transport.tls", "plain HTTP was asked for: nothing protects what is in transit");
+        book.fail("transport.tls", "plain HTTP: nothing protects what is in transit");
     }
     let published = keys::check(&caller, &mut book, &set).await;
     register::check(&caller, &mut book, &sample, settings, &published).await;
     errors::check(&caller, &mut book, &sample, settings.oversize_bytes).await;
     caller.report_waits(&mut book);
     Ok(book.close(&target.url))
+}
+
+/// Whether a URL says by itself that it leads nowhere else.
+fn is_this_machine(url: &str) -> bool {
+    let host =
+        url.parse::<hyper::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

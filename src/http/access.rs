@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Service;
+use super::peers::Network;
 use super::problem::Problem;
 
 /// What a client may do.
@@ -21,19 +22,29 @@ pub enum ClientRole {
     Registrant,
 }
 
-/// The other end of a connection: the SHA-256 of its certificate, if it showed one that our client CA signed.
-#[derive(Debug, Clone, Default)]
-pub struct Peer(Option<[u8; 32]>);
+/// The other end of a connection: where it calls from, and the SHA-256 of its certificate, if it showed one that our
+/// client CA signed.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    network: Network,
+    certificate: Option<[u8; 32]>,
+}
 
 impl Peer {
-    /// The peer with these certificates.
-    pub fn of(certificates: Option<&[CertificateDer<'_>]>) -> Self {
-        Self(certificates.and_then(<[_]>::first).map(|leaf| Sha256::digest(leaf).into()))
+    /// The peer in this network with these certificates.
+    pub fn of(network: Network, certificates: Option<&[CertificateDer<'_>]>) -> Self {
+        let certificate = certificates.and_then(<[_]>::first).map(|leaf| Sha256::digest(leaf).into());
+        Self { network, certificate }
+    }
+
+    /// Where it calls from.
+    pub fn network(&self) -> Network {
+        self.network
     }
 
     /// The SHA-256 of its certificate.
     pub fn certificate(&self) -> Option<[u8; 32]> {
-        self.0
+        self.certificate
     }
 }
 

@@ -15,9 +15,9 @@ use crate::ledger::Newest;
 use crate::vault;
 use crate::wire::{GrantKeys, GrantMessage, Grants, LeafResponse, PathResponse};
 
-use super::Service;
 use super::access::Auditor;
 use super::problem::Problem;
+use super::{Service, apart};
 
 fn octets<const N: usize>(text: &str) -> Result<[u8; N], Problem> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
@@ -55,7 +55,10 @@ pub(super) async fn content(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let leaf = Hash::from_bytes(name::<32>(path)?);
-    let found = service.ledger.log().content(&leaf).map_err(|error| Problem::internal(&error))?;
+    let found = apart(&service, move |service| {
+        service.ledger.log().content(&leaf).map_err(|error| Problem::internal(&error))
+    });
+    let found = found.await?;
     tracing::info!(client = client.name, leaf = leaf.to_hex(), "sealed content read");
     found.map(cose).ok_or_else(|| Problem::not_found("no content is kept for this leaf hash"))
 }
@@ -66,8 +69,10 @@ pub(super) async fn statement(
     path: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(index) = path.map_err(|error| Problem::malformed(error.body_text()))?;
-    let found = service.ledger.log().entry(index).map_err(|error| Problem::internal(&error))?;
-    found.map(cose).ok_or_else(|| Problem::not_found(format!("the log has no entry {index}")))
+    let found = apart(&service, move |service| {
+        service.ledger.log().entry(index).map_err(|error| Problem::internal(&error))
+    });
+    found.await?.map(cose).ok_or_else(|| Problem::not_found(format!("the log has no entry {index}")))
 }
 
 /// The query of [`inclusion`].

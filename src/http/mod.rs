@@ -8,7 +8,9 @@ mod audit;
 mod credentials;
 mod governance;
 mod health;
+mod peers;
 mod problem;
+mod progress;
 mod scrapi;
 mod server;
 mod tiles;
@@ -31,11 +33,12 @@ use treering_provenance::cose::KeySet;
 use crate::clock::{Clock, Stopwatch};
 use crate::governance::Registrar;
 use crate::issuance::Issuer;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 
 pub use access::{ClientRole, KnownClient, Peer};
+pub use peers::{Network, Refusals};
 pub use problem::{ConciseProblem, Problem};
-pub use server::{ServeError, Server, TlsFiles, tls_config};
+pub use server::{Limits, ServeError, Server, TlsFiles, tls_config};
 
 /// The largest request body but for content: a credential request with evidence and certificates has some 20 KB.
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -62,6 +65,8 @@ pub struct Inner {
     pub metrics: PrometheusHandle,
     /// How publishing to the witnesses goes, where there are any.
     pub publishing: Option<watch::Receiver<State>>,
+    /// How many registrations of each network may come to nothing.
+    pub refusals: Refusals,
     /// How long one request may take.
     pub request_timeout: Duration,
 }
@@ -146,6 +151,22 @@ async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Ne
     let labels = [("method", method), ("route", route), ("status", status.to_string())];
     metrics::histogram!("treering_http_request_seconds", &labels).record(watch.seconds());
     response
+}
+
+/// Reads what may be on the disk and not in memory, apart from the workers: one for each core, they also register, and
+/// some reads of old entries that each wait for a disk would hold up everybody. What is certain to be in memory is read
+/// where it is asked for.
+async fn apart<T, E>(
+    service: &Service,
+    read: impl FnOnce(&Service) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<LedgerError> + Send + 'static,
+{
+    let service = service.clone();
+    let read = tokio::task::spawn_blocking(move || read(&service)).await;
+    read.unwrap_or_else(|error| Err(LedgerError::log(error).into()))
 }
 
 async fn no_route(uri: Uri) -> Response {

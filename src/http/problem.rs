@@ -3,6 +3,8 @@
 //!
 //! What a caller reads never has attestation detail: a prober must not learn which check failed. The log has it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -160,12 +162,22 @@ pub struct ConciseProblem {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    /// Seconds after which to try again, where that makes sense.
+    retry_after: u64,
 }
 
 impl ConciseProblem {
     /// A concise problem.
     pub fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into() }
+        Self { status, title, detail: detail.into(), retry_after: RETRY_AFTER_S }
+    }
+
+    /// 429 of `POST /entries` (SCRAPI section 2.3).
+    pub fn too_many_requests(wait: Duration) -> Self {
+        let detail = "too many statements from your network were refused; try again after the given time";
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", detail);
+        problem.retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        problem
     }
 
     /// 404 of `/entries/{id}` (SCRAPI section 2.4).
@@ -191,7 +203,7 @@ impl IntoResponse for ConciseProblem {
         let media_type = HeaderValue::from_static("application/concise-problem-details+cbor");
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
         }
         response
     }

@@ -3,18 +3,25 @@
 //!
 //! All errors of these resources are CBOR (RFC 9290), those of the router too.
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use data_encoding::BASE64URL_NOPAD;
 use treering_provenance::statement::leaf_of_entry_id;
+use treering_tlog::hash::Hash;
 
-use super::Service;
+use crate::clock::monotonic;
+use crate::governance::RegistrationError;
+use crate::ledger::{LedgerError, Place};
+
+use super::access::Peer;
+use super::peers::Network;
 use super::problem::ConciseProblem;
+use super::{Service, apart};
 
 const COSE: &str = "application/cose";
 const CBOR: &str = "application/cbor";
@@ -53,6 +60,7 @@ async fn no_method() -> ConciseProblem {
 /// integrated, so it is always 201 with the receipt, and its Location is that of `GET /entries/{id}` for ever.
 async fn register(
     State(service): State<Service>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ConciseProblem> {
@@ -65,10 +73,29 @@ async fn register(
         return Err(malformed(format!("Content-Type is `{media_type}`, want `{COSE}`")));
     }
     let body = body.map_err(|error| malformed(error.body_text()))?;
-    let place = service.registrar.register(&body, service.clock.now()).await?;
-    let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
+    let place = register_within_limits(&service, peer.network(), &body).await?;
+    let registration = |error| ConciseProblem::from(RegistrationError::Ledger(error));
     let receipt = service.ledger.committed_receipt(place.index).map_err(registration)?;
     Ok(receipt_answer(StatusCode::CREATED, &place.entry_id(), receipt))
+}
+
+/// Section 2: without authentication there is a protection against too many requests. Who registers is authenticated by
+/// the statement's signature; what is limited is finding out that it is nobody.
+async fn register_within_limits(
+    service: &Service,
+    network: Network,
+    body: &[u8],
+) -> Result<Place, ConciseProblem> {
+    if let Err(wait) = service.refusals.begin(network, monotonic()) {
+        metrics::counter!("treering_registrations_limited_total").increment(1);
+        return Err(ConciseProblem::too_many_requests(wait));
+    }
+    let registered = service.registrar.register(body, service.clock.now()).await;
+    // What the ledger could not do is not the caller's fault.
+    if matches!(registered, Ok(_) | Err(RegistrationError::Ledger(_))) {
+        service.refusals.forgive(network);
+    }
+    Ok(registered?)
 }
 
 /// `GET /entries/{id}` (section 2.4): a fresh receipt for the same place.
@@ -77,14 +104,20 @@ async fn resolve(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ConciseProblem> {
     let Path(id) = path.map_err(|_| ConciseProblem::no_entry())?;
-    let registration = |error| ConciseProblem::from(crate::governance::RegistrationError::Ledger(error));
-    let index = match leaf_of_entry_id(&id) {
-        Some(leaf) => service.ledger.find(&leaf).map_err(registration)?,
-        None => None,
+    let registration = |error| ConciseProblem::from(RegistrationError::Ledger(error));
+    let leaf = leaf_of_entry_id(&id).ok_or_else(ConciseProblem::no_entry)?;
+    // Most are asked for when they are new. What it takes to answer is in memory then, and another thread would cost
+    // more than the answer.
+    let receipt = match service.ledger.find_in_memory(&leaf) {
+        Some(index) => Some(service.ledger.committed_receipt(index).map_err(registration)?),
+        None => apart(&service, move |service| older_receipt(service, &leaf)).await.map_err(registration)?,
     };
-    let index = index.ok_or_else(ConciseProblem::no_entry)?;
-    let receipt = service.ledger.committed_receipt(index).map_err(registration)?;
-    Ok(receipt_answer(StatusCode::OK, &id, receipt))
+    Ok(receipt_answer(StatusCode::OK, &id, receipt.ok_or_else(ConciseProblem::no_entry)?))
+}
+
+fn older_receipt(service: &Service, leaf: &Hash) -> Result<Option<Vec<u8>>, LedgerError> {
+    let index = service.ledger.find(leaf)?;
+    index.map(|index| service.ledger.committed_receipt(index)).transpose()
 }
 
 fn receipt_answer(status: StatusCode, id: &str, receipt: Vec<u8>) -> Response {

@@ -5,8 +5,8 @@ use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use treering_tlog::tile::{TILE_WIDTH, parse_entries_path, parse_tile_path};
 
-use super::Service;
 use super::problem::Problem;
+use super::{Service, apart};
 
 /// A tile never changes once it exists.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -31,7 +31,8 @@ pub(super) async fn checkpoint(State(service): State<Service>) -> Result<Respons
 ///
 /// The path is read as it came, not decoded: a tile has one URL.
 pub(super) async fn tile(State(service): State<Service>, uri: Uri) -> Response {
-    match find(&service, uri.path().trim_start_matches('/')) {
+    let path = uri.path().trim_start_matches('/').to_owned();
+    match apart(&service, move |service| find(service, &path)).await {
         Ok(bytes) => answer("application/octet-stream", IMMUTABLE, bytes),
         // What is absent now may exist with the next entry: no cache may keep that.
         Err(problem) => with(problem.into_response(), header::CACHE_CONTROL, NEVER),

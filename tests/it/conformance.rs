@@ -91,8 +91,11 @@ async fn our_own_service_conforms_to_every_rule_that_applies() {
     assert_eq!(report["outcome"], "conforms");
     assert_eq!(report["spec"], "draft-ietf-scitt-scrapi-11");
     assert!(of("pass").len() >= 45, "{:#?}", of("pass"));
-    let counted =
-        ["passed", "failed", "not_applicable", "not_run"].map(|name| report[name].as_u64().unwrap());
+    // What no request can show is neither kept nor inapplicable.
+    let unseen = RULES.iter().filter(|rule| rule.unseen.is_some()).count();
+    assert_eq!((of("unseen").len(), unseen > 0), (unseen, true));
+    let counted = ["passed", "failed", "not_applicable", "not_run", "unseen"]
+        .map(|name| report[name].as_u64().unwrap());
     assert_eq!(counted.iter().sum::<u64>(), RULES.len() as u64);
     run.ended(0);
 }
@@ -114,30 +117,82 @@ async fn a_correct_service_passes_whether_it_answers_at_once_or_later() {
     }
 }
 
+/// Errors in another form break all of these.
+const ERRORS: &[&str] = &[
+    "key.unknown",
+    "resolve.unknown",
+    "errors.content-type",
+    "errors.no-content-type",
+    "errors.empty",
+    "errors.garbage",
+    "errors.truncated",
+    "errors.trailing",
+    "errors.oversize",
+    "errors.indefinite",
+    "errors.duplicate-label",
+    "errors.detached",
+    "errors.algorithm",
+    "errors.signature",
+    "errors.odd-id",
+    "errors.unknown-path",
+    "errors.method",
+    "methods.options",
+];
+
+/// Services that are wrong in one point, and the rules of that point.
+const WRONG: &[(Fault, &[&str])] = &[
+    (Fault::Plain, &["transport.tls"]),
+    (Fault::NoKeys, &["keys.set", "receipt.signature"]),
+    (Fault::KeysOfOtherType, &["keys.media-type"]),
+    (Fault::NoKid, &["keys.kid", "receipt.signature"]),
+    (Fault::TwoKeysOfOneKid, &["keys.kid-forms", "keys.thumbprint"]),
+    (Fault::LooseKeys, &["keys.deterministic"]),
+    (Fault::NamedKey, &["keys.thumbprint"]),
+    (Fault::NoCache, &["keys.cache"]),
+    (Fault::OtherKey, &["key.base64url"]),
+    (Fault::KidWithoutRaw, &["keys.thumbprint", "key.raw"]),
+    (Fault::AnyKid, &["key.unknown"]),
+    (Fault::Redirects, &["register.status", "errors.unprotected-chain"]),
+    (Fault::NoLocation, &["register.location"]),
+    (Fault::CreatedOfOtherType, &["register.created.receipt"]),
+    (Fault::AcceptedWithBody, &["register.accepted.empty"]),
+    (Fault::NewLocations, &["register.same-location"]),
+    (Fault::OneLocation, &["register.distinct-location"]),
+    (Fault::KeepsUnprotected, &["register.unprotected"]),
+    (Fault::WrongLocation, &["resolve.receipt"]),
+    (Fault::Never, &["resolve.receipt"]),
+    (Fault::ResolvedWithoutLocation, &["resolve.location"]),
+    (Fault::Moves, &["resolve.same-place"]),
+    (Fault::RunningWithoutTime, &["resolve.running"]),
+    (Fault::Untagged, &["receipt.sign1"]),
+    (Fault::AttachedRoot, &["receipt.detached", "receipt.signature"]),
+    (Fault::NoAlgorithm, &["receipt.alg", "receipt.signature"]),
+    (Fault::UnprotectedVds, &["receipt.vds"]),
+    (Fault::FlatPath, &["receipt.inclusion", "receipt.signature"]),
+    (Fault::NoSubject, &["receipt.claims"]),
+    (Fault::NoReceiptKid, &["receipt.kid"]),
+    (Fault::ReceiptOfAnother, &["receipt.signature"]),
+    (
+        Fault::OtherTitles,
+        &[
+            "key.unknown-title",
+            "resolve.unknown-title",
+            "errors.malformed-title",
+            "errors.detached-title",
+            "errors.algorithm-title",
+            "errors.signature-title",
+        ],
+    ),
+    (Fault::TakesForgeries, &["errors.signature"]),
+    (Fault::NoAllow, &["errors.allow"]),
+    (Fault::NoHead, &["methods.head"]),
+    (Fault::BusyWithoutTime, &["limits.retry-after"]),
+];
+
 #[tokio::test]
 async fn errors_that_are_not_concise_problem_details_fail_one_by_one() {
     let report = run(Fault::JsonErrors, made()).await;
-    let failed = with(&report, Verdict::Fail);
-    for id in [
-        "key.unknown",
-        "resolve.unknown",
-        "errors.content-type",
-        "errors.empty",
-        "errors.garbage",
-        "errors.truncated",
-        "errors.trailing",
-        "errors.oversize",
-        "errors.indefinite",
-        "errors.duplicate-label",
-        "errors.detached",
-        "errors.algorithm",
-        "errors.signature",
-        "errors.odd-id",
-        "errors.unknown-path",
-        "errors.method",
-    ] {
-        assert!(failed.contains(&id), "{id}: {failed:?}");
-    }
+    assert_eq!(with(&report, Verdict::Fail), ERRORS);
     // What it does right stays right.
     for id in ["register.status", "receipt.signature", "resolve.receipt", "keys.set"] {
         assert!(with(&report, Verdict::Pass).contains(&id), "{id}");
@@ -147,26 +202,20 @@ async fn errors_that_are_not_concise_problem_details_fail_one_by_one() {
 
 #[tokio::test]
 async fn a_service_that_is_wrong_in_one_point_fails_there_and_nowhere_else() {
-    let cases: [(Fault, &[&str]); 13] = [
-        (Fault::WrongLocation, &["resolve.receipt"]),
-        (Fault::NewLocations, &["register.same-location"]),
-        (Fault::ReceiptOfAnother, &["receipt.signature"]),
-        (Fault::Redirects, &["register.status", "errors.unprotected-chain"]),
-        (Fault::FlatPath, &["receipt.inclusion", "receipt.signature"]),
-        (Fault::NoSubject, &["receipt.claims"]),
-        (Fault::UnprotectedVds, &["receipt.vds"]),
-        (Fault::KeepsUnprotected, &["register.unprotected"]),
-        (Fault::TakesForgeries, &["errors.signature"]),
-        (Fault::OtherKey, &["key.base64url"]),
-        (Fault::BusyWithoutTime, &["limits.retry-after"]),
-        (Fault::NoAllow, &["errors.allow"]),
-        (Fault::Never, &["resolve.receipt"]),
-    ];
     let mut wrong = Vec::new();
-    for (fault, wanted) in cases {
-        wrong.extend(fails(fault, wanted).await);
+    for (fault, wanted) in WRONG {
+        wrong.extend(fails(*fault, wanted).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A check that cannot fail says nothing. The two tests above show that each of these fails where it should.
+#[test]
+fn every_rule_that_can_be_seen_is_broken_by_a_service() {
+    let broken: BTreeSet<&str> = WRONG.iter().flat_map(|(_, rules)| *rules).chain(ERRORS).copied().collect();
+    let seen: BTreeSet<&str> =
+        RULES.iter().filter(|rule| rule.unseen.is_none()).map(|rule| rule.id).collect();
+    assert_eq!(broken, seen);
 }
 
 #[tokio::test]

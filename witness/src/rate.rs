@@ -1,4 +1,4 @@
-//! A token bucket: how often one log may ask. Pure: time is an argument.
+//! A token bucket: how often one log may ask, or one peer of the service. Pure: time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -28,18 +28,34 @@ impl Bucket {
 
     /// Takes one request's worth, or says how long until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        // A microsecond brings as many millionths as a second brings requests.
-        let micros =
-            u64::try_from(now.saturating_duration_since(self.filled).as_micros()).unwrap_or(u64::MAX);
-        let brought = micros.saturating_mul(u64::from(self.rate.per_second));
-        self.level = self.level.saturating_add(brought).min(u64::from(self.rate.burst) * ONE);
-        self.filled = self.filled.max(now);
+        self.fill(now);
         if let Some(left) = self.level.checked_sub(ONE) {
             self.level = left;
             return Ok(());
         }
         let missing = ONE - self.level;
         Err(Duration::from_micros(missing.div_ceil(u64::from(self.rate.per_second).max(1))))
+    }
+
+    /// Gives back what one request took: it does not count after all.
+    pub fn give_back(&mut self) {
+        self.level = self.level.saturating_add(ONE).min(u64::from(self.rate.burst) * ONE);
+    }
+
+    /// Whether it holds all that it can, as a new one does.
+    pub fn is_full(&self, now: Instant) -> bool {
+        let mut filled = *self;
+        filled.fill(now);
+        filled.level == u64::from(self.rate.burst) * ONE
+    }
+
+    fn fill(&mut self, now: Instant) {
+        // A microsecond brings as many millionths as a second brings requests.
+        let micros =
+            u64::try_from(now.saturating_duration_since(self.filled).as_micros()).unwrap_or(u64::MAX);
+        let brought = micros.saturating_mul(u64::from(self.rate.per_second));
+        self.level = self.level.saturating_add(brought).min(u64::from(self.rate.burst) * ONE);
+        self.filled = self.filled.max(now);
     }
 }
 
@@ -67,5 +83,18 @@ mod tests {
         assert_eq!(taken, 3 + 699);
         // And never more than the burst at once.
         assert_eq!((0..10).filter(|_| bucket.take(at(10_000_000)).is_ok()).count(), 3);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let start = crate::clock::monotonic();
+        let mut bucket = Bucket::new(Rate { per_second: 10, burst: 1 }, start);
+        assert!(bucket.is_full(start));
+        assert_eq!(bucket.take(start), Ok(()));
+        assert!(!bucket.is_full(start) && bucket.is_full(start + Duration::from_millis(100)));
+        bucket.give_back();
+        bucket.give_back();
+        assert_eq!(bucket.take(start), Ok(()));
+        assert!(bucket.take(start).is_err());
     }
 }

@@ -96,7 +96,7 @@ fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
         _ => false,
     };
     let nodes = stored.as_ref().ok().filter(|_| agree).map(|stored| TileNodes::from_hashes(stored.clone()));
-    let inner = nodes.as_ref().map_or(Ok(()), |nodes| self::inner(source, id, nodes));
+    let inner = nodes.as_ref().map_or(Ok(()), |nodes| inner(source, id, nodes));
     let root = nodes.and_then(|nodes| nodes.root());
     Bundle { id, width, stored, entries, root, inner, rows: sum }
 }

@@ -52,16 +52,7 @@ impl LogSource for Log {
     fn check_rest(&self, size: u64, rows: &Rows, wanted: u64) -> Vec<Finding> {
         let mut rest = Rest { log: self, size, findings: Vec::new() };
         rest.head();
-        let (still, runs) = self.index().still();
-        let leads = Leads::count(self, &runs, size, rows);
-        drop(still);
-        if leads.sum != wanted {
-            rest.entries();
-        }
-        if leads.count != size {
-            rest.find(None, format!("{INDEX} has {} hashes for {size} entries", leads.count));
-        }
-        rest.findings.extend(leads.findings);
+        rest.index(rows, wanted);
         for family in [Family::Once, Family::Registers] {
             rest.indexes(family, |_, value| schema::decode_index(family.name(), value));
         }
@@ -149,6 +140,24 @@ impl Rest<'_> {
         if self.findings.len() < super::MAX_FINDINGS {
             self.findings.push(Finding { entry, what });
         }
+    }
+
+    /// The way back to the entries, from the sum of what it should be to what of it is wrong.
+    fn index(&mut self, rows: &Rows, wanted: u64) {
+        if let Some(error) = self.log.index().unreadable() {
+            self.find(None, error.to_string());
+            return;
+        }
+        let (still, runs) = self.log.index().still();
+        let leads = Leads::count(self.log, &runs, self.size, rows);
+        drop(still);
+        if leads.sum != wanted {
+            self.entries();
+        }
+        if leads.count != self.size {
+            self.find(None, format!("{INDEX} has {} hashes for {} entries", leads.count, self.size));
+        }
+        self.findings.extend(leads.findings);
     }
 
     /// The head's record says what its note says, and the witnessed head is a prefix.

@@ -3,7 +3,7 @@
 use std::{
     cmp::Ordering,
     mem,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
 };
 
 use treering_tlog::{bundle, hash::leaf_hash};
@@ -34,22 +34,32 @@ impl Index {
     /// Reads the index of the first `size` entries.
     pub(crate) fn load(store: &Store, size: u64, damage: Damage, run_bits: u8) -> Result<Self, StoreError> {
         match Self::loaded(store, size, damage, run_bits) {
-            Err(_) if damage == Damage::Skip => {
-                Ok(Self::of(Vec::new(), Vec::new(), RunId::youngest(run_bits, 0)))
+            Err(error) if damage == Damage::Skip => {
+                Ok(Self { unreadable: Some(error), ..Self::empty(run_bits) })
             }
             index => index,
         }
     }
 
+    /// The index of no entries, to which all are added.
+    pub(crate) fn empty(run_bits: u8) -> Self {
+        Self::of(Vec::new(), Vec::new(), RunId::youngest(run_bits, 0))
+    }
+
     fn of(runs: Vec<Arc<Run>>, replaced: Vec<RunId>, young: RunId) -> Self {
         let state = State { runs, full: Vec::new(), young: Young::new(young), replaced };
-        Self { state: RwLock::new(state), tending: Mutex::new(()) }
+        Self {
+            state: RwLock::new(state),
+            tending: Mutex::new(()),
+            unreadable: None,
+            unmergeable: AtomicBool::new(false),
+        }
     }
 
     fn loaded(store: &Store, size: u64, damage: Damage, run_bits: u8) -> Result<Self, StoreError> {
-        let (live, replaced) = stored_runs(store, run_bits)?;
+        let (live, replaced) = stored_runs(store, run_bits).map_err(StoreError::of_index)?;
         let covered = live.last().map_or(0, |run| run.end());
-        let wrong = |why| StoreError::Inconsistent { what: INDEX, at: covered, why };
+        let wrong = |why| StoreError::Inconsistent { what: INDEX, at: covered, why }.of_index();
         if covered > size {
             return Err(wrong("it covers more than the log"));
         }
@@ -58,7 +68,8 @@ impl Index {
         }
         let mut runs = Vec::with_capacity(live.len());
         for id in live {
-            runs.push(Arc::new(Run { id, filter: Filter::read(store, id)? }));
+            let filter = Filter::read(store, id).map_err(StoreError::of_index)?;
+            runs.push(Arc::new(Run { id, filter }));
         }
         let index = Self::of(runs, replaced, RunId::youngest(run_bits, covered));
         index.read_young(store, covered, size, damage)?;

@@ -37,10 +37,21 @@ impl Index {
             self.remove_replaced(store, probe)?;
             self.write_blocks(store, probe)?;
             let Some(run) = self.due() else { return Ok(()) };
-            if self.merge(store, run, probe, stop)?.is_err() {
-                return Ok(());
+            match self.merge(store, run, probe, stop) {
+                Ok(Ok(())) => {}
+                Ok(Err(Stopped)) => return Ok(()),
+                Err(error @ StoreError::Index(_)) => self.merge_no_more(&error),
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// What was to be merged is damaged. Lookups read what they need of it, and say so where they cannot; to stop the log
+    /// for it would stop it after each start.
+    fn merge_no_more(&self, error: &StoreError) {
+        tracing::error!(%error, "runs of the index are not merged any more: the log goes on, and becomes slower");
+        metrics::counter!("treering_log_index_errors_total").increment(1);
+        self.unmergeable.store(true, Ordering::Relaxed);
     }
 
     fn write_blocks(&self, store: &Store, probe: &Probed) -> Result<(), StoreError> {
@@ -63,6 +74,9 @@ impl Index {
 
     /// A run whose parts are all there: of the shortest ones first.
     fn due(&self) -> Option<RunId> {
+        if self.unmergeable.load(Ordering::Relaxed) {
+            return None;
+        }
         let state = self.state();
         let ids: Vec<RunId> = state.runs.iter().map(|run| run.id).collect();
         let parents = ids.iter().rev().filter_map(|id| id.parent());
@@ -103,7 +117,7 @@ impl Index {
         stop: &AtomicBool,
     ) -> Result<Result<(), Stopped>, StoreError> {
         let old: Result<Vec<_>, _> = id.children().map(|run| run::pages(store, run)).collect();
-        let mut old = old?;
+        let mut old = old.map_err(StoreError::of_index)?;
         let old_pages = id.children().next().map_or(1, RunId::pages);
         let wider = id.pages() / old_pages;
         let mut leads: Vec<Lead> = Vec::new();
@@ -113,7 +127,7 @@ impl Index {
             }
             leads.clear();
             for page in old.iter_mut().filter_map(Iterator::next) {
-                leads.extend(page?);
+                leads.extend(page.map_err(StoreError::of_index)?);
             }
             // Not the unstable sort: this one sees that there are eight sorted parts.
             leads.sort();
@@ -229,7 +243,8 @@ mod tests {
                 let found = index.find(&store, &[hash(9), hash(i)], |hash, found| {
                     Ok(u64::from(hash.as_bytes()[31]) == found)
                 });
-                assert_eq!(found.unwrap(), [None, Some(i)]);
+                let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
+                assert_eq!(found, [None, Some(i)]);
             }
         }
     }

@@ -28,19 +28,42 @@ pub(super) enum Fault {
     None,
     /// No fault: it answers 202, then 204 once, then 200.
     Later,
+    AcceptedWithBody,
+    AnyKid,
+    AttachedRoot,
     BusyWithoutTime,
+    CreatedOfOtherType,
     FlatPath,
     JsonErrors,
     KeepsUnprotected,
+    KeysOfOtherType,
+    KidWithoutRaw,
+    LooseKeys,
+    Moves,
+    NamedKey,
     Never,
     NewLocations,
+    NoAlgorithm,
     NoAllow,
+    NoCache,
+    NoHead,
+    NoKeys,
+    NoKid,
+    NoLocation,
+    NoReceiptKid,
     NoSubject,
+    OneLocation,
     OtherKey,
+    OtherTitles,
+    Plain,
     ReceiptOfAnother,
     Redirects,
+    ResolvedWithoutLocation,
+    RunningWithoutTime,
     TakesForgeries,
+    TwoKeysOfOneKid,
     UnprotectedVds,
+    Untagged,
     WrongLocation,
 }
 
@@ -60,7 +83,10 @@ pub(super) async fn serve(fault: Fault) -> String {
     let key = Ed25519Signer::from_seed(&[5; 32]).unwrap();
     let stub = Stub(Arc::new(Inner { fault, key, entries: Mutex::default(), posts: Mutex::default() }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
+    // This address leads to this machine, too, and does not say so.
+    let host = if fault == Fault::Plain { "0.0.0.0".to_owned() } else { address.ip().to_string() };
+    let url = format!("http://{host}:{}", address.port());
     let router = Router::new().fallback(answer).with_state(stub);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     url
@@ -91,9 +117,10 @@ async fn answer(
     match path.as_slice() {
         ["entries"] if method == Method::POST => stub.register(&headers, &body),
         ["entries", id] if read => stub.resolve(id),
-        [".well-known", "scitt-keys"] if read => {
-            cbor(&Value::Array(vec![stub.0.key.key().to_published_key()]))
+        [".well-known", "scitt-keys"] if method == Method::HEAD && stub.0.fault == Fault::NoHead => {
+            stub.error(404, "Not Found")
         }
+        [".well-known", "scitt-keys"] if read => stub.keys(),
         [".well-known", "scitt-keys", kid] if read => stub.key(kid),
         ["entries"] => stub.no_method("POST"),
         ["entries", _] | [".well-known", "scitt-keys"] | [".well-known", "scitt-keys", _] => {
@@ -105,6 +132,7 @@ async fn answer(
 
 impl Stub {
     fn error(&self, status: u16, title: &str) -> Response {
+        let title = if self.0.fault == Fault::OtherTitles { "Something is wrong" } else { title };
         let status = StatusCode::from_u16(status).unwrap();
         if self.0.fault == Fault::JsonErrors {
             let media_type = (header::CONTENT_TYPE, "application/problem+json");
@@ -123,14 +151,59 @@ impl Stub {
         response
     }
 
-    fn key(&self, kid: &str) -> Response {
-        if BASE64URL_NOPAD.decode(kid.as_bytes()).ok() != Some(self.0.key.kid().to_vec()) {
+    /// What its key is called.
+    fn kid(&self) -> Vec<u8> {
+        match self.0.fault {
+            Fault::NamedKey | Fault::KidWithoutRaw => b"key-1".to_vec(),
+            _ => self.0.key.kid().to_vec(),
+        }
+    }
+
+    /// A key as it is published, under this name.
+    fn published(signer: &Ed25519Signer, kid: Option<Vec<u8>>) -> Value {
+        let mut members = signer.key().to_published_key().into_map().unwrap();
+        members.retain(|(label, _)| *label != Value::from(2));
+        members.extend(kid.map(|kid| (2.into(), Value::Bytes(kid))));
+        Value::Map(members)
+    }
+
+    fn keys(&self) -> Response {
+        let own = |kid| Self::published(&self.0.key, kid);
+        let another = || Self::published(&Ed25519Signer::from_seed(&[6; 32]).unwrap(), Some(self.kid()));
+        let keys = match self.0.fault {
+            Fault::NoKeys => vec![],
+            Fault::NoKid => vec![own(None)],
+            Fault::TwoKeysOfOneKid => vec![own(Some(self.kid())), another()],
+            _ => vec![own(Some(self.kid()))],
+        };
+        let mut response = cbor(&Value::Array(keys));
+        match self.0.fault {
+            Fault::NoCache => drop(response.headers_mut().remove(header::CACHE_CONTROL)),
+            Fault::KeysOfOtherType => {
+                let other = HeaderValue::from_static("application/cose-key-set");
+                response.headers_mut().insert(header::CONTENT_TYPE, other);
+            }
+            Fault::LooseKeys => {
+                // An array of one, its length in an octet of its own.
+                let key = strict::encode(&own(Some(self.kid()))).unwrap();
+                *response.body_mut() = [&[0x98, 1][..], &key].concat().into();
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn key(&self, name: &str) -> Response {
+        let kid = self.kid();
+        let raw = name.as_bytes() == kid && self.0.fault != Fault::KidWithoutRaw;
+        let encoded = name == BASE64URL_NOPAD.encode(&kid);
+        if !raw && !encoded && self.0.fault != Fault::AnyKid {
             return self.error(404, "No such key");
         }
-        if self.0.fault == Fault::OtherKey {
-            return cbor(&Ed25519Signer::from_seed(&[6; 32]).unwrap().key().to_published_key());
-        }
-        cbor(&self.0.key.key().to_published_key())
+        let other = Ed25519Signer::from_seed(&[6; 32]).unwrap();
+        let key = if self.0.fault == Fault::OtherKey { &other } else { &self.0.key };
+        cbor(&Self::published(key, Some(kid)))
     }
 
     fn register(&self, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -170,16 +243,23 @@ impl Stub {
         match self.0.fault {
             Fault::WrongLocation => id = format!("elsewhere-{id}"),
             Fault::NewLocations => id = BASE64URL_NOPAD.encode(&random::<32>()),
+            Fault::OneLocation => "one".clone_into(&mut id),
             _ => {}
         }
         if self.0.fault != Fault::WrongLocation {
             self.0.entries.lock().unwrap().entry(id.clone()).or_insert((entry.to_vec(), 0));
         }
         let location = (header::LOCATION, format!("/entries/{id}"));
+        let receipt = self.receipt(entry, 1);
         match self.0.fault {
-            Fault::Later | Fault::Never => (StatusCode::ACCEPTED, [location]).into_response(),
+            Fault::Later | Fault::Never | Fault::RunningWithoutTime => {
+                (StatusCode::ACCEPTED, [location]).into_response()
+            }
+            Fault::AcceptedWithBody => (StatusCode::ACCEPTED, [location], "soon").into_response(),
             Fault::Redirects => (StatusCode::SEE_OTHER, [location]).into_response(),
-            _ => (StatusCode::CREATED, [location, cose()], self.receipt(entry)).into_response(),
+            Fault::NoLocation => (StatusCode::CREATED, [cose()], receipt).into_response(),
+            Fault::CreatedOfOtherType => (StatusCode::CREATED, [location], receipt).into_response(),
+            _ => (StatusCode::CREATED, [location, cose()], receipt).into_response(),
         }
     }
 
@@ -191,15 +271,24 @@ impl Stub {
             let headers = [(header::RETRY_AFTER, "1"), (header::CACHE_CONTROL, "no-store")];
             return (StatusCode::NO_CONTENT, headers).into_response();
         }
+        if self.0.fault == Fault::RunningWithoutTime && *asked == 1 {
+            return StatusCode::NO_CONTENT.into_response();
+        }
         let location = (header::LOCATION, format!("/entries/{id}"));
-        (StatusCode::OK, [location, cose()], self.receipt(entry)).into_response()
+        // Left or right of the other leaf.
+        let index = if self.0.fault == Fault::Moves { asked.is_multiple_of(2).into() } else { 1 };
+        let receipt = self.receipt(entry, index);
+        if self.0.fault == Fault::ResolvedWithoutLocation {
+            return (StatusCode::OK, [cose()], receipt).into_response();
+        }
+        (StatusCode::OK, [location, cose()], receipt).into_response()
     }
 
-    fn receipt(&self, entry: &[u8]) -> Vec<u8> {
+    fn receipt(&self, entry: &[u8], index: u64) -> Vec<u8> {
         let fault = self.0.fault;
         let filler = leaf_hash(b"filler");
         let leaf = if fault == Fault::ReceiptOfAnother { leaf_hash(b"another") } else { leaf_hash(entry) };
-        let root = node_hash(&filler, &leaf);
+        let root = if index == 0 { node_hash(&leaf, &filler) } else { node_hash(&filler, &leaf) };
         let mut claims = vec![(1.into(), "https://log.example".into())];
         if fault != Fault::NoSubject {
             claims.push((2.into(), "log.example".into()));
@@ -207,21 +296,33 @@ impl Stub {
         let vds = (Value::from(395), Value::from(1));
         let mut protected = vec![
             (1.into(), (-8).into()),
-            (4.into(), Value::Bytes(self.0.key.kid().to_vec())),
+            (4.into(), Value::Bytes(self.kid())),
             (15.into(), Value::Map(claims)),
         ];
+        match fault {
+            Fault::NoAlgorithm => drop(protected.remove(0)),
+            Fault::NoReceiptKid => drop(protected.remove(1)),
+            _ => {}
+        }
         let mut unprotected = Vec::new();
         if fault == Fault::UnprotectedVds { &mut unprotected } else { &mut protected }.push(vds);
         let sibling = Value::Bytes(filler.as_bytes().to_vec());
         let path = if fault == Fault::FlatPath { sibling } else { Value::Array(vec![sibling]) };
-        let proof = strict::encode(&Value::Array(vec![2.into(), 1.into(), path])).unwrap();
+        let proof = strict::encode(&Value::Array(vec![2.into(), index.into(), path])).unwrap();
         let proofs = Value::Map(vec![((-1).into(), Value::Array(vec![Value::Bytes(proof)]))]);
         unprotected.push((396.into(), proofs));
         let protected = strict::encode(&Value::Map(protected)).unwrap();
         let signature = self.0.key.sign(&sig_structure(&protected, root.as_bytes())).unwrap();
-        let parts =
-            vec![Value::Bytes(protected), Value::Map(unprotected), Value::Null, Value::Bytes(signature)];
-        strict::encode(&Value::Tag(18, Box::new(Value::Array(parts)))).unwrap()
+        let payload =
+            if fault == Fault::AttachedRoot { Value::Bytes(root.as_bytes().to_vec()) } else { Value::Null };
+        let parts = Value::Array(vec![
+            Value::Bytes(protected),
+            Value::Map(unprotected),
+            payload,
+            Value::Bytes(signature),
+        ]);
+        let receipt = if fault == Fault::Untagged { parts } else { Value::Tag(18, Box::new(parts)) };
+        strict::encode(&receipt).unwrap()
     }
 }
 

@@ -261,3 +261,67 @@ fn a_log_that_is_not_there_is_not_clean() {
     let run = fsck_cli("--tiles", nowhere.to_str().unwrap());
     assert_ne!(run.code, 0, "{run:?}");
 }
+
+/// C2SP tlog-proof: one text, which is checked with the trust file alone, or by whoever has a policy file.
+#[test]
+fn an_entry_is_proven_in_a_file_of_its_own() {
+    let demo = demo();
+    let (data, trust) = (demo.path("ledger/data"), demo.path("trust.json"));
+    let dir = folder("proof");
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (proof, entry, other) = (path("three.tlog-proof"), path("three.cose"), path("two.cose"));
+    let prove = |index: &str, more: &[&str]| {
+        cli([&["log", "prove", "--data", &data, "--index", index], more].concat())
+    };
+    prove("3", &["--out", &proof, "--entry", &entry]).ended(0);
+    prove("2", &["--entry", &other]).ended(0);
+    let printed = prove("3", &[]).ended(0).stdout;
+    assert_eq!(printed, fs::read_to_string(&proof).unwrap());
+    assert!(printed.starts_with("c2sp.org/tlog-proof@v1\nindex 3\n"), "{printed}");
+
+    let verify = |proof: &str, entry: &str, whom: [&str; 2]| {
+        cli([&["log", "verify-proof", "--proof", proof, "--entry", entry, "--json"], &whom[..]].concat())
+    };
+    let size = &demo.report["log"]["size"];
+    let said = verify(&proof, &entry, ["--trust", &trust]).ended(0).json();
+    assert_eq!((&said["proven"], &said["index"], &said["size"]), (&json!(true), &json!(3), size));
+    assert_eq!(said["cosigners"].as_array().unwrap().len(), 1, "{said}");
+    // By the policy alone, as a program of somebody else would.
+    let policy = path("policy.txt");
+    let file: serde_json::Value = serde_json::from_str(&fs::read_to_string(&trust).unwrap()).unwrap();
+    fs::write(&policy, file["policy"].as_str().unwrap()).unwrap();
+    verify(&proof, &entry, ["--policy", &policy]).ended(0);
+
+    let why = |proof: &str, entry: &str, whom: [&str; 2]| {
+        let said = verify(proof, entry, whom).ended(1).json();
+        assert_eq!(said["proven"], false);
+        said["why"].as_str().unwrap().to_owned()
+    };
+    let trusted = ["--trust", trust.as_str()];
+    assert!(why(&proof, &other, trusted).contains("root"), "another entry");
+    let text = fs::read_to_string(&proof).unwrap();
+    let changed = path("changed");
+    fs::write(&changed, text.replace("index 3", "index 2")).unwrap();
+    why(&changed, &entry, trusted);
+    // Without its last line, the witness's.
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&changed, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    assert!(why(&changed, &entry, trusted).contains("quorum"), "{}", why(&changed, &entry, trusted));
+    fs::write(&changed, "no proof").unwrap();
+    why(&changed, &entry, trusted);
+    let beyond = prove(&size.to_string(), &[]).ended(3);
+    assert!(beyond.stderr.contains("there is no proof"), "{}", beyond.stderr);
+}
+
+#[test]
+fn the_index_of_a_copy_is_built_anew() {
+    let demo = demo();
+    let dir = folder("reindex");
+    copy(Path::new(&demo.path("ledger/data")), &dir);
+    let data = dir.to_str().unwrap();
+    let built = cli(["log", "reindex", "--data", data, "--json"]).ended(0).json();
+    assert_eq!(built["entries"], demo.report["log"]["size"]);
+    let said = cli(["log", "reindex", "--data", data]).ended(0);
+    assert!(said.stdout.contains("built anew"), "{}", said.stdout);
+    fsck_cli("--data", data).ended(0);
+}

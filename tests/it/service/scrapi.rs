@@ -149,3 +149,39 @@ async fn a_full_pool_says_when_to_come_back() {
     // Nothing is broken by it.
     stage.stranger().entries(&foreign(&stage, b"after")).await.is(201);
 }
+
+/// Section 2: a protection against too many requests of people whom nobody knows. What is taken never counts.
+#[tokio::test]
+async fn who_sends_garbage_is_told_to_wait_and_others_are_not() {
+    let stage = Stage::make(&Settings { extra: true, ..Settings::default() }).await;
+    edit(&stage.config, |table| {
+        let http = table["http"].as_table_mut().unwrap();
+        http.insert("refused_registrations_per_second".to_owned(), 1.into());
+    });
+    stage.serve();
+    let net = stage.stranger();
+    // More than the limit and its burst together.
+    for number in 0..30 {
+        let statement = stage.filler(number);
+        net.entries(&statement).await.is(201);
+        net.entries(&statement).await.is(201);
+    }
+    let mut refused = 0;
+    let limited = loop {
+        let reply = net.entries(b"garbage").await;
+        if reply.status == 429 {
+            break reply;
+        }
+        reply.concise(400, "Malformed request");
+        refused += 1;
+        assert!(refused < 1000, "there is no limit");
+    };
+    assert!(refused >= 10, "{refused}");
+    limited.concise(429, "Too Many Requests");
+    assert_eq!(limited.header("retry-after"), "1");
+    // Whoever does as it is told is let in, and reading was never limited.
+    net.get("/.well-known/scitt-keys").await.is(200);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    net.entries(&stage.filler(30)).await.is(201);
+    stage.stop();
+}

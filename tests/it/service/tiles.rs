@@ -184,3 +184,22 @@ async fn check_proofs(net: &Net, leaves: &[Hash]) {
     }
     assert_eq!(net.get("/v1/inclusion?index=0&size=1").await.is(200).json(), json!({ "path": [] }));
 }
+
+/// C2SP tlog-proof of what the service has, made and verified by the program.
+#[tokio::test]
+async fn a_proof_from_the_service_is_verified_offline() {
+    let stage = shared().await;
+    witnessed(stage, 2).await;
+    let dir = folder("proof");
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (proof, entry, trust) = (path("one.tlog-proof"), path("one.cose"), stage.path("trust.json"));
+    let (url, roots) = (stage.url(), stage.path("tls/ca.pem"));
+    let from = ["log", "prove", "--url", &url, "--tls-ca", &roots, "--index", "1"];
+    let made = crate::support::cli([&from[..], &["--out", &proof, "--entry", &entry]].concat()).ended(0);
+    assert!(made.stdout.contains("entry 1 proven"), "{}", made.stdout);
+    let verify = ["log", "verify-proof", "--proof", &proof, "--entry", &entry, "--trust", &trust];
+    let said = crate::support::cli(verify).ended(0).stdout;
+    assert!(said.contains("entry 1 of") && said.contains("cosigned by"), "{said}");
+    std::fs::write(&entry, b"something else").unwrap();
+    crate::support::cli(verify).ended(1);
+}

@@ -1,6 +1,7 @@
 //! The client against a real witness, and against servers that misbehave.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -152,4 +153,31 @@ async fn https_is_spoken_with_the_callers_trust_only() {
     assert!(trusting.latest(ORIGIN).await.unwrap().is_some());
     let doubting = client(rustls::RootCertStore::empty()).latest(ORIGIN).await;
     assert!(matches!(doubting, Err(CallError::Unreachable { what }) if what.contains("certificate")));
+}
+
+/// Both sides keep a connection for the next request: a log submits every second, for years.
+#[tokio::test]
+async fn a_connection_serves_many_calls() {
+    let served = Served::start().await;
+    // Between the client and a real witness: counts connections, and passes octets on.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, address) = (format!("http://{}", listener.local_addr().unwrap()), served.address);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(address).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    let (client, log) = (WitnessClient::new(&url, None, TIMEOUT).unwrap(), TestLog::new(0, 9));
+    client.add_checkpoint(0, &[], &log.note(4).to_bytes()).await.unwrap();
+    client.add_checkpoint(4, &log.proof(4, 9), &log.note(9).to_bytes()).await.unwrap();
+    for _ in 0..10 {
+        client.latest(ORIGIN).await.unwrap().unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
