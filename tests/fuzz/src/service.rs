@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use treering::{
     attester::{
-        Attester, recorded,
+        recorded,
         simulated::{
             Launch, Platform, Processor,
             intel::{IntelModel, IntelPlatform, QuotingEnclave, Td},
@@ -420,7 +420,7 @@ pub fn nvidia_report(data: &[u8]) {
 pub fn seeds() -> crate::Seeds {
     let known = &*KNOWN;
     let raw = |bytes: &[u8]| [&[0], bytes].concat();
-    let gpu = Attester::report(&GPU.device, &[7; 64]).unwrap().evidence.remove(0).bytes;
+    let gpu = nvidia::Device::item(&GPU.report, GPU.device.chain()).unwrap();
     let evidence = Evidence::snp(known.simulated.to_vec()).unwrap();
     let collection = wire::collection(&evidence, &known.simulated_collateral);
     let references = "[[reference]]\nname = \"a\"\nmeasurement = \"".to_owned() + &"0f".repeat(48) + "\"\n";
