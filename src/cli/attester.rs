@@ -41,7 +41,8 @@ Examples:
   Then, on any machine:
     treering appraise --evidence evidence/evidence-0.bin --endorsements evidence/endorsements.pem
 
-Writes evidence-0.bin, endorsements.pem where there are any, and evidence.cmw.json, the whole as a CMW collection.";
+Writes evidence-0.bin, endorsements.pem and list-0.crl where there are any, and evidence.cmw.json, the whole as a CMW
+collection.";
 
 /// Evidence from this machine: what can attest here, and a report bound to a value
 #[derive(Debug, clap::Args)]
@@ -172,6 +173,9 @@ fn write(attestation: &Attestation, out: &Path) -> Result<Vec<PathBuf>> {
     }
     if !collateral.certificates().is_empty() {
         files.push(("endorsements.pem".to_owned(), collateral.to_pem().into_bytes()));
+    }
+    for (number, list) in collateral.crls().iter().enumerate() {
+        files.push((format!("list-{number}.crl"), list.clone()));
     }
     let whole = serde_json::to_vec_pretty(&collection(&evidence, &collateral))?;
     files.push(("evidence.cmw.json".to_owned(), whole));

@@ -40,8 +40,12 @@ pub(super) struct CheckInfo {
 pub(super) enum Found {
     /// It does not hold.
     Failed(String),
+    /// It does not hold, and no waiver lets that pass, although one may let pass another failure of the same check.
+    Final(String),
     /// It does not hold, and the policy's grace lets it pass for a while; the result shows that.
     Graced(String),
+    /// It holds because this key of the policy asks for less than it would by default; the result shows that.
+    Relaxed(&'static str, String),
     /// It cannot be judged, because of what an earlier check found.
     NotEvaluated(&'static str),
 }
@@ -52,6 +56,11 @@ pub(super) type Outcome = Result<String, Found>;
 /// A check failed, for this reason.
 pub(super) fn fail<T>(detail: impl Into<String>) -> Result<T, Found> {
     Err(Found::Failed(detail.into()))
+}
+
+/// It holds, and would not without this key of the policy.
+pub(super) fn relaxed(key: &'static str, detail: impl Into<String>) -> Outcome {
+    Err(Found::Relaxed(key, detail.into()))
 }
 
 /// One check of a kind; `C` is what the checks of that kind look at.
@@ -86,10 +95,18 @@ pub(super) fn run<C>(
     now: u64,
 ) -> Vec<CheckResult> {
     let result = |check: &Check<C>| {
-        let mut grace = None;
+        let (mut grace, mut relaxed, mut final_) = (None, None, false);
         let (verdict, detail) = match (check.run)(context) {
             Ok(detail) => (Verdict::Ok, detail),
             Err(Found::Failed(detail)) => (Verdict::Failed, detail),
+            Err(Found::Final(detail)) => {
+                final_ = true;
+                (Verdict::Failed, detail)
+            }
+            Err(Found::Relaxed(key, detail)) => {
+                relaxed = Some(key);
+                (Verdict::Ok, detail)
+            }
             Err(Found::Graced(detail)) => {
                 grace = Some(format!("grace of {} s for collateral", policy.collateral().grace_s));
                 (Verdict::Failed, detail)
@@ -97,9 +114,9 @@ pub(super) fn run<C>(
             Err(Found::NotEvaluated(why)) => (Verdict::NotEvaluated, format!("not evaluated: {why}")),
         };
         let waiver = policy.waiver(kind, check.info.name, now);
-        let waiver = waiver.filter(|_| check.info.waivable && verdict == Verdict::Failed);
+        let waiver = waiver.filter(|_| check.info.waivable && !final_ && verdict == Verdict::Failed);
         let waiver = waiver.map(|waiver| waiver.reason.clone()).or(grace);
-        CheckResult { info: check.info, verdict, detail, waiver }
+        CheckResult { info: check.info, verdict, detail, waiver, relaxed }
     };
     checks.iter().map(result).collect()
 }
@@ -111,13 +128,15 @@ enum Verdict {
     NotEvaluated,
 }
 
-/// One check and what it found. In JSON: `{"name", "ok", "detail"}`, and `"waived": reason` where a waiver applies.
+/// One check and what it found. In JSON: `{"name", "ok", "detail"}`, `"waived": reason` where a waiver or a grace applies,
+/// and `"relaxed": key` where it holds because that key of the policy asks for less than by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
     info: CheckInfo,
     verdict: Verdict,
     detail: String,
     waiver: Option<String>,
+    relaxed: Option<&'static str>,
 }
 
 impl CheckResult {
@@ -146,6 +165,11 @@ impl CheckResult {
         self.waiver.as_deref()
     }
 
+    /// The key of the policy without which it would not hold, if there is one: it asks for less than by default.
+    pub fn relaxed(&self) -> Option<&'static str> {
+        self.relaxed
+    }
+
     pub(super) fn harm(&self) -> Harm {
         self.info.harm
     }
@@ -153,13 +177,16 @@ impl CheckResult {
 
 impl Serialize for CheckResult {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = 3 + usize::from(self.waiver.is_some());
+        let fields = 3 + usize::from(self.waiver.is_some()) + usize::from(self.relaxed.is_some());
         let mut out = serializer.serialize_struct("check", fields)?;
         out.serialize_field("name", self.info.name)?;
         out.serialize_field("ok", &self.ok())?;
         out.serialize_field("detail", &self.detail)?;
         if let Some(waiver) = &self.waiver {
             out.serialize_field("waived", waiver)?;
+        }
+        if let Some(key) = self.relaxed {
+            out.serialize_field("relaxed", key)?;
         }
         out.end()
     }

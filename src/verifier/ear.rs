@@ -17,7 +17,7 @@ use super::checks::{CheckResult, Harm};
 use super::component::Component;
 use super::composite::{self, COLOCATION, SUBMOD_COMPOSITE};
 use super::kinds::Finding;
-use super::policy::{AppraisalPolicy, Waiver, ni_uri};
+use super::policy::{AppraisalPolicy, ni_uri};
 
 pub use read::{Ear as AttestationResult, EarProfile, EarSubmod};
 pub(super) use token::cwt_claims;
@@ -169,6 +169,7 @@ struct ComponentClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_value: Option<&'a str>,
     waivers: Vec<WaiverClaim<'a>>,
+    relaxations: Vec<Relaxation<'a>>,
     checks: &'a [CheckResult],
 }
 
@@ -182,7 +183,16 @@ struct CompositeClaims<'a> {
 struct WaiverClaim<'a> {
     check: &'a str,
     reason: &'a str,
-    until: u64,
+    /// Of a waiver; the grace for collateral ends with each document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+}
+
+/// A check that holds because a key of the policy asks for less than it would by default.
+#[derive(Serialize)]
+struct Relaxation<'a> {
+    check: &'a str,
+    key: &'a str,
 }
 
 /// The EAR of an appraisal.
@@ -207,8 +217,15 @@ pub(super) fn write(appraisal: &Appraisal, policy: &AppraisalPolicy) -> Vec<u8> 
 }
 
 fn submod<'a>(appraisal: &'a Appraisal, component: &'a Component, policy: &'a AppraisalPolicy) -> Submod<'a> {
-    let waived = component.checks().iter().filter(|check| check.waiver().is_some());
-    let waivers = waived.filter_map(|check| policy.waiver(component.kind(), check.name(), appraisal.now));
+    let checks = component.checks().iter();
+    let waivers = checks.clone().filter_map(|check| {
+        let reason = check.waiver()?;
+        let waiver = policy.waiver(component.kind(), check.name(), appraisal.now);
+        let until = waiver.filter(|waiver| waiver.reason == reason).map(|waiver| waiver.until);
+        Some(WaiverClaim { check: check.name(), reason, until })
+    });
+    let relaxations =
+        checks.filter_map(|check| Some(Relaxation { check: check.name(), key: check.relaxed()? }));
     Submod {
         ear_status: component.status(),
         ear_trustworthiness_vector: Some(*component.vector()),
@@ -220,7 +237,8 @@ fn submod<'a>(appraisal: &'a Appraisal, component: &'a Component, policy: &'a Ap
             collateral: ni_uri(&component.finding().collateral.digest()),
             reference_values: ni_uri(&appraisal.references_digest),
             reference_value: component.reference().map(|value| value.name.as_str()),
-            waivers: waivers.map(WaiverClaim::from).collect(),
+            waivers: waivers.collect(),
+            relaxations: relaxations.collect(),
             checks: component.checks(),
         }),
     }
@@ -237,11 +255,5 @@ fn together<'a>(appraisal: &'a Appraisal, policy: &AppraisalPolicy) -> Submod<'a
             colocation: COLOCATION,
             checks: &appraisal.composite,
         }),
-    }
-}
-
-impl<'a> From<&'a Waiver> for WaiverClaim<'a> {
-    fn from(waiver: &'a Waiver) -> Self {
-        Self { check: &waiver.check, reason: &waiver.reason, until: waiver.until }
     }
 }

@@ -61,6 +61,9 @@ pub(super) struct About {
     pub(super) reads: fn(&str) -> Option<&'static str>,
     /// Whether reference values of this kind may name this register with a value of this many octets.
     pub(super) has_register: fn(&str, usize) -> bool,
+    /// What a reference value of these registers says of what runs, in AR4SI's words for executables: 0 nothing, so that
+    /// it is none; 3 a part, or what was started and nothing since; 2 all of it.
+    pub(super) vouches: fn(&Registers) -> i8,
     /// Whether octets are recognisably of this kind, genuine or not. One changed bit never makes them unrecognisable.
     pub(super) recognises: fn(&[u8]) -> bool,
     /// Whether one machine of its names is one component: a GPU, which is one whatever it signs, and not a processor,
@@ -228,3 +231,6 @@ impl Assurance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

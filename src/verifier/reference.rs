@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use treering_provenance::bytes::{Bytes, Fixed};
 
 use super::canonical::{Address, canonical};
-use super::checks::{Outcome, fail};
+use super::checks::{Outcome, fail, relaxed};
 use super::kinds;
 
 /// The register of a kind that measures one thing only, and the key `measurement` of a file.
@@ -35,6 +35,11 @@ pub struct ReferenceValue {
 }
 
 impl ReferenceValue {
+    /// What it says of what runs: AR4SI's executables where evidence has these registers.
+    pub(super) fn vouches(&self) -> i8 {
+        kinds::by_name(&self.tee).map_or(0, |kind| (kind.about().vouches)(&self.registers))
+    }
+
     /// The names of its registers.
     pub(super) fn names(&self) -> String {
         let names: Vec<&str> = self.registers.keys().map(String::as_str).collect();
@@ -180,14 +185,24 @@ impl ReferenceValues {
         self.values.iter().filter(|value| value.tee == tee).count()
     }
 
-    /// The first one of this kind whose registers all have the values found.
+    /// The first one of this kind that says something of what runs, and whose registers all have the values found.
     pub fn find(&self, tee: &str, found: &Registers) -> Option<&ReferenceValue> {
+        self.find_where(tee, found, |value| value.vouches() > 0)
+    }
+
+    /// The first one of this kind that will do, and whose registers all have the values found.
+    pub(super) fn find_where(
+        &self,
+        tee: &str,
+        found: &Registers,
+        will_do: impl Fn(&ReferenceValue) -> bool,
+    ) -> Option<&ReferenceValue> {
         let candidates = found
             .iter()
             .filter_map(|(name, octets)| self.index.get(&(tee.to_owned(), name.clone(), octets.clone())));
         let fits = |position: &&usize| {
             self.values.get(**position).is_some_and(|value| {
-                value.registers.iter().all(|(name, octets)| found.get(name) == Some(octets))
+                will_do(value) && value.registers.iter().all(|(name, octets)| found.get(name) == Some(octets))
             })
         };
         let first = candidates.flatten().filter(fits).min()?;
@@ -204,8 +219,18 @@ impl ReferenceValues {
     ) -> Outcome {
         match (found, self.count(tee)) {
             (Some(value), _) => Ok(format!("{} {}", words.found, value.name)),
-            (None, 0) if !required => Ok(format!("no reference values given: {} not judged", words.unjudged)),
-            (None, known) => fail(format!("{} none of the {known} reference values", words.unknown)),
+            (None, 0) if !required => relaxed(
+                "require_reference_value",
+                format!("no reference values given: {} not judged", words.unjudged),
+            ),
+            (None, known) => {
+                let of_nothing = |value: &&ReferenceValue| value.tee == tee && value.vouches() == 0;
+                let silent = match self.values.iter().filter(of_nothing).count() {
+                    0 => String::new(),
+                    silent => format!(", of which {silent} say nothing of what runs"),
+                };
+                fail(format!("{} none of the {known} reference values{silent}", words.unknown))
+            }
         }
     }
 

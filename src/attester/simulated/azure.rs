@@ -144,7 +144,7 @@ impl Attester for AzureVm {
             Host::Snp(guest) => Attestation {
                 evidence: vec![EvidenceItem { media_type: AZ_SNP, bytes }],
                 endorsements: guest.platform().certificates().to_vec(),
-                ..Attestation::default()
+                documents: vec![guest.platform().crl_item()],
             },
             Host::Tdx(platform, _) => Attestation {
                 evidence: vec![EvidenceItem { media_type: AZ_TDX, bytes }],

@@ -163,6 +163,15 @@ pub(super) fn crl(
     signed(&sequence(&parts), root)
 }
 
+/// The CRL of a platform that is made now: nothing is revoked, for the lifetime of its VCEK.
+pub(super) fn revocation_list(
+    root: &RsaKey,
+    processor: Processor,
+    now: u64,
+) -> Result<Vec<u8>, AttesterError> {
+    crl(root, processor, &[], now, now.saturating_add(VCEK_LIFETIME_S))
+}
+
 fn certificate(body: &[Vec<u8>], extensions: &[Vec<u8>], key: &RsaKey) -> Result<Vec<u8>, AttesterError> {
     let version = explicit(0, &integer(&[2]));
     let extensions = explicit(3, &sequence(extensions));

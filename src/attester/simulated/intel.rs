@@ -71,6 +71,9 @@ pub struct IntelModel {
     pub cpu_svn: [u8; 16],
     /// Security version of the provisioning certification enclave.
     pub pce_svn: u16,
+    /// Whether the PCK certificate says of dynamic platform, cached keys and SMT (that all are so), as those of the
+    /// Platform CA do; those of the Processor CA do not.
+    pub says_flags: bool,
 }
 
 /// As an ordinary Xeon of 2026.
@@ -80,6 +83,7 @@ impl Default for IntelModel {
             fmspc: [0x90, 0xc0, 0x6f, 0, 0, 0],
             cpu_svn: [5, 5, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0],
             pce_svn: 13,
+            says_flags: true,
         }
     }
 }

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 pub use certificates::SimulatedTcb;
 
-use super::{Attestation, Attester, AttesterError, EvidenceItem, SNP_REPORT};
+use super::{Attestation, Attester, AttesterError, CRL_TYPE, EvidenceItem, SNP_REPORT};
 use keys::{ReportKey, RsaKey};
 
 /// Octets of a report.
@@ -110,6 +110,7 @@ pub struct Platform {
     issuer_key: RsaKey,
     report_key: ReportKey,
     certificates: [Vec<u8>; 3],
+    revocation_list: Vec<u8>,
 }
 
 impl std::fmt::Debug for Platform {
@@ -141,7 +142,17 @@ impl Platform {
             certificates::issuer(&issuer_key, &root_key, processor, from)?,
             certificates::vcek(&chip, &issuer_key, from)?,
         ];
-        Ok(Self { processor, tcb, hardware_id, root_key, issuer_key, report_key, certificates })
+        let revocation_list = certificates::revocation_list(&root_key, processor, from)?;
+        Ok(Self {
+            processor,
+            tcb,
+            hardware_id,
+            root_key,
+            issuer_key,
+            report_key,
+            certificates,
+            revocation_list,
+        })
     }
 
     /// Writes it into a folder, keys with mode 0600; a platform that is there is not overwritten.
@@ -170,6 +181,12 @@ impl Platform {
         &self.certificates
     }
 
+    /// The CRL that comes along with evidence: nothing is revoked, for as long as the VCEK is valid. AMD issues another one
+    /// every few months; the simulation's authorities issue this one and never meet again.
+    pub fn revocation_list(&self) -> &[u8] {
+        &self.revocation_list
+    }
+
     /// CHIP_ID in this chip's reports.
     pub fn chip_id(&self) -> [u8; 64] {
         let mut id = [0; 64];
@@ -186,6 +203,10 @@ impl Platform {
     ) -> Result<Vec<u8>, AttesterError> {
         let revoked: &[&[u8]] = if issuer_revoked { &[&certificates::ISSUER_SERIAL] } else { &[] };
         certificates::crl(&self.root_key, self.processor, revoked, this_update, next_update)
+    }
+
+    fn crl_item(&self) -> EvidenceItem {
+        EvidenceItem { media_type: CRL_TYPE, bytes: self.revocation_list.clone() }
     }
 
     /// A guest on this platform.
@@ -318,7 +339,7 @@ impl Attester for Guest {
         Ok(Attestation {
             evidence: vec![EvidenceItem { media_type: SNP_REPORT, bytes }],
             endorsements: self.platform.certificates.to_vec(),
-            ..Attestation::default()
+            documents: vec![self.platform.crl_item()],
         })
     }
 }

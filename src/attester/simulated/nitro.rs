@@ -16,7 +16,7 @@ use super::der::{
 };
 use super::keys::ReportKey;
 use super::random;
-use crate::attester::{Attestation, Attester, AttesterError, EvidenceItem, NITRO_DOCUMENT};
+use crate::attester::{Attestation, Attester, AttesterError, CRL_TYPE, EvidenceItem, NITRO_DOCUMENT};
 
 /// The protected header of every document: ES384 and nothing else.
 const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
@@ -34,6 +34,9 @@ const ROOT_LIST: &str =
 const REGION_LIST: &str = "http://crl-simulated-1-aws-nitro-enclaves.s3.simulated-1.amazonaws.com/crl/00000000-0000-4000-8000-000000000002.crl";
 /// Certificates are valid from a little before now: clocks differ.
 const BACKDATE_S: u64 = 300;
+/// Root and region publish CRLs; the simulation's are for a day.
+const PUBLISHERS: usize = 2;
+const LIST_S: u64 = 86_400;
 /// Positions of the certificates.
 const LEAF: usize = 4;
 
@@ -252,11 +255,16 @@ impl Attester for Enclave {
     fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError> {
         let payload = encode(&Value::Map(self.fields(report_data)))?;
         let bytes = self.platform.sign(&payload)?;
-        // Everything that it takes to verify is in the document.
+        // The certificates are in the document. The CRLs of root and region AWS publishes elsewhere; here they come along.
+        let list = |authority| {
+            let from = self.now.saturating_sub(BACKDATE_S);
+            let bytes = self.platform.crl(authority, false, from, from.saturating_add(LIST_S))?;
+            Ok(EvidenceItem { media_type: CRL_TYPE, bytes })
+        };
         Ok(Attestation {
             evidence: vec![EvidenceItem { media_type: NITRO_DOCUMENT, bytes }],
-            endorsements: vec![],
-            documents: vec![],
+            endorsements: Vec::new(),
+            documents: (0..PUBLISHERS).map(list).collect::<Result<_, AttesterError>>()?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A simulated platform in a folder: three certificates, three keys (mode 0600), and what the chip is.
+//! A simulated platform in a folder: three certificates, a CRL, three keys (mode 0600), and what the chip is.
 
 use std::fs;
 use std::io::Write;
@@ -7,12 +7,15 @@ use std::path::Path;
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
+use treering_provenance::x509::Profile;
 use zeroize::Zeroizing;
 
 use super::keys::{ReportKey, RsaKey};
 use super::{Platform, Processor, SimulatedTcb};
 use crate::attester::AttesterError;
 
+/// The CRL's name.
+const CRL: &str = "ark.crl";
 /// The form of `platform.json`; another one is refused.
 const VERSION: u32 = 1;
 /// Largest file of a platform: a key of 4096 bits has 3.3 KiB in PEM.
@@ -47,6 +50,7 @@ pub(super) fn save(platform: &Platform, dir: &Path) -> Result<(), AttesterError>
     for (name, der) in ["ark.pem", "ask.pem", "vcek.pem"].iter().zip(&platform.certificates) {
         write(&dir.join(name), 0o644, pem("CERTIFICATE", der).as_bytes())?;
     }
+    write(&dir.join(CRL), 0o644, pem("X509 CRL", &platform.revocation_list).as_bytes())?;
     write(&dir.join("platform.json"), 0o644, &description)
 }
 
@@ -63,18 +67,31 @@ pub(super) fn load(dir: &Path) -> Result<Platform, AttesterError> {
     if hardware_id.len() != description.processor.hardware_id_bytes() {
         return Err(content(&path, "hardware_id is not hex of the right length".to_owned()));
     }
+    let root_key = read_key(&dir.join("ark.key"), RsaKey::from_pkcs8)?;
+    let vcek = read_pem(&dir.join("vcek.pem"), "CERTIFICATE")?;
+    let list = dir.join(CRL);
+    // Folders of before there were CRLs in them have none: theirs is made each time, and is as long.
+    let revocation_list = if list.exists() {
+        read_pem(&list, "X509 CRL")?.to_vec()
+    } else {
+        let of_vcek =
+            Profile::parse(&vcek).map_err(|error| content(&dir.join("vcek.pem"), error.to_string()))?;
+        let (from, _) = of_vcek.validity();
+        super::certificates::revocation_list(&root_key, description.processor, from)?
+    };
     Ok(Platform {
         processor: description.processor,
         tcb: description.tcb,
         hardware_id,
-        root_key: read_key(&dir.join("ark.key"), RsaKey::from_pkcs8)?,
+        root_key,
         issuer_key: read_key(&dir.join("ask.key"), RsaKey::from_pkcs8)?,
         report_key: read_key(&dir.join("vcek.key"), ReportKey::from_pkcs8)?,
         certificates: [
             read_pem(&dir.join("ark.pem"), "CERTIFICATE")?.to_vec(),
             read_pem(&dir.join("ask.pem"), "CERTIFICATE")?.to_vec(),
-            read_pem(&dir.join("vcek.pem"), "CERTIFICATE")?.to_vec(),
+            vcek.to_vec(),
         ],
+        revocation_list,
     })
 }
 

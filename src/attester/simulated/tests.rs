@@ -82,9 +82,19 @@ fn a_saved_platform_is_the_same_platform() {
     }
     let loaded = Platform::load(&folder).unwrap();
     assert_eq!(loaded.certificates(), platform.certificates());
+    assert_eq!(loaded.revocation_list(), platform.revocation_list());
     assert_eq!(loaded.chip_id(), platform.chip_id());
     assert_eq!(loaded.report_key.public_point(), platform.report_key.public_point());
     platform.save(&folder).unwrap_err();
+
+    // One of before there were lists in such folders has one all the same, of the same dates.
+    std::fs::remove_file(folder.join("ark.crl")).unwrap();
+    let dates = |platform: &Platform| {
+        let list: x509_cert::crl::CertificateList =
+            x509_cert::crl::CertificateList::from_der(platform.revocation_list()).unwrap();
+        (list.tbs_cert_list.this_update, list.tbs_cert_list.next_update)
+    };
+    assert_eq!(dates(&Platform::load(&folder).unwrap()), dates(&platform));
 
     std::fs::write(folder.join("platform.json"), b"{}").unwrap();
     assert!(matches!(Platform::load(&folder), Err(AttesterError::Content { .. })));

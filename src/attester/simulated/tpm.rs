@@ -144,6 +144,8 @@ pub struct CertificateForm {
     pub authority: bool,
     /// Whether it has a critical extension that nobody knows.
     pub critical: bool,
+    /// Whether it says that the key is an attestation key (extended key usage tcg-kp-AIKCertificate).
+    pub for_attestation: bool,
     /// First second.
     pub from: u64,
     /// Last second.
@@ -153,7 +155,7 @@ pub struct CertificateForm {
 impl CertificateForm {
     /// As it should be.
     pub const fn ordinary(from: u64, until: u64) -> Self {
-        Self { usage: 0x80, authority: false, critical: false, from, until }
+        Self { usage: 0x80, authority: false, critical: false, for_attestation: true, from, until }
     }
 }
 
@@ -359,6 +361,9 @@ fn key_certificate(spki: &[u8], root: &P256Key, form: &CertificateForm) -> Resul
         // No bit unused below the lowest set one.
         extension("2.5.29.15", true, &element(0x03, &[unused_bits(form.usage), form.usage])),
     ];
+    if form.for_attestation {
+        extensions.push(extension("2.5.29.37", false, &sequence(&[oid("2.23.133.8.3")])));
+    }
     if form.critical {
         extensions.push(extension("1.3.6.1.4.1.32473.9.9", true, &sequence(&[])));
     }

@@ -115,6 +115,8 @@ const ABOUT: About = About {
     documents: &[],
     reads: requirements::reads,
     has_register: |name, octets| name == IMAGE_DIGEST && octets == 32,
+    // The image that was started; nobody measured what ran since.
+    vouches: |registers| if registers.contains_key(IMAGE_DIGEST) { 3 } else { 0 },
     // Of octets without a type, tokens that speak of a platform: a workload token does not.
     recognises: |octets| looks_like_a_token(octets) && presented::speaks_of_a_platform(octets),
     is_a_device: false,

@@ -102,7 +102,8 @@ const SNP: About = About {
     supplements: &[TCG_EVENT_LOG],
     documents: &[],
     reads: |check| reads(check, &sev_snp::SevSnp),
-    has_register: |name, octets| (name == MEASUREMENT && octets == 48) || quote::has_pcr(name, octets),
+    has_register: |name, octets| sev_snp::has_register(name, octets) || quote::has_pcr(name, octets),
+    vouches,
     recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x63tdx"),
     is_a_device: false,
 };
@@ -164,6 +165,7 @@ const TDX: About = About {
     has_register: |name, octets| {
         (tdx::Tdx.about().has_register)(name, octets) || quote::has_pcr(name, octets)
     },
+    vouches,
     recognises: |octets| looks_like_one(octets) && !contains(octets, b"\x67sev-snp"),
     is_a_device: false,
 };
@@ -270,7 +272,7 @@ fn finding(
     Finding {
         recognised,
         checks: [run_before, only_snp, inner.checks, run_after].concat(),
-        affirms: TrustVector { executables: executables(reference), ..inner.affirms },
+        affirms: TrustVector { executables: reference.map_or(0, ReferenceValue::vouches), ..inner.affirms },
         claims: runtime
             .and_then(Result::ok)
             .zip(quote)
@@ -284,13 +286,16 @@ fn finding(
     }
 }
 
-/// The report measures the paravisor, the registers what it booted: both, or only the first.
-fn executables(reference: Option<&ReferenceValue>) -> i8 {
-    match reference {
-        None => 0,
-        Some(value) if value.registers.keys().any(|name| name.starts_with("pcr")) => 2,
-        Some(_) => 3,
+/// The report measures the paravisor, the registers what it booted: the boot loader, and what it loads, which is GRUB's
+/// to measure, or that of a unified kernel image. Registers are the paravisor's word: a VM that was launched with another
+/// one says of them what it likes, so that without it they say nothing.
+fn vouches(registers: &Registers) -> i8 {
+    let names = |all: &[&str]| all.iter().all(|name| registers.contains_key(*name));
+    if !names(&[MEASUREMENT]) && !names(&[tdx::MRTD]) {
+        return 0;
     }
+    let loaded = names(&["pcr8", "pcr9"]) || names(&["pcr11", "pcr12"]);
+    if names(&["pcr4"]) && loaded { 2 } else { 3 }
 }
 
 fn contains(octets: &[u8], word: &[u8]) -> bool {

@@ -85,6 +85,7 @@ const ABOUT: About = About {
     documents: &[],
     reads: explain::octets,
     has_register,
+    vouches,
     recognises: token::looks_like_a_token,
     is_a_device: false,
 };
@@ -121,7 +122,7 @@ impl Kind for Cca {
             affirms: TrustVector {
                 instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
-                executables: reference.map_or(0, what_it_vouches_for),
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 hardware: 2,
                 // A realm with a memory encryption context of its own says so; else it is isolated, and what is
                 // encrypted is in the platform's configuration, in a form of its vendor's.
@@ -191,14 +192,21 @@ fn is_of_a_platform(value: &ReferenceValue) -> bool {
     value.tee == NAME && value.registers.keys().any(|name| !of_a_realm(name))
 }
 
-/// All of the realm's measurements, its initial one, or neither.
-fn what_it_vouches_for(value: &ReferenceValue) -> i8 {
-    let names = |name: &&str| value.registers.contains_key(*name);
+/// All of the realm's measurements, its initial one, or not that: what extends the others is what the initial one measures.
+fn vouches(registers: &Registers) -> i8 {
+    let names = |name: &&str| registers.contains_key(*name);
     match (REALM_REGISTERS.iter().all(names), names(&"rim")) {
         (true, _) => 2,
         (false, true) => 3,
         (false, false) => 0,
     }
+}
+
+/// Whether a reference value names the measurement of each of a platform's components. Its implementation and
+/// configuration are not what runs on it.
+fn names_components(value: &ReferenceValue, token: &Token) -> bool {
+    let mut components = 0..token.platform.components.len();
+    components.all(|at| value.registers.contains_key(&component(at)))
 }
 
 impl<'a> Context<'a> {

@@ -63,7 +63,7 @@ fn table<'a>() -> [Check<Context<'a>>; 13] {
         Check::firm("leaf", Harm::NotAuthentic, authenticity::leaf),
         Check::firm("root", Harm::NotAuthentic, authenticity::root),
         Check::firm("validity", Harm::NotAuthentic, authenticity::validity),
-        Check::firm("revocation", Harm::Hardware, authenticity::revocation),
+        Check::waivable("revocation", Harm::Hardware, authenticity::revocation),
         Check::firm("signature", Harm::NotAuthentic, authenticity::signature),
         Check::firm("timestamp", Harm::Configuration, requirements::timestamp),
         Check::waivable("debug", Harm::Exposed, requirements::debug),
@@ -83,6 +83,7 @@ const ABOUT: About = About {
     has_register: |name, octets| {
         octets == PCR_BYTES && document::INDEXES.map(register).any(|one| one == name)
     },
+    vouches,
     recognises: document::looks_like_a_document,
     is_a_device: false,
 };
@@ -116,6 +117,10 @@ impl Kind for Nitro {
         lint::lint(&policy.kinds().nitro, remarks);
     }
 
+    fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
+        lint::is_off(&policy.kinds().nitro, check)
+    }
+
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let document = Document::read(input.item.bytes());
         let chain = document.as_ref().ok().map(|document| chain::verify(document, input.roots));
@@ -141,7 +146,7 @@ impl Kind for Nitro {
             affirms: TrustVector {
                 instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
-                executables: reference.map_or(0, what_it_vouches_for),
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 hardware: 2,
                 // The document says nothing about the encryption of memory.
                 runtime_opaque: 0,
@@ -170,8 +175,8 @@ fn registers(document: &Document) -> Registers {
 
 /// PCR0 covers the whole image, and so do PCR1 and PCR2 together; a part of it, or who signed it, is less. A value of
 /// others, such as the parent's role, says nothing of what runs.
-fn what_it_vouches_for(value: &ReferenceValue) -> i8 {
-    let names = |index: u8| value.registers.contains_key(&register(index));
+fn vouches(registers: &Registers) -> i8 {
+    let names = |index: u8| registers.contains_key(&register(index));
     match (names(0) || (names(1) && names(2)), names(1) || names(2) || names(8)) {
         (true, _) => 2,
         (false, true) => 3,

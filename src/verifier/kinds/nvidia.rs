@@ -34,7 +34,7 @@ use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{NVIDIA_GPU, NVIDIA_SWITCH};
 use crate::verifier::lint::Remark;
 use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
-use crate::verifier::reference::{ReferenceValues, Registers};
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
 pub(in crate::verifier) use chain::VerifiedChain;
@@ -84,7 +84,7 @@ fn table<'a>() -> [Check<Context<'a>>; 15] {
         Check::firm("chain", Harm::NotAuthentic, authenticity::chain),
         Check::firm("root", Harm::NotAuthentic, authenticity::root),
         Check::firm("validity", Harm::NotAuthentic, authenticity::validity),
-        Check::firm("revocation", Harm::Hardware, authenticity::revocation),
+        Check::waivable("revocation", Harm::Hardware, authenticity::revocation),
         Check::firm("signature", Harm::NotAuthentic, authenticity::signature),
         Check::firm("device", Harm::NotAuthentic, authenticity::device),
         Check::firm("fwid", Harm::NotAuthentic, authenticity::fwid),
@@ -105,6 +105,7 @@ const ABOUT_GPU: About = About {
     documents: &[OCSP_RESPONSE],
     reads: explain::octets,
     has_register: |name, octets| has_register(Class::Gpu, name, octets),
+    vouches: |registers| vouches(Class::Gpu, registers),
     recognises: |octets| container::looks_like_one(octets) && device::looks_like_a(Class::Gpu, octets),
     is_a_device: true,
 };
@@ -114,6 +115,7 @@ const ABOUT_SWITCH: About = About {
     name: Class::Switch.kind(),
     media_types: &[NVIDIA_SWITCH],
     has_register: |name, octets| has_register(Class::Switch, name, octets),
+    vouches: |registers| vouches(Class::Switch, registers),
     recognises: |octets| container::looks_like_one(octets) && device::looks_like_a(Class::Switch, octets),
     ..ABOUT_GPU
 };
@@ -186,7 +188,7 @@ impl Kind for Nvidia {
             affirms: TrustVector {
                 instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
-                executables: if reference.is_some() { 2 } else { 0 },
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 hardware: 2,
                 // A report does not say who can see the device's memory.
                 runtime_opaque: 0,
@@ -227,6 +229,15 @@ fn registers(report: &Report) -> Registers {
 
 fn has_register(class: Class, name: &str, octets: usize) -> bool {
     octets == report::DIGEST_BYTES && (0..class.measurements()).any(|number| register(number) == name)
+}
+
+/// Each measurement is of a part of the firmware, its configuration or the driver's: all of them, or some.
+fn vouches(class: Class, registers: &Registers) -> i8 {
+    match registers.len() {
+        0 => 0,
+        some if some < class.measurements() => 3,
+        _ => 2,
+    }
 }
 
 fn register(number: usize) -> String {

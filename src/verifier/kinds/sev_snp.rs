@@ -41,6 +41,13 @@ use report::{Report, Unreadable};
 /// The name of this kind.
 pub const NAME: &str = "sev-snp";
 
+/// What the host gave the guest at launch, and what its owner calls it.
+const HOST_DATA: &str = "host_data";
+const FAMILY_ID: &str = "family_id";
+const IMAGE_ID: &str = "image_id";
+/// What a reference value may name, and how many octets it has.
+const REGISTERS: [(&str, usize); 4] = [(FAMILY_ID, 16), (HOST_DATA, 32), (IMAGE_ID, 16), (MEASUREMENT, 48)];
+
 /// This kind.
 pub(in crate::verifier) struct SevSnp;
 
@@ -64,7 +71,7 @@ fn table<'a>() -> [Check<Context<'a>>; 26] {
         Check::firm("chain", Harm::NotAuthentic, authenticity::chain),
         Check::firm("root", Harm::NotAuthentic, authenticity::root),
         Check::firm("validity", Harm::NotAuthentic, authenticity::validity),
-        Check::firm("revocation", Harm::Hardware, authenticity::revocation),
+        Check::waivable("revocation", Harm::Hardware, authenticity::revocation),
         Check::firm("signing-key", Harm::NotAuthentic, authenticity::signing_key),
         Check::firm("signature", Harm::NotAuthentic, authenticity::signature),
         Check::firm("generation", Harm::NotAuthentic, authenticity::generation),
@@ -93,7 +100,8 @@ const ABOUT: About = About {
     supplements: &[],
     documents: &[],
     reads: explain::octets,
-    has_register: |name, octets| name == MEASUREMENT && octets == 48,
+    has_register,
+    vouches,
     recognises: report::looks_like_a_report,
     is_a_device: false,
 };
@@ -139,7 +147,10 @@ impl Kind for SevSnp {
         Finding {
             recognised: self.recognises(input.item.bytes()),
             checks: inner.checks,
-            affirms: TrustVector { executables: if reference.is_some() { 3 } else { 0 }, ..inner.affirms },
+            affirms: TrustVector {
+                executables: reference.map_or(0, |value| vouches(&value.registers)),
+                ..inner.affirms
+            },
             claims: inner.claims,
             carriage: inner.report_data.map(Carriage::Whole),
             assurance: inner.assurance,
@@ -233,9 +244,28 @@ fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner 
     }
 }
 
-/// What the report measures.
+/// Whether a report has a register of this name and length: beside the measurement those that the host (HOST_DATA, which
+/// carries the policy of an agent or its initialisation data) and the owner of the guest (by the ID block) gave it.
+pub(super) fn has_register(name: &str, octets: usize) -> bool {
+    REGISTERS.contains(&(name, octets))
+}
+
+/// The launch digest is of what was started; nobody measures what runs then. What host and owner say beside it counts with
+/// it, and by itself is the word of anybody.
+pub(super) fn vouches(registers: &Registers) -> i8 {
+    if registers.contains_key(MEASUREMENT) { 3 } else { 0 }
+}
+
+/// What the report measures, and what was given at the launch.
 fn registers(report: &Report) -> Registers {
-    Registers::from([(MEASUREMENT.to_owned(), report.fields().measurement.to_vec())])
+    let fields = report.fields();
+    let values: [(&str, &[u8]); 4] = [
+        (FAMILY_ID, &fields.family_id),
+        (HOST_DATA, &fields.host_data),
+        (IMAGE_ID, &fields.image_id),
+        (MEASUREMENT, &fields.measurement),
+    ];
+    values.into_iter().map(|(name, octets)| (name.to_owned(), octets.to_vec())).collect()
 }
 
 impl<'a> Context<'a> {

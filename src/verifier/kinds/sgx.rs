@@ -21,7 +21,7 @@ use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::lint::Remark;
 use crate::verifier::policy::AppraisalPolicy;
-use crate::verifier::reference::{ReferenceValues, Registers};
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
 
 /// The name of this kind.
@@ -77,6 +77,7 @@ const ABOUT: About = About {
     documents: &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE],
     reads: |check| intel::octets(Tee::Sgx, check),
     has_register: |name, octets| REGISTERS.contains(&(name, octets)),
+    vouches,
     recognises: |octets| intel::looks_like_a_quote(Tee::Sgx, octets),
     is_a_device: false,
 };
@@ -126,9 +127,7 @@ impl Kind for Sgx {
             affirms: TrustVector {
                 instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
-                // One signer's enclaves are many; MRENCLAVE alone says which one it is.
-                executables: reference
-                    .map_or(0, |value| if value.registers.contains_key("mrenclave") { 2 } else { 3 }),
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 hardware: judged.hardware(),
                 runtime_opaque: 2,
             },
@@ -140,6 +139,16 @@ impl Kind for Sgx {
             reference: reference.cloned(),
             collateral: judged.collateral(input.collateral),
         }
+    }
+}
+
+/// MRENCLAVE says which enclave it is; MRSIGNER says whose, and one signer's are many. A number of a product, or what its
+/// configuration is, says nothing without one of these: every signer has a product 1.
+fn vouches(registers: &Registers) -> i8 {
+    match (registers.contains_key("mrenclave"), registers.contains_key("mrsigner")) {
+        (true, _) => 2,
+        (false, true) => 3,
+        (false, false) => 0,
     }
 }
 

@@ -82,6 +82,8 @@ const ABOUT: About = About {
     documents: &[],
     reads,
     has_register: |name, octets| name == IMAGE_DIGEST && octets == 32,
+    // The image that was started; nobody measured what ran since.
+    vouches: |registers| if registers.contains_key(IMAGE_DIGEST) { 3 } else { 0 },
     // Of octets without a type, the JWTs that speak of no platform: those are results, and asked before.
     recognises: |octets| octets.starts_with(b"eyJ") && looks_like_a_token(octets),
     is_a_device: false,
@@ -149,7 +151,7 @@ impl Kind for Software {
             affirms: TrustVector {
                 instance_identity: 0,
                 configuration: 2,
-                executables: if reference.is_some() { 3 } else { 0 },
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 // No hardware vouches for anything, and nothing is said of who can see the memory.
                 hardware: 0,
                 runtime_opaque: 0,

@@ -49,8 +49,9 @@ const REGISTERS: [&str; 10] = [
     "rtmr2",
     "rtmr3",
 ];
-/// Those that together say what was started: firmware, its configuration, boot loader and kernel, command line.
-const ALL_THAT_STARTED: [&str; 4] = ["mrtd", "rtmr0", "rtmr1", "rtmr2"];
+/// Those that together say what runs: firmware, its configuration, boot loader and kernel, command line, and what the
+/// system measures of its workloads.
+const ALL_THAT_RUNS: [&str; 5] = [MRTD, "rtmr0", "rtmr1", "rtmr2", "rtmr3"];
 const REGISTER_BYTES: usize = 48;
 
 /// This kind.
@@ -86,10 +87,14 @@ fn table<'a>() -> Vec<Check<Context<'a>>> {
         Check::firm("event-log", Harm::Executables, events::replayed),
         Check::firm("event-data", Harm::Executables, events::proven),
         Check::waivable("events", Harm::Executables, events::required),
+        Check::waivable("secure-boot", Harm::Configuration, events::secure_boot),
         Check::waivable("reference-value", Harm::Executables, requirements::reference_value),
     ]);
     checks
 }
+
+/// How many at the end are, for a quote inside other evidence, that evidence's to make.
+const OF_THE_WHOLE: usize = 2;
 
 /// What it is.
 const ABOUT: About = About {
@@ -99,6 +104,7 @@ const ABOUT: About = About {
     documents: &[intel::TCB_INFO_TYPE, intel::ENCLAVE_IDENTITY_TYPE],
     reads: |check| intel::octets(Tee::Tdx, check),
     has_register: |name, octets| octets == REGISTER_BYTES && REGISTERS.contains(&name),
+    vouches,
     recognises: |octets| intel::looks_like_a_quote(Tee::Tdx, octets),
     is_a_device: false,
 };
@@ -141,17 +147,18 @@ impl Kind for Tdx {
     }
 }
 
-/// The checks of a quote inside other evidence: all but the last, that of reference values, which are the other kind's.
+/// The checks of a quote inside other evidence: all but those of secure boot and of reference values, which are the other
+/// kind's.
 pub(super) fn inner_checks() -> Vec<CheckInfo> {
     let mut infos = checks::infos(&table());
-    infos.truncate(infos.len().saturating_sub(1));
+    infos.truncate(infos.len().saturating_sub(OF_THE_WHOLE));
     infos
 }
 
 /// Appraises a quote inside evidence of another kind, whose waivers apply.
 pub(super) fn appraise_inner(kind: &str, quote: &[u8], input: &Input<'_>) -> Inner {
     let (mut finding, registers) = examine(kind, quote, &[], input);
-    finding.checks.truncate(finding.checks.len().saturating_sub(1));
+    finding.checks.truncate(finding.checks.len().saturating_sub(OF_THE_WHOLE));
     let report_data = match finding.carriage {
         Some(Carriage::Whole(octets)) => Some(octets),
         Some(Carriage::Digest { .. }) | None => None,
@@ -191,7 +198,7 @@ fn examine(
         affirms: TrustVector {
             instance_identity: policy.machines.instance_identity(),
             configuration: 2,
-            executables: reference.map_or(0, executables),
+            executables: reference.map_or(0, ReferenceValue::vouches),
             hardware: judged.hardware(),
             runtime_opaque: 2,
         },
@@ -206,9 +213,15 @@ fn examine(
     (finding, registers)
 }
 
-/// AR4SI: 2 where everything that was started is vouched for, 3 where only a part of it is.
-fn executables(reference: &ReferenceValue) -> i8 {
-    if ALL_THAT_STARTED.iter().all(|name| reference.registers.contains_key(*name)) { 2 } else { 3 }
+/// MRTD is the hardware's word, the others are extended by what it measures: without it, a TD with firmware of anybody's
+/// has them too. Owner and module are not what runs.
+fn vouches(registers: &Registers) -> i8 {
+    let names = |name: &&str| registers.contains_key(*name);
+    match (names(&MRTD), ALL_THAT_RUNS.iter().all(names)) {
+        (false, _) => 0,
+        (true, false) => 3,
+        (true, true) => 2,
+    }
 }
 
 /// What the quote measures.

@@ -28,7 +28,7 @@ use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{EvidenceItem, TCG_EVENT_LOG, TPM_QUOTE};
 use crate::verifier::lint::Remark;
 use crate::verifier::policy::AppraisalPolicy;
-use crate::verifier::reference::{ReferenceValue, ReferenceValues, Words};
+use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers, Words};
 use container::{Container, Unreadable};
 use key::Key;
 use log::BootLog;
@@ -85,6 +85,7 @@ const ABOUT: About = About {
     documents: &[],
     reads: explain::octets,
     has_register: quote::has_pcr,
+    vouches,
     recognises: container::looks_like_one,
     is_a_device: false,
 };
@@ -137,8 +138,7 @@ impl Kind for Tpm {
             affirms: TrustVector {
                 instance_identity: policy.machines.instance_identity(),
                 configuration: 2,
-                // What was booted; nobody measured what ran since.
-                executables: if reference.is_some() { 3 } else { 0 },
+                executables: reference.map_or(0, ReferenceValue::vouches),
                 // A maker's word, or none.
                 hardware: if matches!(voucher, Some(Voucher::Policy(_))) { 0 } else { 2 },
                 runtime_opaque: 0,
@@ -155,6 +155,11 @@ impl Kind for Tpm {
             collateral: endorsement.map_or_else(Collateral::default, |endorsement| endorsement.collateral),
         }
     }
+}
+
+/// What was booted, or a part of it; nobody measured what ran since.
+fn vouches(registers: &Registers) -> i8 {
+    if quote::CODE.iter().any(|pcr| registers.contains_key(*pcr)) { 3 } else { 0 }
 }
 
 /// The event log that came along, judged; a second one is one too many.

@@ -37,7 +37,9 @@ fn image() -> EnclaveImage {
 
 impl Attester for Enclave {
     fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError> {
-        self.0.enclave(image(), now()).report(report_data)
+        // Without the lists that a simulated one brings along: hardware's are to be fetched.
+        let attestation = self.0.enclave(image(), now()).report(report_data)?;
+        Ok(Attestation { documents: Vec::new(), ..attestation })
     }
 }
 

@@ -103,6 +103,7 @@ impl Platforms {
         format!(
             "[sev_snp]\nrequire_tcb_floor = false\n\
              [tpm]\nrequire_secure_boot = false\n\
+             [nitro]\nrequire_crl = false\n\
              [cca]\nrequire_platform_reference = false\n\
              [[cca.platform_key]]\nname = \"simulated\"\nspki = \"{cca}\"\n\
              [nvidia_gpu]\nrequire_reference_value = false\nrequire_revocation = false\n\

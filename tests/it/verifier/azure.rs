@@ -25,6 +25,11 @@ const MEASUREMENT: [u8; 48] = [0xa5; 48];
 /// Sections under which the VM of these tests passes, and nothing is waived.
 const LENIENT: &str = "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n[az_snp]\nrequire_reference_value = false\n";
 
+/// The same for recorded evidence, of whose time no CRL is known.
+fn without_crl() -> String {
+    LENIENT.replacen("[sev_snp]", "[sev_snp]\nrequire_crl = false", 1)
+}
+
 static MILAN: LazyLock<Arc<Platform>> = LazyLock::new(|| {
     Arc::new(Platform::generate(Processor::Milan, Processor::Milan.ordinary_tcb(), NOW).unwrap())
 });
@@ -50,7 +55,8 @@ fn evidence() -> AzureEvidence {
 }
 
 fn case(evidence: &AzureEvidence) -> Case {
-    let collateral = Collateral::from_der(MILAN.certificates().to_vec()).unwrap();
+    let collateral = Collateral::new(MILAN.certificates().to_vec(), vec![MILAN.revocation_list().to_vec()]);
+    let collateral = collateral.unwrap();
     let case = Case::of("simulated", verifier::AZ_SNP, evidence.to_bytes().unwrap(), collateral, NOW);
     Case { roots: HardwareRoots::with_simulated([MILAN.root_fingerprint()]), ..case }
 }
@@ -92,8 +98,9 @@ fn recorded_evidence_of_azure_is_genuine() {
         assert!(main(&appraisal).machine().is_some());
         assert!(!appraisal.matches_binding(&BINDING));
         assert_eq!(main(&appraisal).claims().unwrap()["vm"]["secure-boot"], true);
-        let strict = Case { policy: policy_of(LENIENT), ..case };
+        let strict = Case { policy: policy_of(&without_crl()), ..case };
         assert_affirming(path, &strict.appraise());
+        assert_eq!(failed(&Case { policy: policy_of(LENIENT), ..strict }.appraise()), ["revocation"]);
     }
 }
 
@@ -200,12 +207,12 @@ fn a_report_without_its_vcek_is_refused() {
 #[test]
 fn the_octets_of_a_result_for_azure_are_pinned() {
     let Some(case) = recorded("az-snp-vtpm/trustee/evidence-v1.json") else { return };
-    let case = Case { policy: policy_of(LENIENT), ..case };
+    let case = Case { policy: policy_of(&without_crl()), ..case };
     let text = String::from_utf8(case.appraise().ear().to_vec()).unwrap();
     let text = text.replace(verifier::BUILD, "treering 0");
     assert_eq!(
         HEXLOWER.encode(&verifier::fingerprint(text.as_bytes())),
-        "6954eb13ca917011559877b02906979a895054c22fa2907e7255646ec95806d1"
+        "6b877f7055ad289457abd996f766f3b8b5a70e9f6a2e23f29956ef2ae3f10af1"
     );
 }
 
@@ -352,7 +359,12 @@ fn measurements_of_paravisor_and_registers_are_found() {
     assert_eq!(main(&paravisor).vector().executables, 3);
     let both = with("az-snp", &[("measurement", MEASUREMENT.to_vec()), ("pcr4", vec![0; 32])]);
     assert_affirming("both", &both);
-    assert_eq!(main(&both).vector().executables, 2);
+    assert_eq!(main(&both).vector().executables, 3, "the boot loader, and not what it loads");
+    for loaded in [["pcr8", "pcr9"], ["pcr11", "pcr12"]] {
+        let zero = |name: &'static str| (name, vec![0; 32]);
+        let all = [("measurement", MEASUREMENT.to_vec()), zero("pcr4"), zero(loaded[0]), zero(loaded[1])];
+        assert_eq!(main(&with("az-snp", &all)).vector().executables, 2, "{loaded:?}");
+    }
     let wrong = with("az-snp", &[("measurement", MEASUREMENT.to_vec()), ("pcr4", vec![1; 32])]);
     assert_eq!(failed(&wrong), ["reference-value"]);
     // Whoever launches another paravisor has these registers, too.
@@ -443,7 +455,8 @@ fn the_policies_of_paravisor_and_td_are_kept() {
     let fmspc = HEXLOWER.encode(&intel::PLATFORM.model().fmspc);
     let machine = format!("{TDX_LENIENT}[[tdx.machine]]\nname = \"other\"\nppid = \"{}\"\n", "00".repeat(16));
     assert_eq!(failed(&with(&machine)), ["machine"], "{fmspc}");
-    let registers = [("mrtd", measure(b"paravisor").to_vec()), ("pcr4", vec![0; 32])];
+    let zero = |name: &'static str| (name, vec![0; 32]);
+    let registers = [("mrtd", measure(b"paravisor").to_vec()), zero("pcr4"), zero("pcr8"), zero("pcr9")];
     let registers: Registers =
         registers.into_iter().map(|(name, octets)| (name.to_owned(), octets)).collect();
     let value =

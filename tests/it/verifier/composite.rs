@@ -41,15 +41,21 @@ fn gpu(number: usize, binding: &[u8; 64]) -> Item {
 }
 
 fn case(items: Vec<Item>, policy: &str) -> Case {
-    let platforms = [&MILAN, &GENOA].map(|platform| platform.certificates().to_vec()).concat();
     let pinned = [&MILAN, &GENOA].map(|platform| platform.root_fingerprint());
     let roots = pinned.into_iter().chain(GPUS.iter().map(Device::root_fingerprint));
     Case {
         evidence: Evidence::new(items).unwrap(),
         policy: policy_of(&format!("{RULES}{policy}")),
         roots: HardwareRoots::with_simulated(roots),
-        ..Case::of("composite", "x/y", vec![], Collateral::from_der(platforms).unwrap(), NOW)
+        ..Case::of("composite", "x/y", vec![], of(&[&MILAN, &GENOA]), NOW)
     }
+}
+
+/// Certificates and CRLs of platforms.
+fn of(platforms: &[&Arc<Platform>]) -> Collateral {
+    let certificates = platforms.iter().flat_map(|platform| platform.certificates().clone()).collect();
+    let crls = platforms.iter().map(|platform| platform.revocation_list().to_vec()).collect();
+    Collateral::new(certificates, crls).unwrap()
 }
 
 const CPU_AND_GPU: &str = "[composite.components]\nsev-snp = 1\nnvidia-gpu = 1\n";
@@ -171,13 +177,9 @@ fn two_machines_have_two_certificates() {
     let two = "[composite.components]\nsev-snp = 2\n";
     let other_milan = platform(Processor::Milan);
     for second in [&*GENOA, &other_milan] {
-        let certificates = [MILAN.certificates().to_vec(), second.certificates().to_vec()].concat();
         let roots = HardwareRoots::with_simulated([MILAN.root_fingerprint(), second.root_fingerprint()]);
-        let both = |items| Case {
-            collateral: Collateral::from_der(certificates.clone()).unwrap(),
-            roots: roots.clone(),
-            ..case(items, two)
-        };
+        let both =
+            |items| Case { collateral: of(&[&MILAN, second]), roots: roots.clone(), ..case(items, two) };
         for items in [
             vec![snp(&MILAN, &BINDING), snp(second, &BINDING)],
             vec![snp(second, &BINDING), snp(&MILAN, &BINDING)],
@@ -187,7 +189,8 @@ fn two_machines_have_two_certificates() {
             assert_affirming("two machines", &appraisal);
             let [one, other] = appraisal.components() else { panic!() };
             assert_ne!(one.machine(), other.machine());
-            assert_eq!(appraisal.collateral().certificates().len(), 6);
+            let collateral = appraisal.collateral();
+            assert_eq!((collateral.certificates().len(), collateral.crls().len()), (6, 2));
             // From the logged collateral, and from a cache: the same octets.
             let logged = Case { collateral: appraisal.collateral().clone(), ..case.clone() }.appraise();
             assert_eq!(logged.ear(), appraisal.ear());
@@ -217,7 +220,7 @@ fn components_made_far_apart_refuse_the_whole() {
     };
     let appraise = |max: u64| {
         let policy = format!(
-            "[nitro]\nrequire_reference_value = false\n[composite]\nmax_spread_s = {max}\n\
+            "[nitro]\nrequire_reference_value = false\nrequire_crl = false\n[composite]\nmax_spread_s = {max}\n\
              [composite.components]\nnitro = 2\n"
         );
         let two = vec![document(NOW, b"one"), document(NOW - 100, b"other")];

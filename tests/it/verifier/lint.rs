@@ -37,13 +37,13 @@ fn the_sample_is_clean_and_the_baseline_says_where_it_is_lenient() {
     let lenient = baseline.iter().filter(|remark| remark.level == Level::Note).count();
     // By section: reference values that are not required, and what else is let pass.
     let wanted = [
-        ("sev_snp", 6), // no floor, a VLEK, three levels
-        ("tdx", 1 + 7), // the statuses
+        ("sev_snp", 7),     // no CRL, no floor, a VLEK, three levels
+        ("tdx", 1 + 1 + 7), // secure boot, the statuses
         ("sgx", 1 + 5),
         ("tpm", 2), // secure boot
         ("az_snp", 2),
         ("az_tdx", 2),
-        ("nitro", 2),      // documents of three hours
+        ("nitro", 3),      // no CRL, documents of three hours
         ("cca", 2),        // reference values of the platform
         ("nvidia_gpu", 3), // no word on revocation, links that are not encrypted
         ("nvidia_switch", 2),
@@ -68,6 +68,20 @@ fn contradictions_of_sev_snp_are_named() {
     says(&SNP.replace("\"genoa\",", "\"genoa\", \"milan\","), Level::Error, "every generation is denied");
     says(&SNP.replace("\"genoa\",", "\"genoa\", \"milan\","), Level::Warning, "is denied, and has a floor");
     says(&SNP.replace("\"genoa\",", ""), Level::Warning, "has no floor and is not denied");
+    // First mutable code has a Turin, and no other.
+    let floor = |generation: &str, fmc: &str| {
+        format!(
+            "{SNP}[sev_snp.tcb_floor.{generation}]\n{fmc}\nbootloader = 1\ntee = 0\nsnp = 1\nmicrocode = 1\n"
+        )
+    };
+    let turin = |fmc: &str| floor("turin", fmc).replace(", \"turin\"", "");
+    says(&turin(""), Level::Warning, "its first mutable code may be of any version");
+    assert_eq!(remarks(&turin("fmc = 0")), []);
+    let genoa = |fmc: &str| floor("genoa", fmc).replace("\"genoa\", ", "");
+    says(&genoa("fmc = 1"), Level::Error, "a Genoa has none, so none can pass");
+    says(&genoa("fmc = 0"), Level::Warning, "it has no effect");
+    assert_eq!(remarks(&genoa("")), []);
+    says(&SNP.replacen("[sev_snp]", "[sev_snp]\nrequire_crl = false", 1), Level::Note, "sev_snp.require_crl");
     let machine = |name: &str, octet: &str| {
         format!("[[sev_snp.machine]]\nname = \"{name}\"\nchip_id = \"{}\"\n", octet.repeat(64))
     };
@@ -245,6 +259,9 @@ fn contradictions_of_other_kinds_are_named() {
     assert_eq!(remarks(&of(&format!("{machine}{key}"))), []);
     assert_eq!(remarks(&of(&format!("{machine}[[tpm.root]]\nname = \"a\"\nsha256 = \"{digest}\"\n"))), []);
     says(&of("[tpm]\nrequire_secure_boot = false"), Level::Note, "tpm.require_secure_boot");
+    says(&of("[tpm]\nrequire_key_purpose = false"), Level::Note, "tpm.require_key_purpose");
+    says(&of("[tdx]\nrequire_secure_boot = false"), Level::Note, "tdx.require_secure_boot");
+    says(&of("[nitro]\nrequire_crl = false"), Level::Note, "nitro.require_crl");
     says(&of("[tpm]\nrequire_reference_value = false"), Level::Warning, "anything may run");
     // A paravisor, and the report inside.
     for section in ["az_snp", "az_tdx"] {

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use treering::attester::simulated::nitro::{Enclave, EnclaveImage, Hierarchy, NitroPlatform};
 use treering::attester::{self, Attester, simulated};
 use treering::verifier::{
-    self, Appraisal, AppraisalPolicy, Assurance, Collateral, HardwareRoots, NITRO_DOCUMENT, ReferenceValue,
-    ReferenceValues, Refused, Status,
+    self, Appraisal, AppraisalPolicy, Assurance, CheckResult, Collateral, HardwareRoots, NITRO_DOCUMENT,
+    ReferenceValue, ReferenceValues, Refused, Status,
 };
 
 use super::{Case, assert_affirming, assert_refused, failed, main, policy_of, read, vectors};
@@ -58,7 +58,8 @@ fn real_documents_are_genuine_at_their_instant() {
     assert!(second.appraise().matches_binding(&carried.try_into().unwrap()));
 }
 
-/// A policy with the defaults, and the parent's instance, which PCR4 measures.
+/// A policy with the defaults, and the parent's instance, which PCR4 measures. No CRL of that time is known: so it is
+/// waived, which shows.
 #[test]
 fn real_documents_pass_a_strict_policy() {
     let Some(vectors) = vectors() else { return };
@@ -66,15 +67,16 @@ fn real_documents_pass_a_strict_policy() {
         let claims = main(&case.appraise()).claims().unwrap().clone();
         let instance = claims["instance_id"].as_str().unwrap();
         let pcr0 = HEXLOWER.decode(claims["pcrs"]["0"].as_str().unwrap().as_bytes()).unwrap();
-        let machine = format!("[[nitro.machine]]\nname = \"ours\"\ninstance_id = \"{instance}\"");
+        let machine = format!(
+            "[[nitro.machine]]\nname = \"ours\"\ninstance_id = \"{instance}\"\n[[waiver]]\ncheck = \"revocation\"\nkind = \"nitro\"\nreason = \"nobody kept the lists\"\nuntil = \"2030-01-01T00:00:00Z\""
+        );
         let references = ReferenceValues::new(vec![reference(&[(0, pcr0)])]).unwrap();
         let strict = Case { policy: policy_of(&machine), references, ..case.clone() };
         let appraisal = strict.appraise();
-        assert_affirming(&case.name, &appraisal);
-        assert_eq!(
-            (main(&appraisal).vector().executables, main(&appraisal).vector().instance_identity),
-            (2, 2)
-        );
+        assert_eq!((appraisal.refusal(), appraisal.status()), (None, Status::Warning), "{}", case.name);
+        assert_eq!(failed(&appraisal), ["revocation"]);
+        let vector = main(&appraisal).vector();
+        assert_eq!((vector.executables, vector.instance_identity, vector.hardware), (2, 2, 32));
     }
 }
 
@@ -162,8 +164,10 @@ fn reference(pcrs: &[(u8, Vec<u8>)]) -> ReferenceValue {
 
 /// A document of an enclave.
 fn case_of(enclave: &Enclave) -> Case {
-    let octets = enclave.report(&BINDING).unwrap().evidence.remove(0).bytes;
-    let case = Case::of("simulated", NITRO_DOCUMENT, octets, Collateral::default(), NOW);
+    let mut attestation = enclave.report(&BINDING).unwrap();
+    let octets = attestation.evidence.remove(0).bytes;
+    let crls = attestation.documents.into_iter().map(|list| list.bytes).collect();
+    let case = Case::of("simulated", NITRO_DOCUMENT, octets, Collateral::new(vec![], crls).unwrap(), NOW);
     Case { roots: roots_of(enclave.platform()), policy: policy(""), ..case }
 }
 
@@ -365,7 +369,9 @@ fn certificates_of_another_platform_or_order_are_refused() {
         put(fields, "certificate", Value::Bytes(theirs[4].clone()));
         put(fields, "cabundle", bytes(&theirs[..4]));
     });
-    let whole = Case { roots: roots_of(&other), ..whole }.appraise();
+    let crls = [0, 1].map(|authority| other.crl(authority, false, NOW, NOW + HOUR).unwrap());
+    let collateral = Collateral::new(vec![], crls.to_vec()).unwrap();
+    let whole = Case { roots: roots_of(&other), collateral, ..whole }.appraise();
     assert_refused(&whole, "signature");
     assert_eq!(failed(&whole), ["signature"]);
     // Whose root is not pinned, though the signatures hold.
@@ -473,7 +479,6 @@ fn reference_values_decide_what_runs() {
         (vec![(1, one.clone()), (2, two.clone())], 2),
         (vec![(1, one.clone())], 3),
         (vec![(0, zero), (1, one), (2, two)], 2),
-        (vec![(5, vec![0; 48])], 0),
     ];
     for (pcrs, executables) in cases {
         let appraisal = with("", vec![reference(&pcrs)]);
@@ -481,6 +486,9 @@ fn reference_values_decide_what_runs() {
         assert_eq!(main(&appraisal).vector().executables, executables, "{pcrs:?}");
         assert_eq!(appraisal.into_appraised().unwrap().reference().unwrap().source, [9; 32]);
     }
+    let of_nothing = with("", vec![reference(&[(5, vec![0; 48])])]);
+    assert_eq!(failed(&of_nothing), ["reference-value"]);
+    assert!(detail(&of_nothing, "reference-value").contains("of which 1 say nothing of what runs"));
     let unknown = with("", vec![reference(&[(0, vec![1; 48])])]);
     assert_eq!(failed(&unknown), ["reference-value"]);
     assert_eq!((main(&unknown).vector().executables, unknown.status()), (33, Status::Warning));
@@ -502,7 +510,7 @@ fn crls_count_where_they_are_given() {
         let collateral = Collateral::new(vec![], crls).unwrap();
         Case { policy: policy(rules), collateral, ..example() }.appraise()
     };
-    let required = "require_crl = true";
+    let (required, lenient) = ("", "require_crl = false");
     let all = with(required, vec![crl(0, false), crl(1, false)]);
     assert_eq!(all.refusal(), None);
     assert_eq!(all.collateral().crls().len(), 2, "what was used is logged");
@@ -510,31 +518,51 @@ fn crls_count_where_they_are_given() {
     let one = with(required, vec![crl(0, false)]);
     assert!(detail(&one, "revocation").contains("no CRL of CA certificate 1"));
     assert_refused(&one, "revocation");
-    assert!(detail(&with("", vec![]), "revocation").contains("not checked"));
-    for authority in 0..3 {
-        let revoked = with("", vec![crl(authority, true)]);
-        assert_eq!(failed(&revoked), ["revocation"]);
-        assert_eq!(main(&revoked).vector().hardware, 96);
+    for crls in [vec![], vec![crl(1, false)]] {
+        let unchecked = with(lenient, crls);
+        let check = unchecked.checks().find(|check| check.name() == "revocation").unwrap();
+        assert!(check.ok() && check.detail().contains("not checked"));
+        assert_eq!(check.relaxed(), Some("require_crl"));
     }
+    let both = with(lenient, vec![crl(0, false), crl(1, false)]);
+    let relaxed: Vec<&str> = both.checks().filter_map(CheckResult::relaxed).collect();
+    assert_eq!(relaxed, ["require_reference_value"], "the lists are there");
+    let waiver = "[[waiver]]\ncheck = \"revocation\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\"";
+    for authority in 0..3 {
+        for rules in [lenient, waiver] {
+            let revoked = with(rules, vec![crl(authority, true)]);
+            assert_eq!(failed(&revoked), ["revocation"]);
+            assert_refused(&revoked, "revocation");
+            assert_eq!(main(&revoked).vector().hardware, 96);
+        }
+    }
+    let waived = with(waiver, vec![]);
+    assert_eq!((waived.refusal(), main(&waived).vector().hardware), (None, 32));
     for (from, until) in [(NOW - 2 * day, NOW - day), (NOW + day, NOW + 2 * day)] {
         let stale = PLATFORM.crl(0, false, from, until).unwrap();
-        assert_refused(&with("", vec![stale]), "revocation");
+        assert_refused(&with(lenient, vec![stale]), "revocation");
     }
     let late = PLATFORM.crl(0, false, NOW - 2 * day, NOW - 9).unwrap();
-    let graced = with("[collateral]\ngrace_s = 10", vec![late.clone()]);
+    let grace = |seconds: u64| format!("{lenient}\n[collateral]\ngrace_s = {seconds}");
+    let graced = with(&grace(10), vec![late.clone()]);
     assert_eq!(
         (graced.refusal(), graced.status(), failed(&graced)),
         (None, Status::Warning, vec!["revocation"])
     );
-    assert_refused(&with("[collateral]\ngrace_s = 8", vec![late]), "revocation");
-    assert_refused(&with("[collateral]\nmax_age_s = { crl = 3600 }", vec![crl(0, false)]), "revocation");
+    let ear: serde_json::Value = serde_json::from_slice(graced.ear()).unwrap();
+    let waivers = &ear["submods"]["nitro"]["ear_verifier_claims"]["waivers"];
+    assert_eq!(waivers[0]["reason"], "grace of 10 s for collateral");
+    assert!(waivers[0].get("until").is_none() && waivers.as_array().unwrap().len() == 1);
+    assert_refused(&with(&grace(8), vec![late]), "revocation");
+    let young = format!("{lenient}\n[collateral]\nmax_age_s = {{ crl = 3600 }}");
+    assert_refused(&with(&young, vec![crl(0, false)]), "revocation");
     // In the name of an authority of the chain, by another key.
     let forged = platform(Hierarchy::default()).crl(0, false, NOW - day, NOW + day).unwrap();
-    assert!(detail(&with("", vec![forged.clone()]), "revocation").contains("did not sign it"));
+    assert!(detail(&with(lenient, vec![forged.clone()]), "revocation").contains("did not sign it"));
     let mut broken = crl(0, false);
     *broken.last_mut().unwrap() ^= 1;
-    assert_refused(&with("", vec![broken]), "revocation");
-    assert_refused(&with("", vec![b"no CRL".to_vec()]), "revocation");
+    assert_refused(&with(lenient, vec![broken]), "revocation");
+    assert_refused(&with(lenient, vec![b"no CRL".to_vec()]), "revocation");
     // The same again from what was logged.
     for crls in [vec![forged], vec![crl(0, false)]] {
         let case = Case { collateral: Collateral::new(vec![], crls).unwrap(), ..example() };
@@ -544,7 +572,7 @@ fn crls_count_where_they_are_given() {
     }
     // Those of others are for the other components of the evidence, and are not logged with this one.
     let other = Collateral::new(vec![], vec![sev_snp_crl()]).unwrap();
-    let appraisal = Case { collateral: other, ..example() }.appraise();
+    let appraisal = Case { collateral: other, policy: policy(lenient), ..example() }.appraise();
     assert_eq!((appraisal.refusal(), appraisal.collateral().is_empty()), (None, true));
 }
 
@@ -564,7 +592,7 @@ fn the_octets_of_a_result_are_pinned() {
     // The baseline's digest is another one whenever some kind gets a section there.
     let text = text.replace(&AppraisalPolicy::baseline().id(), "baseline");
     let digest = HEXLOWER.encode(&verifier::fingerprint(text.as_bytes()));
-    assert_eq!(digest, "2e145da2a4d5d7978a52483319184e65b0712a227fd3f0f5afe9b50d8ed4cf6d");
+    assert_eq!(digest, "23dd1a89555ca98816e4e54dce13ed2d40b47cb6ffa634acbb664bc26fc56b92");
 }
 
 #[test]

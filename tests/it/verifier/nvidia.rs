@@ -433,6 +433,21 @@ fn an_ocsp_response_counts_where_it_is_given() {
     assert_eq!(three.collateral().documents().len(), 3);
 }
 
+/// A waiver lets pass that nobody says anything; what is said counts.
+#[test]
+fn a_waiver_of_revocation_is_none_of_what_is_revoked() {
+    let policy = policy_of(
+        "[nvidia_gpu]\nrequire_reference_value = false\n[[waiver]]\ncheck = \"revocation\"\nkind = \"nvidia-gpu\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\"\n",
+    );
+    let case = Case { policy, ..case_of("simulated GPU", &GPU) };
+    let silent = case.appraise();
+    assert_eq!((silent.refusal(), main(&silent).vector().hardware), (None, 32));
+    let answer = GPU.ocsp(1, Said::Revoked(6), NOW - 3600, NOW + 86_400).unwrap();
+    let held = with_answers(&case, vec![answer]).appraise();
+    assert_refused(&held, "revocation");
+    assert_eq!(main(&held).vector().hardware, 96);
+}
+
 #[test]
 fn flipped_bits_of_an_ocsp_response_are_refused_or_about_nothing() {
     let case = case_of("simulated GPU", &GPU);
@@ -527,7 +542,10 @@ fn reference_values_decide_what_runs() {
         |value| Case { references: ReferenceValues::new(vec![value]).unwrap(), ..case.clone() }.appraise();
     let good = with(value(registers(&[0, 9, 63])));
     assert_affirming("good", &good);
-    assert_eq!(main(&good).vector().executables, 2);
+    assert_eq!(main(&good).vector().executables, 3, "three of sixty-four");
+    let all: Vec<usize> = (0..64).collect();
+    assert_eq!(main(&with(value(registers(&all)))).vector().executables, 2);
+    assert_eq!(main(&with(value(registers(&all[1..])))).vector().executables, 3);
     assert_eq!(main(&good).reference().unwrap().name, "driver 590.12");
     let mut wrong = registers(&[0, 9]);
     wrong.insert("measurement9".to_owned(), measured[10].to_vec());

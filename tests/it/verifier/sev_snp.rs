@@ -66,7 +66,12 @@ fn roots() -> HardwareRoots {
     HardwareRoots::with_simulated([MILAN.root_fingerprint()])
 }
 
+/// With its CRL, which a policy requires by default.
 fn certificates() -> Collateral {
+    without_crl().merged(Collateral::read_crl(MILAN.revocation_list()).unwrap()).unwrap()
+}
+
+fn without_crl() -> Collateral {
     Collateral::from_der(MILAN.certificates().to_vec()).unwrap()
 }
 

@@ -201,6 +201,9 @@ fn reference_values_decide_what_runs() {
     let signer = with(&[("mrsigner", vec![0x51; 32]), ("isvprodid", vec![0, 1]), ("isvsvn", vec![0, 1])]);
     assert_affirming("mrsigner", &signer);
     assert_eq!(main(&signer).vector().executables, 3);
+    for of_nothing in [("isvprodid", vec![0, 1]), ("isvsvn", vec![0, 1]), ("configid", vec![0; 64])] {
+        assert_only(&with(&[of_nothing]), "reference-value", "of which 1 say nothing of what runs");
+    }
     let other = with(&[("mrsigner", vec![0x51; 32]), ("isvprodid", vec![1, 0])]);
     assert_only(&other, "reference-value", "none of the 1");
     assert_eq!(failed(&Case { policy: policy_of(""), ..example() }.appraise()), ["reference-value"]);

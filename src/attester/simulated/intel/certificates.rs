@@ -94,15 +94,18 @@ fn platform(model: &IntelModel, ppid: &[u8; 16]) -> Vec<u8> {
         named("1.2.840.113741.1.13.1.7.2", boolean_true()),
         named("1.2.840.113741.1.13.1.7.3", boolean_true()),
     ];
-    sequence(&[
+    let mut parts = vec![
         named("1.2.840.113741.1.13.1.1", octets(ppid)),
         named("1.2.840.113741.1.13.1.2", sequence(&tcb)),
         named("1.2.840.113741.1.13.1.3", octets(&[0, 0])),
         named("1.2.840.113741.1.13.1.4", octets(&model.fmspc)),
         named("1.2.840.113741.1.13.1.5", element(ENUMERATED, &[1])),
         named("1.2.840.113741.1.13.1.6", octets(ppid)),
-        named("1.2.840.113741.1.13.1.7", sequence(&configuration)),
-    ])
+    ];
+    if model.says_flags {
+        parts.push(named("1.2.840.113741.1.13.1.7", sequence(&configuration)));
+    }
+    sequence(&parts)
 }
 
 /// A CRL of the root's or the issuer's.

@@ -60,6 +60,8 @@ pub struct IntelCollateral {
     pub quoting_enclave: IntelStatus,
     /// What is said of the TDX module.
     pub module: IntelStatus,
+    /// What is said of the one before it, if anything is.
+    pub older_module: Option<IntelStatus>,
     /// Who signs TDX modules; Intel's are signed by zero.
     pub module_signer: [u8; 48],
     /// Who signs quoting enclaves.
@@ -82,6 +84,7 @@ impl IntelCollateral {
             platform: up_to_date.clone(),
             quoting_enclave: up_to_date.clone(),
             module: up_to_date,
+            older_module: None,
             module_signer: [0; 48],
             quoting_enclave_signer: QE_SIGNER,
             revoked: Vec::new(),
@@ -114,9 +117,13 @@ impl IntelCollateral {
             let identity = format!(
                 r#""mrsigner":"{signer}","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF""#
             );
+            let levels = [(5, Some(&self.module)), (4, self.older_module.as_ref())];
+            let levels = levels.into_iter().filter_map(|(svn, of)| Some((svn, of?)));
+            let levels: Vec<String> =
+                levels.map(|(svn, of)| format!(r#"{{"tcb":{{"isvsvn":{svn}}},{}}}"#, status(of))).collect();
             module = format!(
-                r#""tdxModule":{{{identity}}},"tdxModuleIdentities":[{{"id":"TDX_01",{identity},"tcbLevels":[{{"tcb":{{"isvsvn":5}},{}}}]}}],"#,
-                status(&self.module)
+                r#""tdxModule":{{{identity}}},"tdxModuleIdentities":[{{"id":"TDX_01",{identity},"tcbLevels":[{}]}}],"#,
+                levels.join(",")
             );
         }
         format!(

@@ -25,6 +25,8 @@ pub enum TdVersion {
     Four,
     /// Version 5, a report of TDX 1.5.
     Five,
+    /// Version 5, an extended report of TDX 1.5.
+    FiveExtended,
 }
 
 /// A trust domain, as it says of itself.
@@ -46,8 +48,12 @@ pub struct Td {
     pub owner: [[u8; 48]; 3],
     /// RTMR0 to RTMR3.
     pub rtmrs: [[u8; 48]; 4],
-    /// The service TD that is bound; version 5 only.
+    /// The security versions by now, after an update of the module under the running TD; version 5 only.
+    pub current_tcb_svn: [u8; 16],
+    /// The service TD that was bound first; version 5 only.
     pub service_td: [u8; 48],
+    /// The one that is bound now; in extended reports only.
+    pub current_service_td: [u8; 48],
 }
 
 impl Td {
@@ -65,7 +71,9 @@ impl Td {
             mrtd,
             owner: [[0; 48]; 3],
             rtmrs: [[0; 48]; 4],
+            current_tcb_svn: tee_tcb_svn,
             service_td: [0; 48],
+            current_service_td: [0; 48],
         }
     }
 
@@ -75,6 +83,8 @@ impl Td {
             TdVersion::Four => (4, None),
             // Type 3 is the report of TDX 1.5, of 648 octets.
             TdVersion::Five => (5, Some((3_u16, 648_u32))),
+            // Type 4 goes on with what a service TD may have changed.
+            TdVersion::FiveExtended => (5, Some((4_u16, 885_u32))),
         };
         let mut out = header(version, 0x81);
         if let Some((kind, octets)) = body {
@@ -92,8 +102,16 @@ impl Td {
         out.extend(self.rtmrs.concat());
         out.extend(report_data);
         if body.is_some() {
-            out.extend(self.tee_tcb_svn);
+            out.extend(self.current_tcb_svn);
             out.extend(self.service_td);
+        }
+        if self.version == TdVersion::FiveExtended {
+            // VMID, TD_ID and DEV_INFO; the hash and attributes of the first service TD; the first CPUSVN, TEE_TCB_SVN, FMSPC.
+            out.extend([0; 1 + 32 + 48]);
+            out.extend(self.service_td);
+            out.extend([0; 8 + 16 + 16 + 12]);
+            out.extend(self.current_service_td);
+            out.extend([0; 8]);
         }
         out
     }

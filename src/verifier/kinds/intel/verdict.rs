@@ -2,7 +2,8 @@
 //!
 //! The crate goes through its steps in one order and stops at the first that fails, with a text. The table [`CAUSES`]
 //! says which step and which check a text belongs to; what comes after that step was not looked at, and no check says
-//! that it was. A test makes each text come about.
+//! that it was. The tests of TDX and SGX make those come about that a simulated platform can be
+//! made to cause, each by what is wrong; the rest of the table names what would else be blamed on the certificates.
 
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{QuoteClaims, QuotePolicy};

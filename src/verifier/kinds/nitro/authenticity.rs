@@ -1,10 +1,11 @@
-//! Is it genuine? What fails here cannot be waived, and leaves nothing in the document to be believed.
+//! Is it genuine? What fails here cannot be waived, and leaves nothing in the document to be believed. Of revocation a
+//! waiver lets pass that it is not known, and never that something is revoked.
 
 use super::Context;
 use super::chain::Root;
 use super::revocation::publishers;
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 use crate::verifier::sign1::{self, Unreadable};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
@@ -69,9 +70,9 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let mut oldest: Option<u64> = None;
     let mut late: Option<Found> = None;
     for crl in context.crls {
-        let crl = crl.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
+        let crl = crl.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &crl.revoked {
-            return fail(format!("revoked: {revoked}"));
+            return Err(Found::Final(format!("revoked: {revoked}")));
         }
         match context.freshness.usable("crl", "CRL", crl.this_update, crl.next_update, context.now) {
             Ok(_) => {}
@@ -80,24 +81,25 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
         }
         oldest = Some(oldest.map_or(crl.this_update, |oldest| oldest.min(crl.this_update)));
     }
-    if context.policy.require_crl {
-        let given = |issuer: usize| context.crls.iter().flatten().any(|crl| crl.issuer == issuer);
-        if let Some(link) = publishers(&chain.certificates)
-            .filter(|issuer| !given(*issuer))
-            .find_map(|issuer| chain.certificates.get(issuer))
-        {
-            return fail(format!("no CRL of {} given, and the policy requires one", link.name));
+    let given = |issuer: usize| context.crls.iter().flatten().any(|crl| crl.issuer == issuer);
+    let silent = publishers(&chain.certificates)
+        .filter(|issuer| !given(*issuer))
+        .find_map(|issuer| chain.certificates.get(issuer));
+    match (silent, late, oldest) {
+        (Some(link), _, _) if context.policy.require_crl => {
+            fail(format!("no CRL of {} given, and the policy requires one", link.name))
         }
-    }
-    if let Some(late) = late {
-        return Err(late);
-    }
-    match oldest {
-        Some(from) => {
+        (None, None, None) if context.policy.require_crl => {
+            fail("no CRL given, and the policy requires them")
+        }
+        (_, Some(late), _) => Err(late),
+        (Some(link), None, _) => {
+            relaxed("require_crl", format!("no CRL of {} given: not checked", link.name))
+        }
+        (None, None, None) => relaxed("require_crl", "no CRL given: not checked"),
+        (None, None, Some(from)) => {
             Ok(format!("not revoked by {} CRLs, the oldest of {}", context.crls.len(), rfc3339(from)))
         }
-        None if context.policy.require_crl => fail("no CRL given, and the policy requires them"),
-        None => Ok("no CRL given: not checked".to_owned()),
     }
 }
 

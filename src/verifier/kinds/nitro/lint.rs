@@ -20,6 +20,14 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
             out.push(Remark::lenient(format!("nitro.{key}"), format!("{value} s")));
         }
     }
+    if !policy.require_crl {
+        out.push(Remark::lenient("nitro.require_crl", "false"));
+    }
     lint::named("nitro.machine", "instance", &policy.machines, out);
     lint::reference_values("nitro", policy.require_reference_value, "any image", out);
+}
+
+/// Whether the policy asks for nothing that this check could find missing.
+pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
+    check == "revocation" && !policy.require_crl
 }

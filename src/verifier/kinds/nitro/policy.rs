@@ -33,7 +33,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             require_reference_value: true,
-            require_crl: false,
+            require_crl: true,
             max_age_s: MAX_AGE_S,
             max_skew_s: MAX_SKEW_S,
             roles: Vec::new(),

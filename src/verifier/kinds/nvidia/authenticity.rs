@@ -1,4 +1,5 @@
-//! Is it genuine? What fails here cannot be waived, and leaves nothing in the evidence to be believed.
+//! Is it genuine? What fails here cannot be waived, and leaves nothing in the evidence to be believed. Of revocation a
+//! waiver lets pass that it is not known, and never that something is revoked.
 
 use treering_provenance::cose::{Algorithm, CoseError};
 
@@ -7,7 +8,7 @@ use super::container::Unreadable;
 use super::opaque;
 use super::{Context, VerifiedChain};
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.evidence {
@@ -66,9 +67,9 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     }
     let (mut spoken_of, mut late) = (Vec::new(), None);
     for word in &chain.words {
-        let word = word.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
+        let word = word.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &word.revoked {
-            return fail(revoked.as_str());
+            return Err(Found::Final(revoked.clone()));
         }
         match word.usable(context.freshness, context.now) {
             Ok(_) => {}
@@ -88,9 +89,10 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
             fail(format!("no CRL or OCSP response about {}, and the policy requires one", silent.join(", ")))
         }
         (_, Some(late)) => Err(late),
-        (silent, None) => {
-            Ok(format!("no CRL or OCSP response given about {}: not checked", silent.join(", ")))
-        }
+        (silent, None) => relaxed(
+            "require_revocation",
+            format!("no CRL or OCSP response given about {}: not checked", silent.join(", ")),
+        ),
     }
 }
 

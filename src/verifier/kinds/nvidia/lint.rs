@@ -45,6 +45,7 @@ pub(super) fn impossible(class: Class, policy: &Policy) -> Option<String> {
 /// Whether the policy asks for nothing that this check could find missing.
 pub(super) fn is_off(class: Class, policy: &Policy, check: &str) -> bool {
     match check {
+        "revocation" => !policy.require_revocation,
         "driver-version" => policy.min_driver.is_none() && policy.driver_versions.is_empty(),
         "vbios-version" => policy.min_vbios.is_empty() && policy.vbios_versions.is_empty(),
         "mode" => class == Class::Switch,

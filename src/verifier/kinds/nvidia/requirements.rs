@@ -4,7 +4,7 @@ use super::Context;
 use super::device::Class;
 use super::opaque::{self, Mode};
 use super::policy::Version;
-use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::checks::{Outcome, fail, relaxed};
 use crate::verifier::reference::Words;
 
 pub(super) fn allowed_generation(context: &Context<'_>) -> Outcome {
@@ -78,6 +78,7 @@ pub(super) fn mode(context: &Context<'_>) -> Outcome {
         Ok(Some(Mode::ProtectedPcie)) if !context.policy.allow_protected_pcie => fail(
             "Protected PCIe: the links between the GPUs are not encrypted, and the policy does not allow it",
         ),
+        Ok(Some(mode @ Mode::ProtectedPcie)) => relaxed("allow_protected_pcie", mode.name()),
         Ok(Some(mode)) => Ok(mode.name().to_owned()),
         // Drivers before Protected PCIe existed.
         Ok(None) => Ok("the report does not say: a driver without Protected PCIe".to_owned()),

@@ -1,10 +1,11 @@
-//! Is it genuine? What fails here cannot be waived, and leaves nothing in the evidence to be believed.
+//! Is it genuine? What fails here cannot be waived, and leaves nothing in the evidence to be believed. Of revocation a
+//! waiver lets pass that it is not known, and never that something is revoked.
 
 use super::Context;
 use super::generation::Generation;
 use super::report::{ECDSA_P384_SHA384, SigningKey, Unreadable, all_zero};
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.report {
@@ -80,9 +81,9 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let mut oldest: Option<u64> = None;
     let mut late: Option<Found> = None;
     for crl in &context.vek.crls {
-        let revocation = crl.as_ref().map_err(|reason| Found::Failed(reason.clone()))?;
+        let revocation = crl.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &revocation.revoked {
-            return fail(format!("revoked: {revoked}"));
+            return Err(Found::Final(format!("revoked: {revoked}")));
         }
         let from = revocation.crl.this_update;
         match context.freshness.usable("crl", "CRL", from, revocation.crl.next_update, context.now) {
@@ -98,7 +99,7 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     match oldest {
         Some(from) => Ok(format!("not revoked by the CRL of {}", rfc3339(from))),
         None if context.policy.require_crl => fail("no CRL given, and the policy requires one"),
-        None => Ok("no CRL given: not checked".to_owned()),
+        None => relaxed("require_crl", "no CRL given: not checked"),
     }
 }
 

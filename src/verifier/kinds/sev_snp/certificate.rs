@@ -158,6 +158,14 @@ impl Parsed {
         })
     }
 
+    /// Whether octets are a CRL that can be read, and that another key signed.
+    pub(super) fn is_of_another_key(&self, der: &[u8]) -> bool {
+        let list: Result<CertificateList, _> = CertificateList::from_der(der);
+        let (Ok(list), Ok(tbs)) = (list, to_be_signed(der)) else { return false };
+        let algorithm = list.signature_algorithm.oid.to_string();
+        self.verify_pss(&algorithm, tbs, list.signature.as_bytes()).is_err()
+    }
+
     fn verify_pss(&self, algorithm: &str, message: &[u8], signature: Option<&[u8]>) -> Result<(), String> {
         if algorithm != RSA_PSS {
             return Err(format!("signed by algorithm {algorithm}, want {RSA_PSS} (RSA-PSS)"));

@@ -37,7 +37,7 @@ pub(super) fn octets(check: &str) -> Option<&'static str> {
         }
         "mitigations" => "0x1f8..0x200 LAUNCH_MIT_VECTOR; 0x200..0x208 CURRENT_MIT_VECTOR",
         "debug" => "0x008..0x010 POLICY bit 19",
-        "migration" => "0x008..0x010 POLICY bit 18",
+        "migration" => "0x008..0x010 POLICY bit 18; 0x160..0x180 REPORT_ID_MA",
         "vmpl" => "0x030..0x034 VMPL",
         "guest-policy" => "0x008..0x010 POLICY",
         "platform" => "0x040..0x048 PLATFORM_INFO",
@@ -45,7 +45,9 @@ pub(super) fn octets(check: &str) -> Option<&'static str> {
         "id-block" => {
             "0x0e0..0x110 ID_KEY_DIGEST; 0x110..0x140 AUTHOR_KEY_DIGEST; 0x048..0x04c KEY_INFO bit 0"
         }
-        "reference-value" => "0x090..0x0c0 MEASUREMENT",
+        "reference-value" => {
+            "0x090..0x0c0 MEASUREMENT; 0x0c0..0x0e0 HOST_DATA; 0x010..0x020 FAMILY_ID; 0x020..0x030 IMAGE_ID"
+        }
         _ => return None,
     })
 }

@@ -24,6 +24,23 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
         let text = format!("{generation} has no floor and is not denied: it fails the check tcb-floor");
         out.push(Remark::warning(format!("{AT}.tcb_floor"), text));
     }
+    for (generation, floor) in &policy.tcb_floor {
+        match (generation, floor.fmc) {
+            (Generation::Turin, None) => out.push(Remark::warning(
+                format!("{AT}.tcb_floor.turin"),
+                "no fmc: its first mutable code may be of any version",
+            )),
+            (Generation::Milan | Generation::Genoa, Some(1..)) => out.push(Remark::error(
+                format!("{AT}.tcb_floor.{}", generation.name().to_ascii_lowercase()),
+                format!("fmc: a {generation} has none, so none can pass"),
+            )),
+            (Generation::Milan | Generation::Genoa, Some(0)) => out.push(Remark::warning(
+                format!("{AT}.tcb_floor.{}", generation.name().to_ascii_lowercase()),
+                format!("fmc = 0: a {generation} has none, it has no effect"),
+            )),
+            (Generation::Turin, Some(_)) | (Generation::Milan | Generation::Genoa, None) => {}
+        }
+    }
     lint::named(&format!("{AT}.machine"), "chip", &policy.machines, out);
     if policy.machines.iter().any(|machine| machine.id.iter().all(|octet| *octet == 0)) {
         out.push(Remark::error(
@@ -36,6 +53,9 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
 
 fn lenient(policy: &Policy, out: &mut Vec<Remark>) {
     lint::reference_values(AT, policy.require_reference_value, "anything", out);
+    if !policy.require_crl {
+        out.push(Remark::lenient(format!("{AT}.require_crl"), "false"));
+    }
     if !policy.require_tcb_floor {
         out.push(Remark::lenient(format!("{AT}.require_tcb_floor"), "false"));
     }
@@ -72,6 +92,7 @@ pub(super) fn impossible(policy: &Policy) -> Option<String> {
 /// Whether the policy asks for nothing that this check could find missing.
 pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
     match check {
+        "revocation" => !policy.require_crl,
         "tcb-floor" => !policy.require_tcb_floor && policy.tcb_floor.is_empty(),
         "mitigations" => policy.mitigations.is_empty(),
         "guest-policy" => policy.guest == super::policy::GuestPolicyRules::default(),

@@ -37,7 +37,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             require_reference_value: true,
-            require_crl: false,
+            require_crl: true,
             require_tcb_floor: true,
             signing_keys: BTreeSet::from([SigningKey::Vcek]),
             vmpl: BTreeSet::from([0]),

@@ -4,8 +4,11 @@ use data_encoding::HEXLOWER;
 
 use super::report::Tcb;
 use super::{Context, NAME};
-use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::checks::{Outcome, fail, relaxed};
 use crate::verifier::reference::Words;
+
+/// REPORT_ID_MA of a guest without a migration agent.
+const NO_MIGRATION_AGENT: [u8; 32] = [0xff; 32];
 
 pub(super) fn allowed_key(context: &Context<'_>) -> Outcome {
     let kind = context.endorsement()?.kind;
@@ -45,7 +48,7 @@ pub(super) fn tcb_floor(context: &Context<'_>) -> Outcome {
         return if context.policy.require_tcb_floor {
             fail(format!("the policy has no floor for {generation}, and requires one"))
         } else {
-            Ok("the policy sets none".to_owned())
+            relaxed("require_tcb_floor", "the policy sets none")
         };
     };
     // From the certificate: AMD endorses it. The report repeats it, and adds what the host cannot roll back below.
@@ -84,12 +87,17 @@ pub(super) fn debug(context: &Context<'_>) -> Outcome {
     }
 }
 
+/// A migration agent is allowed by POLICY; which one a guest is bound to says REPORT_ID_MA, and all ones say none (ABI,
+/// "GCTX": so the firmware sets it at launch).
 pub(super) fn migration(context: &Context<'_>) -> Outcome {
     let fields = context.report()?.fields();
     if fields.policy.migrate_ma_allowed() {
         fail("the guest policy allows a migration agent")
+    } else if fields.report_id_ma != NO_MIGRATION_AGENT {
+        let agent = HEXLOWER.encode(&fields.report_id_ma);
+        fail(format!("the guest is bound to the migration agent with report id {agent}"))
     } else {
-        Ok("not allowed".to_owned())
+        Ok("not allowed, and there is none".to_owned())
     }
 }
 

@@ -31,6 +31,8 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     mrservicetd: Option<String>,
     platform: PlatformClaims,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secure_boot: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventClaim>,
 }
@@ -61,6 +63,7 @@ pub(super) fn of(context: &Context<'_>) -> Option<Value> {
         tee_tcb_svn2: later.map(|later| hex(&later.tee_tcb_svn2)),
         mrservicetd: later.map(|later| hex(&later.mr_service_td)),
         platform: platform(&context.judged)?,
+        secure_boot: super::events::secure_boot_claim(context),
         events: super::events::claims(context),
     };
     // Texts and numbers always become JSON.

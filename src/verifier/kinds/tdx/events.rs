@@ -9,8 +9,9 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha384};
 
+use super::super::tpm::log::secure_boot as judged_secure_boot;
 use super::Context;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 use crate::verifier::event_log::{Algorithm, EventLog, MAX_EVENTS, Proof};
 use crate::verifier::evidence::EvidenceItem;
 
@@ -24,6 +25,10 @@ pub const RUNTIME_LOG_TYPE: &str = "application/vnd.dstack.event-log+json";
 const RUNTIME_EVENT: u32 = 0x0800_0001;
 const REGISTER_BYTES: usize = 48;
 const REGISTERS: [&str; 4] = ["rtmr0", "rtmr1", "rtmr2", "rtmr3"];
+/// How many of them firmware and boot loader always extend; the last is the system's, which may leave it.
+const EXTENDED_AT_BOOT: usize = 3;
+/// The index in a CCEL of RTMR0, into which the firmware measures what a TPM has in PCR 1 and 7 (UEFI 2.10, table 38-7).
+const CCEL_RTMR0: u32 = 1;
 /// Events whose text is repeated in the result, and octets of each: what a policy names is found beyond that too.
 const MAX_CLAIMED: usize = 128;
 const MAX_CLAIMED_BYTES: usize = 1024;
@@ -37,6 +42,8 @@ pub(super) struct Events {
 struct Log {
     events: Vec<Extended>,
     registers: [Option<Vec<u8>>; 4],
+    /// Whether the firmware enforced signatures, if the log says so.
+    secure_boot: Option<bool>,
 }
 
 /// One event that was extended.
@@ -88,6 +95,11 @@ impl Events {
         }
         Ok(self.logs.iter().flatten().flat_map(|log| &log.events))
     }
+
+    /// Whether the firmware enforced signatures: what a log says, and off where any says so.
+    fn secure_boot(&self) -> Option<bool> {
+        self.logs.iter().flatten().filter_map(|log| log.secure_boot).reduce(|one, other| one && other)
+    }
 }
 
 fn read_ccel(octets: &[u8]) -> Result<Log, String> {
@@ -108,7 +120,8 @@ fn read_ccel(octets: &[u8]) -> Result<Log, String> {
         extended.push(Extended { register, digest, proven });
     }
     let register = |index| log.extends(index).then(|| log.replay(Algorithm::Sha384, index)).flatten();
-    Ok(Log { events: extended, registers: [1, 2, 3, 4].map(register) })
+    let secure_boot = judged_secure_boot(log.events.iter().filter(|event| event.index == CCEL_RTMR0));
+    Ok(Log { events: extended, registers: [1, 2, 3, 4].map(register), secure_boot })
 }
 
 fn register_of(index: u32) -> Option<usize> {
@@ -132,7 +145,8 @@ fn read_entries(octets: &[u8]) -> Result<Log, String> {
             *register = Some(Algorithm::Sha384.digest(&[&before, &event.digest]));
         }
     }
-    Ok(Log { events, registers })
+    // Of the firmware's events it has the digests alone.
+    Ok(Log { events, registers, secure_boot: None })
 }
 
 fn read_entry(entry: &Entry) -> Result<Extended, String> {
@@ -187,10 +201,46 @@ pub(super) fn replayed(context: &Context<'_>) -> Outcome {
             }
         }
     }
+    let needed = REGISTERS.into_iter().zip(&quoted).enumerate();
+    let needed = needed.filter(|(at, (_, quoted))| *at < EXTENDED_AT_BOOT || **quoted != [0; REGISTER_BYTES]);
+    let missing = needed.map(|(_, (name, _))| name).find(|name| !explained.contains(name));
+    if let Some(missing) = missing.filter(|_| context.policy.require_event_log) {
+        return fail(format!("the policy requires an event log, and this one does not give {missing}"));
+    }
     Ok(format!(
         "it gives {}",
         if explained.is_empty() { "no register".to_owned() } else { explained.join(", ") }
     ))
+}
+
+/// What a log proves of the firmware: that it ran only what was signed. Whether there must be a log is for
+/// `require_event_log` to say: a TD that was started without UEFI has none that could say so.
+pub(super) fn secure_boot(context: &Context<'_>) -> Outcome {
+    context.report()?;
+    let Some(events) = &context.events else {
+        return Ok("no event log came along: not judged".to_owned());
+    };
+    if replayed(context).is_err() || proven(context).is_err() {
+        return Err(Found::NotEvaluated("the event log does not hold"));
+    }
+    let policy = context.policy;
+    match (events.secure_boot(), policy.require_secure_boot) {
+        (Some(true), _) => Ok("on, as the event log proves".to_owned()),
+        (Some(false), true) => fail("off, as the event log proves"),
+        (Some(false), false) => {
+            relaxed("require_secure_boot", "off, as the event log proves; the policy does not require it")
+        }
+        (None, true) if policy.require_event_log => {
+            fail("the policy requires it and an event log, and the log does not say")
+        }
+        (None, _) => Ok("the event log does not say".to_owned()),
+    }
+}
+
+/// The same as a claim, if the logs hold.
+pub(super) fn secure_boot_claim(context: &Context<'_>) -> Option<bool> {
+    let holds = replayed(context).is_ok() && proven(context).is_ok();
+    context.events.as_ref().filter(|_| holds)?.secure_boot()
 }
 
 /// Nothing contradicts its digest.

@@ -14,6 +14,9 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
     }
     intel::lint("tdx", &policy.tcb, &policy.machines, out);
     lint::reference_values("tdx", policy.require_reference_value, "anything", out);
+    if !policy.require_secure_boot {
+        out.push(Remark::lenient("tdx.require_secure_boot", "false"));
+    }
     if !policy.service_tds.is_empty() {
         out.push(Remark::lenient("tdx.service_td", "another TD can read and change metadata of this one"));
     }
@@ -35,6 +38,7 @@ pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
     match check {
         "xfam" => policy.forbidden_xfam == 0,
         "events" => policy.required_events.is_empty(),
+        "secure-boot" => !policy.require_secure_boot,
         _ => intel::is_off(&policy.tcb, check),
     }
 }

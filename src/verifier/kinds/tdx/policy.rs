@@ -17,6 +17,8 @@ pub(super) type Register = Hex<REGISTER_BYTES>;
 pub(in crate::verifier) struct Policy {
     pub(in crate::verifier) require_reference_value: bool,
     pub(super) require_event_log: bool,
+    /// Whether a log that says so must say that the firmware enforced signatures.
+    pub(super) require_secure_boot: bool,
     /// Text that the proven data of an event must have, each in some event.
     pub(super) required_events: BTreeSet<String>,
     /// Bits of the attributes that must be set, and that must not be, beyond what is never allowed.
@@ -42,6 +44,7 @@ impl Default for Policy {
         Self {
             require_reference_value: true,
             require_event_log: false,
+            require_secure_boot: true,
             required_events: BTreeSet::new(),
             required_attributes: 0,
             forbidden_attributes: 0,

@@ -11,8 +11,9 @@ use treering_provenance::strict::{self, StrictError};
 
 use super::key::Key;
 use super::quote::Quote;
+use super::trust::Voucher;
 use super::wire::{Public, algorithm};
-use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 
 /// Octets of the whole: attest and signature have about 1 KiB, 24 registers 1.2 KiB, a key 0.6 KiB.
 const MAX_BYTES: usize = 16 * 1024;
@@ -135,19 +136,31 @@ pub(super) fn looks_like_one(octets: &[u8]) -> bool {
     octets.len() <= MAX_BYTES && signs.iter().filter(|sign| **sign).count() >= 2 && !other
 }
 
-/// That the key is one of a TPM, and signs nothing but what the TPM made: by its public area, which the signer's
-/// qualified name in the quote commits to.
+/// That the key is one of a TPM, and signs as a quote nothing but what the TPM made. A key that would sign anything could
+/// sign a quote that names a public area of its holder's making: so whoever vouches for the key must say it, and the public
+/// area, where it comes along, must not say otherwise.
 pub(super) fn key_attributes(context: &super::Context<'_>) -> Outcome {
     let attest = context.quoted.attest()?;
     let container = context.container.ok();
-    let Some((public, name)) =
-        container.and_then(|one| Some((one.public.as_ref()?, one.qualified_name.as_ref()?)))
-    else {
-        return Ok("not given: who vouches for the key vouches for them".to_owned());
-    };
+    let public = container.and_then(|one| Some((one.public.as_ref()?, one.qualified_name.as_ref()?)));
+    let attributes = public.map(|(public, name)| said_of_itself(public, name, &attest.qualified_signer));
+    match (attributes.transpose()?, said_by_voucher(context)?) {
+        (Some(attributes), Vouched::For(by)) => Ok(format!("{attributes}; {by}")),
+        (None, Vouched::For(by)) => Ok(format!("{by}; no public area is given")),
+        (Some(attributes), Vouched::Nothing) => {
+            relaxed("require_key_purpose", format!("{attributes}; so it says itself"))
+        }
+        (None, Vouched::Nothing) => fail(
+            "neither the certificate of the key nor a public area says that it signs only what the TPM made",
+        ),
+    }
+}
+
+/// What the public area says, if it is that of the signer, and of a key that may attest.
+fn said_of_itself(public: &Public, name: &Result<Vec<u8>, String>, signer: &[u8]) -> Outcome {
     match name {
         Err(reason) => return fail(reason.as_str()),
-        Ok(name) if *name != attest.qualified_signer => {
+        Ok(name) if name != signer => {
             return fail("the quote names another signer than the public area and its parent");
         }
         Ok(_) => {}
@@ -159,4 +172,25 @@ pub(super) fn key_attributes(context: &super::Context<'_>) -> Outcome {
         return fail(format!("the key decrypts too ({:#x})", public.attributes));
     }
     Ok(format!("{:#x}: made in this TPM, bound to it, for what it makes alone", public.attributes))
+}
+
+/// What whoever vouches for a key says of its purpose.
+enum Vouched {
+    For(&'static str),
+    Nothing,
+}
+
+fn said_by_voucher(context: &super::Context<'_>) -> Result<Vouched, Found> {
+    let endorsement = context.endorsement()?;
+    match &endorsement.voucher {
+        Err(_) => Err(Found::NotEvaluated("nobody who is known vouches for the key")),
+        Ok(Voucher::Policy(_)) => Ok(Vouched::For("the policy vouches for the key")),
+        Ok(Voucher::Root(_) | Voucher::Simulated) if endorsement.is_for_attestation => {
+            Ok(Vouched::For("its certificate says that it is an attestation key"))
+        }
+        Ok(Voucher::Root(_) | Voucher::Simulated) if context.policy.require_key_purpose => fail(
+            "its certificate does not say that it is an attestation key (2.23.133.8.3), and the policy requires that",
+        ),
+        Ok(Voucher::Root(_) | Voucher::Simulated) => Ok(Vouched::Nothing),
+    }
 }

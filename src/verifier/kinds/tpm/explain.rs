@@ -18,7 +18,8 @@ pub(in crate::verifier::kinds) fn octets(check: &str) -> Option<&'static str> {
         "root" => "the certificate of the root: its SHA-256; the key",
         "validity" => "the certificates: notBefore and notAfter of each",
         "key-attributes" => {
-            "`public`: objectAttributes, and all of it for its name; `parent`; `attest`: qualifiedSigner"
+            "the certificate of the key: extKeyUsage; `public`: objectAttributes, and all of it for its name; `parent`; \
+             `attest`: qualifiedSigner"
         }
         "secure-boot" => "the event log: the variable SecureBoot in register 7",
         "machine" => "the key: SHA-256 of its SubjectPublicKeyInfo",

@@ -20,6 +20,9 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
     if !policy.require_secure_boot {
         out.push(Remark::lenient("tpm.require_secure_boot", "false"));
     }
+    if !policy.require_key_purpose {
+        out.push(Remark::lenient("tpm.require_key_purpose", "any key under a root may sign quotes"));
+    }
     lint::reference_values("tpm", policy.require_reference_value, "anything", out);
 }
 

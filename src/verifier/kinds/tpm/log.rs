@@ -48,7 +48,7 @@ pub(super) fn judge(octets: &[u8], bank: Algorithm, pcrs: &BTreeMap<u8, Vec<u8>>
         return Err(format!("its events do not lead to what is quoted of pcr{index}"));
     }
     let believed: Vec<u8> = (0..super::quote::PCRS).filter(|index| leads(*index)).collect();
-    let (mut secure_boot, mut command_line) = (None, None);
+    let mut command_line = None;
     for (number, event) in (1_usize..).zip(&log.events) {
         let Some(index) = believed.iter().copied().find(|index| u32::from(*index) == event.index) else {
             continue;
@@ -56,15 +56,24 @@ pub(super) fn judge(octets: &[u8], bank: Algorithm, pcrs: &BTreeMap<u8, Vec<u8>>
         if event.proof() == Proof::Mismatch {
             return Err(format!("event {number} says something else than its digest"));
         }
-        if let (SECURE_BOOT_PCR, Some(on)) = (index, says_secure_boot(event)) {
-            // Measured again after a change: on is only what was always on.
-            secure_boot = Some(on && secure_boot.unwrap_or(true));
-        }
         if let (COMMAND_LINE_PCR, Some(text)) = (index, says_command_line(event)) {
             command_line = Some(text);
         }
     }
-    Ok(BootLog { events: log.events.len(), secure_boot, kernel_command_line: command_line })
+    let of_policy = log.events.iter().filter(|event| event.index == u32::from(SECURE_BOOT_PCR));
+    Ok(BootLog {
+        events: log.events.len(),
+        secure_boot: secure_boot(of_policy),
+        kernel_command_line: command_line,
+    })
+}
+
+/// Whether the firmware ran only what was signed, as far as events of one register prove it. Measured again after a
+/// change: on is only what was always on.
+pub(in crate::verifier::kinds) fn secure_boot<'a>(
+    events: impl IntoIterator<Item = &'a Event<'a>>,
+) -> Option<bool> {
+    events.into_iter().filter_map(says_secure_boot).reduce(|one, other| one && other)
 }
 
 /// The variable SecureBoot, where the digest proves all of the event.

@@ -11,6 +11,8 @@ use crate::verifier::policy::{Id, NamedBy, hex};
 pub(in crate::verifier) struct Policy {
     pub(in crate::verifier) require_reference_value: bool,
     pub(super) require_secure_boot: bool,
+    /// Whether the certificate of a key must say that it is one for attestation.
+    pub(super) require_key_purpose: bool,
     pub(super) pcr_bank: Bank,
     #[serde(rename = "root")]
     pub(super) roots: NamedBy<RootDigest>,
@@ -26,6 +28,7 @@ impl Default for Policy {
         Self {
             require_reference_value: true,
             require_secure_boot: true,
+            require_key_purpose: true,
             pcr_bank: Bank::Sha256,
             roots: NamedBy::default(),
             keys: NamedBy::default(),

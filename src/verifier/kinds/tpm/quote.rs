@@ -10,12 +10,18 @@ use super::key::Key;
 use super::log::BootLog;
 use super::wire::{Attest, Signature, WireError, algorithm};
 use crate::verifier::binding::Carriage;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 use crate::verifier::event_log::Algorithm;
 use crate::verifier::reference::Registers;
 
 /// Registers of a TPM on a PC platform.
 pub(super) const PCRS: u8 = 24;
+/// Those into which code is measured (PFP, section 3.3.4; the UAPI group's TPM2 PCR registry; PFP, section 3.3.3 for 17
+/// to 19, of a dynamic launch): firmware, drivers, boot loaders; what GRUB and the kernel load, IMA; unified kernel
+/// images, their command line and extensions. The others are of configuration and of who may sign, or can be reset by
+/// anybody, as 16 and 23.
+pub(super) const CODE: [&str; 12] =
+    ["pcr0", "pcr2", "pcr4", "pcr8", "pcr9", "pcr10", "pcr11", "pcr12", "pcr13", "pcr17", "pcr18", "pcr19"];
 
 /// The bank whose registers count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -226,7 +232,7 @@ pub(super) fn secure_boot(quoted: &Quoted<'_>, required: bool) -> Outcome {
         (Some(true), _) => Ok("on, as the event log proves".to_owned()),
         (Some(false), true) => fail("off, as the event log proves"),
         (None, true) => fail("not shown: no event log proves it, and the policy requires it"),
-        (Some(false), false) => Ok("off; the policy does not require it".to_owned()),
-        (None, false) => Ok("not shown; the policy does not require it".to_owned()),
+        (Some(false), false) => relaxed("require_secure_boot", "off; the policy does not require it"),
+        (None, false) => relaxed("require_secure_boot", "not shown; the policy does not require it"),
     }
 }

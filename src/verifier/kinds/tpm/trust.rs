@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use treering_provenance::x509::{MAX_INTERMEDIATES, Profile, verify_path};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use x509_cert::der::oid::AssociatedOid;
+use x509_cert::der::oid::{AssociatedOid, ObjectIdentifier};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
 use super::key::Key;
@@ -26,11 +26,16 @@ pub(super) enum Voucher {
     Simulated,
 }
 
+/// tcg-kp-AIKCertificate (TCG EK Credential Profile, section 3.6): the key is an attestation key.
+const ATTESTATION_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
+
 /// What the collateral and the policy are worth for one key.
 #[derive(Debug)]
 pub(super) struct Endorsement {
     /// The key's certificate, or that the policy needs none.
     pub(super) certificate: Result<String, String>,
+    /// Whether it says that the key is for attestation: restricted, so that it signs as a quote only what the TPM made.
+    pub(super) is_for_attestation: bool,
     /// Signatures from it up.
     pub(super) chain: Result<String, String>,
     /// What the chain ends in.
@@ -52,6 +57,7 @@ pub(super) fn endorse(key: &Key, given: &Collateral, policy: &Policy, roots: &Ha
         let why = "not needed: the policy names the key".to_owned();
         return Endorsement {
             certificate: Ok(why.clone()),
+            is_for_attestation: false,
             chain: Ok(why),
             voucher: Ok(Voucher::Policy(named.name.clone())),
             validity: Vec::new(),
@@ -64,6 +70,7 @@ pub(super) fn endorse(key: &Key, given: &Collateral, policy: &Policy, roots: &Ha
         .collect();
     let mut endorsement = Endorsement {
         certificate: Err("the policy does not name the key, and no certificate of it was given".to_owned()),
+        is_for_attestation: false,
         chain: Err(String::new()),
         voucher: Err(String::new()),
         validity: Vec::new(),
@@ -73,7 +80,8 @@ pub(super) fn endorse(key: &Key, given: &Collateral, policy: &Policy, roots: &Ha
     let Some(leaf) = all.iter().find(|one| one.profile.spki() == spki) else {
         return endorsement;
     };
-    endorsement.certificate = check_leaf(leaf.der);
+    endorsement.certificate = check_leaf(leaf.der).map(|()| "a certificate of the key".to_owned());
+    endorsement.is_for_attestation = says_attestation(leaf.der);
     let trusted = |one: &Candidate<'_>| voucher(one.der, policy, roots);
     match climb(leaf, &all, &trusted) {
         Ok((chain, validity)) => {
@@ -132,7 +140,7 @@ fn climb<'a>(
 
 /// A certificate of an attestation key: for signatures, not an authority's, and nothing critical in it that is not
 /// understood (TCG, "TPM 2.0 Keys for Device Identity and Attestation", section 8).
-fn check_leaf(der: &[u8]) -> Result<String, String> {
+fn check_leaf(der: &[u8]) -> Result<(), String> {
     let certificate = Certificate::from_der(der).map_err(|error| format!("its certificate: {error}"))?;
     let extensions = certificate.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default();
     if !extensions.iter().any(|extension| extension.extn_id == KeyUsage::OID) {
@@ -153,5 +161,16 @@ fn check_leaf(der: &[u8]) -> Result<String, String> {
             return Err("its certificate is an authority's".to_owned());
         }
     }
-    Ok("a certificate of the key".to_owned())
+    Ok(())
+}
+
+/// Whether a certificate says that its key is an attestation key.
+fn says_attestation(der: &[u8]) -> bool {
+    let Ok(certificate) = Certificate::from_der(der) else { return false };
+    let extensions = certificate.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default();
+    let mut usages = extensions.iter().filter(|extension| extension.extn_id == ExtendedKeyUsage::OID);
+    usages.any(|extension| {
+        let usage = ExtendedKeyUsage::from_der(extension.extn_value.as_bytes());
+        usage.is_ok_and(|usage| usage.0.contains(&ATTESTATION_KEY))
+    })
 }

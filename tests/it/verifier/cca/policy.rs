@@ -126,7 +126,16 @@ fn reference_values_of_realms_and_of_platforms_are_told_apart() {
     assert_eq!(main(&both).vector().executables, 3);
     assert_eq!(both.into_appraised().unwrap().reference().unwrap().source, [9; 32]);
     assert_eq!(main(&with(&strict, &[of_platform, all])).vector().executables, 2);
-    assert_eq!(main(&with(&strict, &[of_platform, &all[5..]])).vector().executables, 0);
+    assert_eq!(failed(&with(&strict, &[of_platform, &all[5..]])), ["reference-value"], "of its owner alone");
+    assert_eq!(failed(&with(&strict, &[of_platform, &all[1..5]])), ["reference-value"]);
+    // Whose platform it is, how it is set up, and one of two components are not what runs there.
+    for part in
+        [&of_platform[3..4], &of_platform[4..], &of_platform[3..], &of_platform[..1], &of_platform[1..]]
+    {
+        assert_eq!(failed(&with(&strict, &[part, of_realm])), ["platform-reference"], "{part:?}");
+    }
+    let components: &[(&str, &[u8])] = &[("sw0", &first), ("sw1", &second)];
+    assert_affirming("components", &with(&strict, &[components, of_realm]));
     assert_eq!(failed(&with(&strict, &[of_realm])), ["platform-reference"]);
     assert_eq!(main(&with(&strict, &[of_realm])).vector().hardware, 32);
     let no_realm = with(&strict, &[of_platform]);

@@ -72,6 +72,6 @@ fn the_policy_of_switches_is_kept() {
     let with =
         |octets| Case { references: ReferenceValues::new(vec![value(octets)]).unwrap(), ..case() }.appraise();
     assert_affirming("known", &with(measured));
-    assert_eq!(main(&with(measured)).vector().executables, 2);
+    assert_eq!(main(&with(measured)).vector().executables, 3);
     assert_refused(&with([1; 48]), "reference-value");
 }

@@ -197,7 +197,7 @@ fn a_vlek_needs_its_time_and_its_issuer() {
 
     let policy = |keys: &str, vmpl: &str| {
         let text = format!(
-            "version = 1\nname = \"t\"\n[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\nsigning_keys = {keys}\nvmpl = {vmpl}"
+            "version = 1\nname = \"t\"\n[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\nrequire_crl = false\nsigning_keys = {keys}\nvmpl = {vmpl}"
         );
         let evidence = Evidence::snp(report.clone()).unwrap();
         let policy = AppraisalPolicy::parse(text.as_bytes()).unwrap();

@@ -3,14 +3,15 @@
 use treering::attester::Attester;
 use treering::attester::simulated::{Launch, Processor};
 use treering::verifier::{
-    self, AppraisalPolicy, Assurance, Collateral, Evidence, HardwareRoots, REPORT_BYTES, ReferenceValues,
+    self, Appraisal, AppraisalPolicy, Assurance, Collateral, Evidence, HardwareRoots, REPORT_BYTES,
+    ReferenceValues, Status,
 };
 
 use super::{
-    BINDING, MEASUREMENT, MILAN, NOW, certificates, guest, patched, platform, policy, simulated,
-    simulated_with,
+    BINDING, MEASUREMENT, MILAN, NOW, guest, patched, platform, policy, simulated, simulated_with,
+    without_crl,
 };
-use crate::verifier::{assert_refused, main};
+use crate::verifier::{assert_affirming, assert_refused, failed, main};
 
 #[test]
 fn a_simulated_platform_is_accepted_only_where_it_is_pinned() {
@@ -20,7 +21,8 @@ fn a_simulated_platform_is_accepted_only_where_it_is_pinned() {
             let guest = platform.guest(Launch { report_version, ..Launch::of(MEASUREMENT) }).unwrap();
             let attestation = guest.report(&BINDING).unwrap();
             let evidence = Evidence::new(attestation.items()).unwrap();
-            let collateral = Collateral::from_der(attestation.endorsements).unwrap();
+            let crls = attestation.documents.into_iter().map(|list| list.bytes).collect();
+            let collateral = Collateral::new(attestation.endorsements, crls).unwrap();
             let under = |roots: HardwareRoots| {
                 let none = ReferenceValues::none();
                 verifier::appraise(&evidence, &collateral, &policy(""), &none, &roots, NOW)
@@ -77,6 +79,8 @@ fn what_is_wrong_in_a_signed_report_is_named() {
         ("tcb-order", "committed firmware above current", |report| report[0x1ec] += 1),
         ("debug", "DEBUG", |report| report[0x0a] |= 1 << 3),
         ("migration", "MIGRATE_MA", |report| report[0x0a] |= 1 << 2),
+        ("migration", "REPORT_ID_MA of an agent", |report| report[0x160] = 0),
+        ("migration", "REPORT_ID_MA of zeros", |report| report[0x160..0x180].fill(0)),
         ("vmpl", "VMPL 2", |report| report[0x30] = 2),
     ];
     assert_eq!(simulated(&patched(|_| {}), &policy("")).refusal(), None);
@@ -104,16 +108,38 @@ fn what_is_not_signed_must_be_zero() {
 
 #[test]
 fn a_crl_counts_where_it_is_given() {
-    let with_crl = |policy: &AppraisalPolicy, crl: &[u8]| {
-        let crl = Collateral::read_crl(crl).unwrap();
-        let collateral = certificates().merged(crl).unwrap();
-        simulated_with(&patched(|_| {}), policy, &ReferenceValues::none(), &collateral, NOW)
+    let with = |policy: &AppraisalPolicy, collateral: &Collateral| {
+        simulated_with(&patched(|_| {}), policy, &ReferenceValues::none(), collateral, NOW)
     };
-    let required = policy("require_crl = true");
+    let with_crl = |policy: &AppraisalPolicy, crl: &[u8]| {
+        with(policy, &without_crl().merged(Collateral::read_crl(crl).unwrap()).unwrap())
+    };
+    let required = policy("");
+    // Without one it is refused, unless the owner says otherwise, which shows; or waives it, which shows and warns.
+    assert_eq!(failed(&with(&required, &without_crl())), ["revocation"]);
+    let unchecked = with(&policy("require_crl = false"), &without_crl());
+    assert_affirming("unchecked", &unchecked);
+    let relaxations = |appraisal: &Appraisal| {
+        let ear: serde_json::Value = serde_json::from_slice(appraisal.ear()).unwrap();
+        ear["submods"]["sev-snp"]["ear_verifier_claims"]["relaxations"].to_string()
+    };
+    assert_eq!(
+        relaxations(&unchecked),
+        r#"[{"check":"revocation","key":"require_crl"},{"check":"tcb-floor","key":"require_tcb_floor"},{"check":"reference-value","key":"require_reference_value"}]"#
+    );
+    let waiver =
+        policy("[[waiver]]\ncheck = \"revocation\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\"");
+    let waived = with(&waiver, &without_crl());
+    assert_eq!((waived.refusal(), waived.status()), (None, Status::Warning));
+    assert_eq!(main(&waived).vector().hardware, 32);
+    assert!(!relaxations(&waived).contains("require_crl"));
     let day = 86_400;
     let good = MILAN.crl(false, NOW - day, NOW + day).unwrap();
     assert_eq!(with_crl(&required, &good).refusal(), None);
     let revoked = MILAN.crl(true, NOW - day, NOW + day).unwrap();
+    // What is revoked is refused, whatever is waived.
+    assert_refused(&with_crl(&waiver, &revoked), "revocation");
+    assert_refused(&with_crl(&policy("require_crl = false"), &revoked), "revocation");
     assert_refused(&with_crl(&policy(""), &revoked), "revocation");
     assert_eq!(main(&with_crl(&policy(""), &revoked)).vector().hardware, 96);
     assert_refused(
@@ -133,4 +159,17 @@ fn a_crl_counts_where_it_is_given() {
     broken[last] ^= 1;
     assert_refused(&with_crl(&policy(""), &broken), "revocation");
     assert_refused(&with_crl(&policy(""), b"no CRL"), "revocation");
+    // Beside one that holds, a list of another root of that name is nothing, and is not logged; what cannot be read, or is
+    // signed by this root and not understood, is refused.
+    let both = |other: &[u8]| {
+        let crls = vec![good.clone(), other.to_vec()];
+        with(&required, &Collateral::new(MILAN.certificates().to_vec(), crls).unwrap())
+    };
+    let another = platform(Processor::Milan);
+    assert_eq!(
+        (both(another.revocation_list()).refusal(), both(&broken).collateral().crls().len()),
+        (None, 1)
+    );
+    assert_refused(&both(b"no CRL"), "revocation");
+    assert_refused(&both(&revoked), "revocation");
 }

@@ -287,7 +287,7 @@ fn sha2_of(octets: &[u8]) -> [u8; 32] {
     Sha256::digest(octets).into()
 }
 
-const PINNED: &str = "b353a40663ec38acd4ef0a9b2d0d98a83bdd6907b15e76afc4ed038db010b797";
+const PINNED: &str = "a76bc3b4b6c84f2290b123175fbcb4f332ecd775211faa9fcf5cf28482318197";
 
 /// A quote says what collateral it calls for, by the names under which that is found in what people keep.
 #[test]

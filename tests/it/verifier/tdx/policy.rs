@@ -1,10 +1,12 @@
 //! What the policy and the reference values ask, key by key.
 
-use treering::attester::simulated::intel::{IntelStatus, Td, measure};
+use treering::attester::simulated::intel::{IntelModel, IntelPlatform, IntelStatus, Td, TdVersion, measure};
 use treering::verifier::{self, ReferenceValue, ReferenceValues, Status};
 
 use super::{LENIENT, example, of, td};
-use crate::verifier::intel::{DAY, NOW, PLATFORM, assert_only, check, not_evaluated, with_collateral};
+use crate::verifier::intel::{
+    DAY, NOW, PLATFORM, assert_only, check, not_evaluated, of_items, with_collateral,
+};
 use crate::verifier::{Case, assert_affirming, main, policy_of};
 
 #[test]
@@ -60,6 +62,78 @@ fn the_tcb_is_judged_by_the_policy() {
     assert_only(&above.appraise(), "tcb-level", "No matching TCB level");
     let other = with_collateral(&example(), |collateral| collateral.fmspc = [1; 6]);
     assert_only(&other.appraise(), "collateral", "FMSPC 90c06f000000");
+}
+
+/// A module that was updated under the running TD: what it was launched with is out of date, what it runs with is not.
+#[test]
+fn a_td_that_should_be_launched_again_is_judged_by_the_policy() {
+    let launched = |version| {
+        let mut td = Td { version, ..td() };
+        td.tee_tcb_svn[0] = 4;
+        with_collateral(&of(&td), |collateral| {
+            collateral.older_module = Some(IntelStatus::of("OutOfDate", NOW - 100 * DAY));
+        })
+    };
+    let advised = launched(TdVersion::Five);
+    let lenient = advised.appraise();
+    assert_eq!((lenient.refusal(), main(&lenient).vector().hardware), (None, 32));
+    assert!(check(&lenient, "tcb-status").detail().starts_with("TDRelaunchAdvised,"));
+    let rules = |text: &str| policy_of(&format!("{LENIENT}[tdx.tcb]\n{text}\n"));
+    assert_only(
+        &Case { policy: rules(""), ..advised.clone() }.appraise(),
+        "tcb-status",
+        "TDRelaunchAdvised,",
+    );
+    let other = rules("statuses = [\"UpToDate\", \"OutOfDate\"]");
+    assert_only(&Case { policy: other, ..advised.clone() }.appraise(), "tcb-status", "TDRelaunchAdvised,");
+    for allowed in ["statuses = [\"TDRelaunchAdvised\"]", &format!("out_of_date_grace_s = {}", 101 * DAY)] {
+        assert_eq!(
+            Case { policy: rules(allowed), ..advised.clone() }.appraise().refusal(),
+            None,
+            "{allowed}"
+        );
+    }
+    let late = rules(&format!("out_of_date_grace_s = {}", 99 * DAY));
+    assert_only(&Case { policy: late, ..advised.clone() }.appraise(), "tcb-status", "TDRelaunchAdvised,");
+    // A report of TDX 1.0 does not say what runs now.
+    let four = launched(TdVersion::Four).appraise();
+    assert!(check(&four, "tcb-status").detail().starts_with("OutOfDate,"));
+    // With a configuration that Intel wants changed, grace does not apply.
+    let mut td = td();
+    td.tee_tcb_svn[0] = 4;
+    let needed = with_collateral(&of(&td), |collateral| {
+        collateral.older_module = Some(IntelStatus::of("OutOfDate", NOW));
+        collateral.platform = IntelStatus::of("ConfigurationNeeded", NOW);
+    });
+    let status = "TDRelaunchAdvisedConfigurationNeeded";
+    let graced = rules(&format!("out_of_date_grace_s = {}", 101 * DAY));
+    assert_only(&Case { policy: graced, ..needed.clone() }.appraise(), "tcb-status", status);
+    let named = rules(&format!("statuses = [\"{status}\"]"));
+    assert_eq!(Case { policy: named, ..needed }.appraise().refusal(), None);
+}
+
+/// A certificate that says nothing of a flag is let pass, unless the policy wants it said.
+#[test]
+fn flags_that_are_not_said_fail_where_they_are_required() {
+    let silent =
+        IntelPlatform::generate(IntelModel { says_flags: false, ..IntelModel::default() }, NOW).unwrap();
+    let quote = silent.quote_td(&td(), &[0x5a; 64]).unwrap();
+    let items = silent.publish(&silent.collateral()).unwrap();
+    let case = Case {
+        collateral: of_items(vec![silent.signer().to_vec()], items),
+        roots: verifier::HardwareRoots::with_simulated([silent.root_fingerprint()]),
+        ..example().with_octets(quote)
+    };
+    let with = |case: &Case, rules: &str| {
+        Case { policy: policy_of(&format!("{LENIENT}[tdx.tcb]\n{rules}\n")), ..case.clone() }.appraise()
+    };
+    for flag in ["forbid_dynamic_platform", "forbid_cached_keys", "forbid_smt"] {
+        assert_affirming(flag, &with(&case, &format!("{flag} = true")));
+        let required = with(&case, &format!("{flag} = true\nrequire_flags = true"));
+        assert_only(&required, "platform", "does not say whether");
+    }
+    assert_affirming("nothing is forbidden", &with(&case, "require_flags = true"));
+    assert_only(&with(&example(), "forbid_smt = true\nrequire_flags = true"), "platform", "SMT");
 }
 
 #[test]
@@ -121,16 +195,23 @@ fn reference_values_decide_what_runs() {
         source: [1; 32],
     };
     let mrtd = measure(b"firmware");
-    let started = [("mrtd", mrtd), ("rtmr0", [1; 48]), ("rtmr1", [2; 48]), ("rtmr2", [3; 48])];
+    let started =
+        [("mrtd", mrtd), ("rtmr0", [1; 48]), ("rtmr1", [2; 48]), ("rtmr2", [3; 48]), ("rtmr3", [0; 48])];
     let with = |registers: &[(&str, [u8; 48])]| {
         let references = ReferenceValues::new(vec![value(registers)]).unwrap();
         Case { references, ..example() }.appraise()
     };
-    for (registers, executables) in [(&started[..], 2), (&started[..1], 3)] {
+    for (registers, executables) in [(&started[..], 2), (&started[..4], 3), (&started[..1], 3)] {
         let appraisal = with(registers);
         assert_affirming("reference", &appraisal);
         assert_eq!(main(&appraisal).vector().executables, executables);
         assert_eq!(main(&appraisal).reference().unwrap().name, "image 1");
+    }
+    // Owner and module are not what runs; registers without MRTD are what any firmware may have written there.
+    for of_nothing in [&[("mrowner", [0; 48])][..], &[("mrseam", [0x5e; 48])], &started[4..], &started[1..]] {
+        let refused = with(of_nothing);
+        assert_only(&refused, "reference-value", "of which 1 say nothing of what runs");
+        assert_eq!((main(&refused).vector().executables, main(&refused).reference()), (33, None));
     }
     let other = with(&[("mrtd", mrtd), ("rtmr3", [9; 48])]);
     assert_only(&other, "reference-value", "none of the 1 reference values");

@@ -184,8 +184,22 @@ fn what_a_td_may_not_be_is_refused() {
     assert_only(&with(SEPT_VE_DISABLE | 1 << 40), "td-attributes", "reserved");
     let bound = of(&Td { service_td: [3; 48], ..td() });
     assert_only(&bound.appraise(), "service-td", "0303");
-    let named = policy_of(&format!("{LENIENT}service_td = [\"{}\"]\n", "03".repeat(48)));
-    assert_affirming("named", &Case { policy: named, ..bound }.appraise());
+    let named = |octet: &str| policy_of(&format!("{LENIENT}service_td = [\"{}\"]\n", octet.repeat(48)));
+    assert_affirming("named", &Case { policy: named("03"), ..bound }.appraise());
+    // An extended report says what is bound now, whatever was at first.
+    let extended = |first: u8, now: u8| {
+        of(&Td {
+            version: TdVersion::FiveExtended,
+            service_td: [first; 48],
+            current_service_td: [now; 48],
+            ..td()
+        })
+    };
+    assert_affirming("none", &extended(0, 0).appraise());
+    assert_only(&extended(0, 4).appraise(), "service-td", "0404");
+    assert_only(&extended(3, 0).appraise(), "service-td", "0303");
+    assert_affirming("named", &Case { policy: named("04"), ..extended(0, 4) }.appraise());
+    assert_only(&Case { policy: named("03"), ..extended(3, 4) }.appraise(), "service-td", "0404");
 }
 
 /// Whatever is collateral, the newest current document is taken, and only what was used is logged.

@@ -14,6 +14,11 @@ fn registers_are_found_among_the_reference_values() {
     assert_affirming("pcr4", &appraisal);
     assert_eq!(main(&appraisal).vector().executables, 3);
     assert_eq!(main(&appraisal).reference().unwrap().name, "image");
+    // Of configuration, or written by anybody: not what was booted.
+    for of_nothing in ["pcr1", "pcr7", "pcr16", "pcr23"] {
+        let case = Case { references: reference(of_nothing, vec![0; 32]), ..example() };
+        assert_eq!(failed(&case.appraise()), ["reference-value"], "{of_nothing}");
+    }
     let other = Case { references: reference("pcr4", vec![1; 32]), ..example() };
     assert_refused(&other.appraise(), "reference-value");
     assert_eq!(main(&other.appraise()).vector().executables, 33);

@@ -161,6 +161,49 @@ fn the_attributes_of_the_key_are_bound_and_judged() {
     assert_refused(&case(&other).appraise(), "key-attributes");
 }
 
+/// A key that would sign anything signs what its holder wrote: neither a certificate for signatures nor a public area of the
+/// holder's own making says that it is an attestation key.
+#[test]
+fn a_key_under_a_root_must_be_certified_for_attestation() {
+    let ordinary = CertificateForm::ordinary(NOW - DAY, NOW + DAY);
+    let for_signatures = CertificateForm { for_attestation: false, ..ordinary };
+    let root = HEXLOWER.encode(&TPM.root_fingerprint());
+    let rules = |more: &str| {
+        policy_of(&format!("{LENIENT}{more}[[tpm.root]]\nname = \"maker\"\nsha256 = \"{root}\"\n"))
+    };
+    let with = |case: Case, form: &CertificateForm, more: &str| {
+        let certificates = vec![TPM.certificates()[0].clone(), TPM.certificate(form).unwrap()];
+        let collateral = Collateral::from_der(certificates).unwrap();
+        Case { collateral, policy: rules(more), roots: HardwareRoots::vendors(), ..case }.appraise()
+    };
+    for case in [example(), plain()] {
+        assert_affirming("certified", &with(case.clone(), &ordinary, ""));
+        let refused = with(case, &for_signatures, "");
+        assert_eq!(failed(&refused), ["key-attributes"]);
+        assert_eq!(main(&refused).vector().hardware, 99);
+    }
+    // The owner may take the word of the public area, and then there must be one; the result says so.
+    let lenient = "require_key_purpose = false\n";
+    assert_eq!(failed(&with(plain(), &for_signatures, lenient)), ["key-attributes"]);
+    let relaxed = with(example(), &for_signatures, lenient);
+    assert_affirming("relaxed", &relaxed);
+    let check = relaxed.checks().find(|check| check.name() == "key-attributes").unwrap();
+    assert_eq!(check.relaxed(), Some("require_key_purpose"));
+    // Under a simulated root it is the same, and a key that the policy names needs no certificate.
+    let simulated = Case {
+        collateral: Collateral::from_der([
+            TPM.certificates()[0].clone(),
+            TPM.certificate(&for_signatures).unwrap(),
+        ])
+        .unwrap(),
+        ..plain()
+    };
+    assert_eq!(failed(&simulated.appraise()), ["key-attributes"]);
+    let key = HEXLOWER.encode(&verifier::fingerprint(&TPM.spki()));
+    let named = format!("{LENIENT}[[tpm.attestation_key]]\nname = \"host\"\nspki_sha256 = \"{key}\"\n");
+    assert_affirming("named", &Case { policy: policy_of(&named), ..simulated }.appraise());
+}
+
 #[test]
 fn certificates_of_the_key_are_judged() {
     let with = |form: &CertificateForm, now: u64| {
