@@ -180,6 +180,8 @@ impl Kind for AttestationResult {
     }
 }
 
+/// Hardware of a known weakness (AR4SI: the warning tier).
+const WARNED: i8 = 32;
 const NOTHING: TrustVector =
     TrustVector { instance_identity: 0, configuration: 0, executables: 0, hardware: 0, runtime_opaque: 0 };
 
@@ -205,6 +207,10 @@ impl Vouched {
         let mut vector = self.vector;
         if reference.is_some() && tier(vector.executables) <= Status::Affirming {
             vector.executables = 3;
+        }
+        // A Verifier that warns, and does not say of what, warns of the platform: the result is a warning, too.
+        if self.status == Status::Warning && vector.status() < Status::Warning {
+            vector.hardware = WARNED;
         }
         vector
     }

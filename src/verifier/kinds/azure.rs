@@ -215,7 +215,7 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         "runtime-data" => "`runtime`: keys, vm-configuration",
         "runtime-binding" => "`runtime`, all of it; `report`: the 64 octets that it is for",
         "paravisor-level" => "`report`: 0x030..0x034 VMPL",
-        "secure-boot" => "`runtime`: secure-boot of vm-configuration",
+        "secure-boot" => "`runtime`: secure-boot of vm-configuration; the event log: SecureBoot in pcr7",
         "console" => "`runtime`: console-enabled of vm-configuration",
         "reference-value" => "`report`: what it measures; `pcrs`",
         "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
