@@ -25,8 +25,10 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::{TrustVector, tier};
+use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::jose::{Times, TokenError, looks_like_a_token};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_jwt};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 
@@ -136,6 +138,20 @@ impl Kind for AttestationResult {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(&policy.kinds().external, remarks);
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_jwt(octets)
+    }
+
+    /// When the token says that it was issued.
+    fn made_at(&self, claims: &Value) -> Option<u64> {
+        claims.pointer("/stated/iat")?.as_u64()
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let read = Presented::read(item.media_type(), item.bytes());
+        read.map(|presented| presented.ends()).unwrap_or_default()
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

@@ -21,12 +21,14 @@ use treering_provenance::strict;
 
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
+use super::intel::{self, Tee};
 use super::{About, Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::evidence::{EvidenceItem, AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
 use crate::verifier::wanted::Wanted;
@@ -117,6 +119,14 @@ impl Kind for AzSnp {
         [own, sev_snp::inner_checks(), infos(&table_after())].concat()
     }
 
+    fn inside(&self) -> Option<&'static str> {
+        Some(sev_snp::NAME)
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        parts(octets, &sev_snp::SevSnp)
+    }
+
     fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
         let report = Container::read(octets, sev_snp::NAME).map(|container| container.report);
         report.map(|report| sev_snp::SevSnp.wants(&report)).unwrap_or_default()
@@ -177,6 +187,19 @@ impl Kind for AzTdx {
         [infos(&table_before()), tdx::inner_checks(), infos(&table_after())].concat()
     }
 
+    fn inside(&self) -> Option<&'static str> {
+        Some(tdx::NAME)
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        parts(octets, &tdx::Tdx)
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let container = Container::read(item.bytes(), tdx::NAME);
+        container.map(|container| intel::ends(Tee::Tdx, &container.report)).unwrap_or_default()
+    }
+
     fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
         let report = Container::read(octets, tdx::NAME).map(|container| container.report);
         report.map(|report| tdx::Tdx.wants(&report)).unwrap_or_default()
@@ -223,6 +246,19 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         }
         of_the_report => return (inner.about().reads)(of_the_report),
     })
+}
+
+/// Every value of the map, and within the report what its own kind finds there.
+fn parts(octets: &[u8], inner: &dyn Kind) -> Vec<Part> {
+    let mut all = of_cbor(octets, |_| false, |path| Some(path.to_owned()));
+    let report = all.iter().find(|part| part.name == "report").map(|part| part.range.clone());
+    let found = report.and_then(|range| Some((range.start, inner.parts(octets.get(range)?))));
+    let (from, within) = found.unwrap_or_default();
+    all.extend(within.into_iter().map(|part| {
+        let (start, end) = (from.saturating_add(part.range.start), from.saturating_add(part.range.end));
+        Part::new(format!("report: {}", part.name), start..end)
+    }));
+    all
 }
 
 /// The two kinds differ in the report alone.

@@ -20,6 +20,8 @@ use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::lint::Remark;
+use crate::verifier::evidence::EvidenceItem;
+use crate::verifier::parts::Part;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
@@ -101,6 +103,14 @@ impl Kind for Sgx {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(&policy.kinds().sgx, remarks);
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        intel::ends(Tee::Sgx, item.bytes())
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        intel::parts(Tee::Sgx, octets)
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
