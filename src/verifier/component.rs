@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::appraisal::Status;
 use super::binding::Carriage;
-use super::checks::{CheckResult, Harm};
 use super::certificates;
+use super::checks::{CheckResult, Harm};
 use super::collateral::Collateral;
 use super::ear::TrustVector;
 use super::evidence::EvidenceItem;
@@ -26,12 +26,7 @@ pub struct Component {
 }
 
 impl Component {
-    pub(super) fn new(
-        kind: &dyn Kind,
-        name: String,
-        item: EvidenceItem,
-        finding: Finding,
-    ) -> Self {
+    pub(super) fn new(kind: &dyn Kind, name: String, item: EvidenceItem, finding: Finding) -> Self {
         let vector = TrustVector::of(&finding);
         let tee = kind.tee(&finding);
         Self { kind: kind.name(), tee, name, status: vector.status(), vector, finding, item }

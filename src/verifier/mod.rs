@@ -83,7 +83,7 @@ pub use reference::{
 };
 pub use roots::{HardwareRoots, fingerprint};
 pub use unasked::not_asked;
-pub use wanted::{OcspQuestion, Wanted, current_until, named, wanted};
+pub use wanted::{Edition, OcspQuestion, Wanted, current_until, edition, named, wanted};
 
 use composite::Group;
 use kinds::{Caches, Input, KINDS, Kind};

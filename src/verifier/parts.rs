@@ -49,8 +49,7 @@ pub fn place(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
 pub(super) fn of_jwt(octets: &[u8]) -> Vec<Part> {
     let lengths: Vec<usize> = octets.split(|octet| *octet == b'.').map(<[u8]>::len).collect();
     let [header, payload, signature] = lengths.as_slice() else { return Vec::new() };
-    let names =
-        [("header", *header), (".", 1), ("payload", *payload), (".", 1), ("signature", *signature)];
+    let names = [("header", *header), (".", 1), ("payload", *payload), (".", 1), ("signature", *signature)];
     in_order(0, names).into_iter().filter(|part| part.name != ".").collect()
 }
 
@@ -202,8 +201,8 @@ mod tests {
     fn values_are_found_by_their_paths() {
         // {"a": [h'0102', 3], 4: "x", "in": << {-1: h'ff'} >>}
         let octets = [
-            0xa3, 0x61, b'a', 0x82, 0x42, 1, 2, 3, 0x04, 0x61, b'x', 0x62, b'i', b'n', 0x44, 0xa1, 0x20, 0x41,
-            0xff,
+            0xa3, 0x61, b'a', 0x82, 0x42, 1, 2, 3, 0x04, 0x61, b'x', 0x62, b'i', b'n', 0x44, 0xa1, 0x20,
+            0x41, 0xff,
         ];
         let wanted: [(&str, Range<usize>); 5] =
             [("a[0]", 5..7), ("a[1]", 7..8), ("[4]", 10..11), ("in", 15..19), ("in[-1]", 18..19)];

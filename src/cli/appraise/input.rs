@@ -47,10 +47,7 @@ impl Asked {
         let kinds = match word {
             None => Vec::new(),
             Some(word) => named(word).with_context(|| {
-                format!(
-                    "--kind {word}: there is no such kind; these there are: {}, {CMW}",
-                    known.join(", ")
-                )
+                format!("--kind {word}: there is no such kind; these there are: {}, {CMW}", known.join(", "))
             })?,
         };
         Ok(Self { word: word.map(str::to_owned), kinds })

@@ -94,7 +94,12 @@ pub(super) fn for_people(appraisal: &Appraisal, bound: Option<&Bound>, style: &S
         for one in explained.filter(|one| one.component == component.name()) {
             layout(&mut out, one);
         }
-        table(&mut out, component.checks(), width, Some(component.kind()).filter(|_| style.explained.is_some()));
+        table(
+            &mut out,
+            component.checks(),
+            width,
+            Some(component.kind()).filter(|_| style.explained.is_some()),
+        );
         out.push('\n');
         for (name, value) in component.claims().and_then(Value::as_object).into_iter().flatten() {
             line(&mut out, format_args!("{name:22} {}", shortened(value)));

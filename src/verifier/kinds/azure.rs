@@ -19,14 +19,14 @@ use serde_json::Value;
 use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
+use super::intel::{self, Tee};
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
-use super::intel::{self, Tee};
 use super::{About, Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::{EvidenceItem, AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::evidence::{AZ_SNP, AZ_TDX, EvidenceItem, TCG_EVENT_LOG};
 use crate::verifier::lint::Remark;
 use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::AppraisalPolicy;

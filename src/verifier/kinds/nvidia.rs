@@ -43,7 +43,7 @@ pub(in crate::verifier) use chain::VerifiedChain;
 pub use container::write as nvidia_evidence;
 pub use device::NvidiaGeneration;
 pub use export::{ExportError, NvidiaItem, from_hex_and_pem, read_export};
-pub(in crate::verifier) use ocsp::until as answers_until;
+pub(in crate::verifier) use ocsp::{from as answers_from, until as answers_until};
 
 /// Whether a document is a responder's answer.
 pub(in crate::verifier) fn is_answer(document: &Document) -> bool {

@@ -19,7 +19,10 @@ pub(super) fn part(path: &str) -> Option<String> {
         other => other.strip_prefix("[2]")?,
     };
     // A claim in a list is a number of the list, and a number in it.
-    Some(format!("{name}: {}", what.strip_prefix('[').map_or(what.to_owned(), |claim| claim.replacen(']', "", 1))))
+    Some(format!(
+        "{name}: {}",
+        what.strip_prefix('[').map_or(what.to_owned(), |claim| claim.replacen(']', "", 1))
+    ))
 }
 
 pub(super) fn octets(check: &str) -> Option<&'static str> {

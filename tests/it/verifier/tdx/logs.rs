@@ -55,9 +55,11 @@ fn a_log_that_does_not_give_the_registers_is_refused() {
     assert!(check(&appraisal, "event-log").detail().contains("for rtmr2, which is not what the quote says"));
     for file in ["trustee/CCEL_data_ovmf", "trustee/CCEL_data"] {
         let mut log = read(dir.join(file));
-        log.truncate(64 * 1024);
+        // Up to a MiB of memory, nearly all of it filling: whoever hands it in cuts that off.
+        log.truncate(verifier::event_log_length(&log).unwrap());
         let appraisal = with_log(&case, verifier::CCEL_TYPE, log).appraise();
-        assert!(check(&appraisal, "event-log").failed(), "{file}");
+        let detail = check(&appraisal, "event-log").detail();
+        assert!(detail.ends_with("for rtmr0, which is not what the quote says"), "{file}: {detail}");
     }
 }
 
