@@ -24,8 +24,8 @@ const IMPORT_EXAMPLES: &str = "\
 Examples:
   What was carried here from a machine with a network (VCEKs, CRLs, Intel's JSON; folders too):
     treering collateral import --store data/collateral kds/ pcs/
-  Each file is kept under the names that its content has, unless something newer is there, and never trusted for being
-  there.
+  Each file is kept under the names that its content has, unless something newer is there.
+  Nothing is trusted for being there.
 
 Exit status: 0 all of it is collateral, 1 some file is none; the others are taken in.";
 

@@ -446,12 +446,12 @@ mod tests {
 
     #[test]
     fn an_old_list_after_a_new_one_rolls_nothing_back() {
-        use crate::attester::simulated::{Platform, Processor};
+        use crate::attester::simulated::nitro::NitroPlatform;
         let (dir, store) = store();
-        let platform = Platform::generate(Processor::Milan, Processor::Milan.ordinary_tcb(), NOW).unwrap();
+        let platform = NitroPlatform::generate(NOW).unwrap();
         let file = dir.path().join("crl.der");
         let import = |from: u64| {
-            fs::write(&file, platform.crl(false, from, from + 86_400).unwrap()).unwrap();
+            fs::write(&file, platform.crl(0, false, from, from + 86_400).unwrap()).unwrap();
             store.import(&file, NOW).unwrap().remove(0)
         };
         assert_eq!(import(NOW - 10).names.len(), 1);

@@ -165,9 +165,16 @@ impl Wanted {
     }
 }
 
-/// The names by which the content of collateral would be wanted, and that part of it.
+/// The names by which the content of collateral would be wanted, and that part of it; each once, though a report inside
+/// evidence of another kind calls for the same as one outside.
 pub fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
-    kinds::KINDS.iter().flat_map(|kind| kind.named(collateral)).collect()
+    let mut all: Vec<(String, Collateral)> = Vec::new();
+    for one in kinds::KINDS.iter().flat_map(|kind| kind.named(collateral)) {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
 }
 
 /// When lists and answers in collateral end, as they say themselves: the first of them. There is newer to be had then.
