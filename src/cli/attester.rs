@@ -64,7 +64,7 @@ enum Command {
     #[command(after_help = REPORT_EXAMPLES)]
     Report {
         #[command(flatten)]
-        source: Source,
+        source: Box<Source>,
         /// The binding value that the evidence is to carry, 64 octets in hex
         #[arg(long, value_name = "HEX")]
         report_data: String,

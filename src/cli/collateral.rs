@@ -138,7 +138,9 @@ fn import(store: &Path, paths: &[PathBuf], json: bool) -> Result<ExitCode> {
     if json {
         output::json(&json!({ "imported": imported }))?;
     } else {
-        imported.iter().for_each(|file| output::line(format!("{}: {}", file.file.display(), told(file))));
+        for file in &imported {
+            output::line(format!("{}: {}", file.file.display(), told(file)));
+        }
     }
     Ok(ExitCode::from(u8::from(refused)))
 }

@@ -114,7 +114,7 @@ pub fn is_of_kind(kind: &str, octets: &[u8]) -> bool {
 
 /// The kind whose evidence has this type, if any.
 pub fn kind_of(media_type: &str) -> Option<&'static str> {
-    kinds::by_media_type(media_type).map(|kind| kind.name())
+    kinds::by_media_type(media_type).map(Kind::name)
 }
 
 /// The type of what comes along with evidence of this type, such as its event log, if anything does.

@@ -199,9 +199,12 @@ pub struct Edition {
 
 /// The edition of one thing that a vendor publishes: of its documents, else of its lists, else of its certificates.
 pub fn edition(collateral: &Collateral) -> Edition {
-    let document = |document: &Document| match document.media_type == nvidia::OCSP_RESPONSE {
-        true => Some((0, nvidia::answers_from(&document.bytes)?)),
-        false => intel::edition(&document.bytes),
+    let document = |document: &Document| {
+        if document.media_type == nvidia::OCSP_RESPONSE {
+            Some((0, nvidia::answers_from(&document.bytes)?))
+        } else {
+            intel::edition(&document.bytes)
+        }
     };
     let list = |der: &Vec<u8>| {
         let list: Option<CertificateList> = CertificateList::from_der(der).ok();

@@ -270,7 +270,7 @@ fn what_ends_first_among_the_components_bounds_the_whole() {
             ENCLAVES.root_fingerprint(),
             GPUS[0].root_fingerprint(),
         ]);
-        let appraisal = Case { roots, collateral, ..case }.appraise();
+        let appraisal = Case { collateral, roots, ..case }.appraise();
         assert_eq!(appraisal.refusal(), None, "{:#?}", appraisal.checks().collect::<Vec<_>>());
         appraisal.into_appraised().unwrap().until().unwrap()
     };
