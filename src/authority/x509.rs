@@ -206,7 +206,8 @@ impl Authority {
         now: u64,
     ) -> Result<Minted, AuthorityError> {
         let not_before = now.saturating_sub(BACKDATE_S);
-        let not_after = now.saturating_add(max_ttl_s.min(claims.max_ttl_s()));
+        let longest = now.saturating_add(max_ttl_s.min(claims.max_ttl_s()));
+        let not_after = claims.until().map_or(longest, |until| until.min(longest));
         let serial = serial()?;
         let terms = Terms {
             identifier: claims.identifier().as_str(),

@@ -22,7 +22,7 @@ use crate::verifier::{
 };
 
 use hints::HINT_INPUT;
-use report::{Bound, Style};
+use report::{Bound, Explained, Style};
 
 const AFFIRMING: u8 = 0;
 const REFUSED: u8 = 1;
@@ -52,7 +52,7 @@ A sample policy, with every key explained: docs/samples/appraisal-policy.toml";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What the evidence is; guessed when left out: snp, tdx, sgx, nitro, tpm, az-snp, az-tdx, cca, nvidia, or cmw for a collection
+    /// What the evidence is; guessed when left out: snp, tdx, sgx, nitro, tpm, az-snp, az-tdx, cca, nvidia, or cmw for a collection. Evidence of another kind is not appraised
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// The evidence, as its platform gives it, or the same in hex or base64
@@ -73,7 +73,7 @@ pub struct Args {
     /// The instant to appraise for, RFC 3339; without it, now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// Appraisal policy, TOML; without it: genuine, not debuggable, not migratable
+    /// Appraisal policy, TOML; without it: genuine, not debuggable, not migratable, and the verdict says what was not asked
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Reference values, TOML or JSON
@@ -94,7 +94,7 @@ pub struct Args {
     /// The Verifier's Ed25519 key for them, PKCS#8 in PEM
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
-    /// Say of every check which octets it reads
+    /// Say where the parts of the evidence are, and of every check which of them it reads
     #[arg(long)]
     explain: bool,
     /// Print one JSON object: status, submods, checks, ear
@@ -109,13 +109,12 @@ pub(super) fn read_evidence(kind: Option<&str>, path: &std::path::Path) -> Resul
 
 /// Runs it. What cannot be read is told here, so that the exit status is this command's own.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let style = Style { explain: args.explain };
     let (text, code) = match appraise(args) {
-        Ok((appraisal, bound)) => {
+        Ok(Done { appraisal, bound, style }) => {
             let text = if args.json {
-                report::for_programs(&appraisal, bound.as_ref(), style)?
+                report::for_programs(&appraisal, bound.as_ref(), &style)?
             } else {
-                report::for_people(&appraisal, bound.as_ref(), style)
+                report::for_people(&appraisal, bound.as_ref(), &style)
             };
             (text, code(&appraisal, bound.as_ref()))
         }
@@ -130,7 +129,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-fn appraise(args: &Args) -> Result<(Appraisal, Option<Bound>)> {
+/// What came of it, and what is to be said of it.
+#[derive(Debug)]
+struct Done {
+    appraisal: Appraisal,
+    bound: Option<Bound>,
+    style: Style,
+}
+
+fn appraise(args: &Args) -> Result<Done> {
     let binding = args.report_data.as_deref().map(input::binding).transpose()?;
     let (evidence, brought) = input::evidence(args.kind.as_deref(), &args.evidence, &args.event_log)?;
     let files = args.endorsements.iter().chain(&args.collateral).chain(&args.crl);
@@ -156,7 +163,33 @@ fn appraise(args: &Args) -> Result<(Appraisal, Option<Bound>)> {
     let bound = binding.map(|value| Bound {
         unbound: appraisal.unbound(&value).map(|component| component.name().to_owned()).collect(),
     });
-    Ok((appraisal, bound))
+    let explained = args.explain.then(|| explained(args, &evidence)).transpose()?;
+    let not_asked = if args.policy.is_none() { not_asked(&appraisal, &policy, args) } else { Vec::new() };
+    Ok(Done { appraisal, bound, style: Style { explained, not_asked } })
+}
+
+/// What the baseline does not ask, what runs excepted where the caller gave reference values.
+fn not_asked(appraisal: &Appraisal, policy: &AppraisalPolicy, args: &Args) -> Vec<String> {
+    let mut keys = verifier::not_asked(appraisal, policy);
+    keys.retain(|key| args.reference.is_none() || !key.ends_with("require_reference_value"));
+    if args.report_data.is_none() {
+        keys.push("report_data".to_owned());
+    }
+    keys
+}
+
+/// Where each component is in the file, and its parts in the component.
+fn explained(args: &Args, evidence: &Evidence) -> Result<Vec<Explained>> {
+    let file = input::read(&args.evidence)?;
+    let shown = input::shown(&args.evidence);
+    let one = |(component, octets, parts): (String, &[u8], _)| {
+        let place = match input::place_in_file(&file, octets) {
+            Some((range, form)) => format!("{:#06x}..{:#06x} of {shown}{form}", range.start, range.end),
+            None => format!("0x0000..{:#06x}, written anew from {shown}", octets.len()),
+        };
+        Explained { component, place, parts }
+    };
+    Ok(verifier::parts_of(evidence).into_iter().map(one).collect())
 }
 
 /// The result as tokens, whatever it says: a refusal can be shown too.
@@ -221,13 +254,13 @@ mod tests {
     }
 
     fn programs(appraisal: &Appraisal) -> Result<String> {
-        report::for_programs(appraisal, None, Style { explain: true })
+        report::for_programs(appraisal, None, &Style { explained: Some(Vec::new()), not_asked: Vec::new() })
     }
 
     #[test]
     fn a_genuine_report_is_affirming_and_its_json_has_the_promised_keys() {
         let dir = tempfile::tempdir().unwrap();
-        let (appraisal, _) = appraise(&recorded_files(dir.path())).unwrap();
+        let Done { appraisal, .. } = appraise(&recorded_files(dir.path())).unwrap();
         assert_eq!(code(&appraisal, None), AFFIRMING, "{:?}", appraisal.refusal());
         let value: Value = serde_json::from_str(&programs(&appraisal).unwrap()).unwrap();
         assert_eq!(value["status"], "affirming");
@@ -236,7 +269,7 @@ mod tests {
             check["name"].is_string() && check["ok"] == true && check["detail"].is_string()
         }));
         assert_eq!(value["ear"]["eat_profile"], verifier::EAR_PROFILE);
-        let text = report::for_people(&appraisal, None, Style { explain: false });
+        let text = report::for_people(&appraisal, None, &Style::default());
         assert!(text.contains("ok      signature") && text.ends_with("affirming.\n"), "{text}");
     }
 
@@ -244,11 +277,11 @@ mod tests {
     fn the_binding_value_is_compared() {
         let dir = tempfile::tempdir().unwrap();
         let mut args = recorded_files(dir.path());
-        let (appraisal, _) = appraise(&args).unwrap();
+        let Done { appraisal, .. } = appraise(&args).unwrap();
         let own = appraisal.components()[0].claim("report_data").unwrap().to_owned();
         for (value, status) in [(own, AFFIRMING), ("00".repeat(64), REFUSED)] {
             args.report_data = Some(value);
-            let (appraisal, bound) = appraise(&args).unwrap();
+            let Done { appraisal, bound, .. } = appraise(&args).unwrap();
             assert_eq!(code(&appraisal, bound.as_ref()), status);
         }
         args.report_data = Some("00".to_owned());
@@ -273,7 +306,7 @@ mod tests {
         let mut args = recorded_files(dir.path());
         for kind in [None, Some("snp"), Some("sev-snp")] {
             args.kind = kind.map(str::to_owned);
-            assert_eq!(code(&appraise(&args).unwrap().0, None), AFFIRMING);
+            assert_eq!(code(&appraise(&args).unwrap().appraisal, None), AFFIRMING);
         }
         args.kind = Some("abacus".to_owned());
         assert!(appraise(&args).unwrap_err().to_string().contains("there is no such kind"));
@@ -286,7 +319,7 @@ mod tests {
         let hex = data_encoding::HEXUPPER.encode(&std::fs::read(&args.evidence).unwrap());
         args.evidence = dir.path().join("report.hex");
         std::fs::write(&args.evidence, format!("{hex}\n")).unwrap();
-        assert_eq!(code(&appraise(&args).unwrap().0, None), AFFIRMING);
+        assert_eq!(code(&appraise(&args).unwrap().appraisal, None), AFFIRMING);
     }
 
     #[test]
@@ -294,9 +327,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut args = recorded_files(dir.path());
         args.at = Some("2040-01-01T00:00:00Z".to_owned());
-        let (appraisal, _) = appraise(&args).unwrap();
+        let Done { appraisal, .. } = appraise(&args).unwrap();
         assert_eq!(code(&appraisal, None), REFUSED);
-        let text = report::for_people(&appraisal, None, Style { explain: false });
+        let text = report::for_people(&appraisal, None, &Style::default());
         assert!(text.contains("check validity failed") && text.contains("--at"), "{text}");
     }
 
@@ -306,7 +339,7 @@ mod tests {
         let mut args = recorded_files(dir.path());
         for garbage in [&b""[..], b"hello", &[0; 1184], &[0xff; 1184], &[2; 1183]] {
             std::fs::write(&args.evidence, garbage).unwrap();
-            let (appraisal, _) = appraise(&args).unwrap();
+            let Done { appraisal, .. } = appraise(&args).unwrap();
             assert_eq!(code(&appraisal, None), CANNOT_EVALUATE);
             assert!(programs(&appraisal).unwrap().contains("cannot-evaluate"));
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -64,7 +65,7 @@ enum Command {
     #[command(after_help = REPORT_EXAMPLES)]
     Report {
         #[command(flatten)]
-        source: Source,
+        source: Box<Source>,
         /// The binding value that the evidence is to carry, 64 octets in hex
         #[arg(long, value_name = "HEX")]
         report_data: String,
@@ -87,6 +88,9 @@ pub(super) struct Source {
     /// evidence and endorsements (RFC 9999), JSON or CBOR
     #[arg(long, value_name = "FILE", conflicts_with_all = ["simulated", "interface"])]
     program: Option<PathBuf>,
+    /// How long the program may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    program_timeout: u64,
     /// Where configfs-tsm is
     #[arg(long, value_name = "DIR", default_value = tsm::DEFAULT_ROOT)]
     tsm_root: PathBuf,
@@ -191,7 +195,7 @@ impl Source {
     /// The attester that these options name, or the one of this machine.
     pub(super) fn attester(&self) -> Result<Box<dyn Attester>> {
         if let Some(program) = &self.program {
-            return Ok(Box::new(Program::new(program.clone())));
+            return Ok(Box::new(Program::new(program.clone(), Duration::from_secs(self.program_timeout))));
         }
         if let Some(platform) = &self.simulated {
             return Ok(Box::new(simulated_guest(platform, self.launch()?)?));

@@ -10,18 +10,24 @@ use serde_json::{Value, json};
 
 use crate::client::VendorClient;
 use crate::clock::{self, Clock, SystemClock};
-use crate::collateral::{Collaterals, Fetcher, Outcome, Rules, Store};
+use crate::collateral::{Collaterals, Fetcher, Imported, Outcome, Rules, Store};
 use crate::config::CollateralSettings;
 use crate::verifier::{self, Wanted};
 
 use super::appraise::read_evidence;
 use super::output;
 
+/// Where the store is when nobody says.
+const STORE: &str = "collateral";
+
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   What was carried here from a machine with a network (VCEKs, CRLs, Intel's JSON; folders too):
     treering collateral import --store data/collateral kds/ pcs/
-  Each file is kept under the names that its content has, and never trusted for being there.";
+  Each file is kept under the names that its content has, unless something newer is there.
+  Nothing is trusted for being there.
+
+Exit status: 0 all of it is collateral, 1 some file is none; the others are taken in.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -51,7 +57,7 @@ enum Command {
     #[command(after_help = IMPORT_EXAMPLES)]
     Import {
         /// The folder of the store; made if it is missing
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", default_value = STORE)]
         store: PathBuf,
         /// Files, or folders of them
         #[arg(value_name = "FILE|DIR", required = true)]
@@ -64,7 +70,7 @@ enum Command {
     #[command(after_help = LIST_EXAMPLES)]
     List {
         /// The folder of the store
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", default_value = STORE)]
         store: PathBuf,
         /// Print one JSON object
         #[arg(long)]
@@ -78,7 +84,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Fetch {
     /// The folder of the store; made if it is missing
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = STORE)]
     store: PathBuf,
     /// The evidence
     #[arg(long, value_name = "FILE")]
@@ -128,19 +134,30 @@ fn import(store: &Path, paths: &[PathBuf], json: bool) -> Result<ExitCode> {
     for path in paths {
         imported.extend(store.import(path, now)?);
     }
+    let refused = imported.iter().any(|file| file.refused.is_some());
     if json {
         output::json(&json!({ "imported": imported }))?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        for file in &imported {
+            output::line(format!("{}: {}", file.file.display(), told(file)));
+        }
     }
-    for file in imported {
-        let names = if file.names.is_empty() {
-            "nothing that is asked for by name".to_owned()
-        } else {
-            file.names.join(", ")
-        };
-        output::line(format!("{}: {names}", file.file.display()));
+    Ok(ExitCode::from(u8::from(refused)))
+}
+
+/// What became of a file, in words.
+fn told(file: &Imported) -> String {
+    if let Some(reason) = &file.refused {
+        return format!("NOT TAKEN IN: {reason}");
     }
-    Ok(ExitCode::SUCCESS)
+    let kept = Some(file.names.join(", ")).filter(|names| !names.is_empty());
+    let older = Some(file.older.join(", ")).filter(|names| !names.is_empty());
+    match (kept, older) {
+        (None, None) => "nothing that is asked for by name".to_owned(),
+        (Some(names), None) => names,
+        (None, Some(older)) => format!("older than what is kept: {older}"),
+        (Some(names), Some(older)) => format!("{names}; older than what is kept: {older}"),
+    }
 }
 
 fn list(store: &Path, json: bool) -> Result<ExitCode> {
@@ -211,8 +228,10 @@ async fn fetch_one(store: &Store, fetcher: &Fetcher, wanted: &Wanted, now: u64) 
     let etag = entry.as_ref().and_then(|entry| entry.etag.clone());
     Ok(match (fetcher.fetch(wanted, etag.as_deref(), now).await, entry) {
         (Outcome::New(fetched), _) => {
-            store.put(&name, &fetched.collateral, now, &fetched.url, fetched.etag.as_deref())?;
-            ("fetched".to_owned(), true)
+            let from = (fetched.url.as_str(), fetched.etag.as_deref());
+            let kept = store.put_newer(&name, &fetched.collateral, now, now, from)?;
+            let what = if kept.is_some() { "fetched" } else { "older than what is kept" };
+            (what.to_owned(), true)
         }
         (Outcome::Unchanged, Some(entry)) => {
             store.confirm(&entry, now)?;

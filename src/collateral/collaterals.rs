@@ -115,9 +115,17 @@ impl Collaterals {
         let store = self.store.as_ref()?;
         let noted = match (outcome, &kept) {
             (Outcome::New(fetched), _) => {
-                let etag = fetched.etag.as_deref();
-                let entry = store.put(&name, &fetched.collateral, now, &fetched.url, etag);
-                entry.map(|entry| Kept::new(entry, Arc::new(fetched.collateral)))
+                let from = (fetched.url.as_str(), fetched.etag.as_deref());
+                match (store.put_newer(&name, &fetched.collateral, now, now, from), &kept) {
+                    (Ok(None), Some(kept)) => {
+                        tracing::warn!(name, "the vendor served something older than what is kept");
+                        store.confirm(&kept.entry, now).map(|entry| Kept { entry, ..kept.clone() })
+                    }
+                    (Ok(Some(entry)), _) => Ok(Kept::new(entry, Arc::new(fetched.collateral))),
+                    // Kept by another since: it is found there.
+                    (Ok(None), None) => return Some(Arc::new(fetched.collateral)),
+                    (Err(error), _) => Err(error),
+                }
             }
             (Outcome::Unchanged, Some(kept)) => {
                 let entry = store.confirm(&kept.entry, now);

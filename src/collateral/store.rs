@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::vendor;
-use crate::verifier::{self, Collateral, CollateralError, Wanted};
+use crate::verifier::{self, Collateral, Edition, Wanted};
 
 /// Largest object: what `Collateral` takes.
 const MAX_OBJECT_BYTES: u64 = 8 * 1024 * 1024;
@@ -21,6 +21,9 @@ const MAX_OBJECT_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_NAME_FILE_BYTES: u64 = 16 * 1024;
 /// Files of one import.
 const MAX_FILES: usize = 10_000;
+
+/// Seconds that a vendor's clock may be ahead of ours.
+const CLOCK_SKEW_S: u64 = 3600;
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +43,6 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         reason: String,
-    },
-    /// A file to be imported is no collateral.
-    #[error("{path}: {source}")]
-    Collateral {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: CollateralError,
     },
     /// A folder to be imported has too many files.
     #[error("{0}: more than {MAX_FILES} files")]
@@ -78,6 +73,12 @@ pub struct Imported {
     pub file: PathBuf,
     /// The names under which its content is kept now.
     pub names: Vec<String>,
+    /// The names under which something newer was kept before, and is kept on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<String>,
+    /// Why nothing of it is kept: it is no collateral.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A folder of collateral.
@@ -115,11 +116,19 @@ impl Store {
         }
     }
 
-    /// What is known of something that is wanted: under its name, or that of whose it is, and the newer of both.
+    /// What is known of something that is wanted: under its name, or that of whose it is, and the newer of both by
+    /// what they say of themselves.
     pub fn entry_of(&self, wanted: &Wanted) -> Result<Option<Entry>, StoreError> {
         let named = self.entry(&wanted.name())?;
         let of = wanted.of().map(|of| self.entry(&of)).transpose()?.flatten();
-        Ok([named, of].into_iter().flatten().max_by_key(|entry| entry.as_of))
+        let (Some(named), Some(of)) = (&named, &of) else { return Ok(named.or(of)) };
+        let rank = |entry: &Entry| (self.edition(entry), entry.as_of);
+        Ok(Some(if rank(of) > rank(named) { of.clone() } else { named.clone() }))
+    }
+
+    /// How new the snapshot of an entry is; the oldest of all, where it cannot be read.
+    fn edition(&self, entry: &Entry) -> Edition {
+        self.snapshot(entry).map(|snapshot| verifier::edition(&snapshot)).unwrap_or_default()
     }
 
     /// The snapshot that an entry points to.
@@ -134,7 +143,26 @@ impl Store {
         Collateral::from_canonical_bytes(&bytes).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Keeps a snapshot under a name. The octets are on the disk when this returns.
+    /// Keeps a snapshot under a name, unless what is kept there is newer by its own word: then `None`, and that stays.
+    /// Old lists and levels do not come back by being carried here, or served, late. What says that it is of the future
+    /// holds nothing up.
+    pub fn put_newer(
+        &self,
+        name: &str,
+        snapshot: &Collateral,
+        now: u64,
+        as_of: u64,
+        (source, etag): (&str, Option<&str>),
+    ) -> Result<Option<Entry>, StoreError> {
+        let kept = self.entry(name).ok().flatten().map(|entry| self.edition(&entry));
+        let kept = kept.filter(|kept| kept.issued <= now.saturating_add(CLOCK_SKEW_S));
+        if kept.is_some_and(|kept| kept > verifier::edition(snapshot)) {
+            return Ok(None);
+        }
+        self.put(name, snapshot, as_of, source, etag).map(Some)
+    }
+
+    /// Keeps a snapshot under a name, whatever was there. The octets are on the disk when this returns.
     pub fn put(
         &self,
         name: &str,
@@ -187,23 +215,26 @@ impl Store {
     }
 
     /// Takes in a file, or the files of a folder and of those in it: each is kept under the names that its content
-    /// has. For machines without a network.
+    /// has, unless something newer is there. A file that is no collateral is told of, and the others are taken in. For
+    /// machines without a network.
     pub fn import(&self, path: &Path, now: u64) -> Result<Vec<Imported>, StoreError> {
-        let mut imported = Vec::new();
-        for file in files(path)? {
-            let bytes = read(&file, MAX_OBJECT_BYTES)?.unwrap_or_default();
-            let content = Collateral::read(&bytes)
-                .or_else(|first| {
-                    Collateral::read_crl(&bytes).ok().filter(|_| vendor::is_crl(&bytes)).ok_or(first)
-                })
-                .map_err(|source| StoreError::Collateral { path: file.clone(), source })?;
-            let source = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let mut names = Vec::new();
-            for (name, snapshot) in verifier::named(&content) {
-                self.put(&name, &snapshot, now, &source, None)?;
-                names.push(name);
-            }
-            imported.push(Imported { file, names });
+        files(path)?.into_iter().map(|file| self.import_file(file, now)).collect()
+    }
+
+    fn import_file(&self, file: PathBuf, now: u64) -> Result<Imported, StoreError> {
+        let mut imported = Imported { file, names: Vec::new(), older: Vec::new(), refused: None };
+        let content = match content(&imported.file) {
+            Ok(content) => content,
+            Err(reason) => return Ok(Imported { refused: Some(reason), ..imported }),
+        };
+        let source = imported.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let source = source.unwrap_or_default();
+        for (name, snapshot) in verifier::named(&content) {
+            // What a file says is of its own date, and not of today: a vendor who can be asked is asked as if it had
+            // been fetched then.
+            let as_of = verifier::edition(&snapshot).issued.min(now);
+            let kept = self.put_newer(&name, &snapshot, now, as_of, (&source, None))?.is_some();
+            if kept { &mut imported.names } else { &mut imported.older }.push(name);
         }
         Ok(imported)
     }
@@ -211,6 +242,14 @@ impl Store {
     fn name_file(&self, name: &str) -> PathBuf {
         self.dir.join("names").join(format!("{}.json", file_name(name)))
     }
+}
+
+/// What is in a file, or why that is no collateral.
+fn content(file: &Path) -> Result<Collateral, String> {
+    let bytes = read(file, MAX_OBJECT_BYTES).map_err(|error| error.to_string())?.unwrap_or_default();
+    let read = Collateral::read(&bytes)
+        .or_else(|first| Collateral::read_crl(&bytes).ok().filter(|_| vendor::is_crl(&bytes)).ok_or(first));
+    read.map_err(|error| error.to_string())
 }
 
 /// A name as one file's: letters, digits, `-`, `.` and `_` as they are, a slash as `+`, all else as `%` and hex.
@@ -342,7 +381,81 @@ mod tests {
         assert!(imported[0].names[0].starts_with("amd/milan/vcek/"), "{imported:?}");
         let entry = store.entry(&imported[0].names[0]).unwrap().unwrap();
         assert_eq!((entry.source.as_str(), entry.as_of), ("vcek.pem", 5));
-        fs::write(files.join("notes.txt"), b"hello").unwrap();
-        assert!(matches!(store.import(&files, 5), Err(StoreError::Collateral { .. })));
+        // What is no collateral is told of, and keeps nothing else out.
+        fs::write(files.join("a-note.txt"), b"hello").unwrap();
+        let imported = store.import(&files, 6).unwrap();
+        assert!(imported[0].refused.is_some() && imported[0].names.is_empty());
+        assert!(imported[1].refused.is_none() && imported[1].names.len() == 1);
+    }
+
+    /// TCB information of one FMSPC, of an evaluation and a date; nobody signed it, and nobody verifies it here.
+    fn tcb_info(evaluation: u32, issued: &str) -> Vec<u8> {
+        format!(
+            r#"{{"tcbInfo":{{"id":"TDX","version":3,"issueDate":"{issued}","nextUpdate":"2030-01-01T00:00:00Z","fmspc":"90c06f000000","tcbEvaluationDataNumber":{evaluation}}},"signature":"00"}}"#
+        )
+        .into_bytes()
+    }
+
+    const NAME: &str = "intel/tdx/tcb/90c06f000000";
+    /// 2026-07-01T00:00:00Z.
+    const NOW: u64 = 1_782_864_000;
+
+    #[test]
+    fn an_old_document_after_a_new_one_rolls_nothing_back() {
+        let (dir, store) = store();
+        let file = dir.path().join("tcb.json");
+        let import = |octets: &[u8], now: u64| {
+            fs::write(&file, octets).unwrap();
+            store.import(&file, now).unwrap().remove(0)
+        };
+        let digest = || store.entry(NAME).unwrap().unwrap().digest;
+        let new = tcb_info(18, "2026-03-01T00:00:00Z");
+        assert_eq!(import(&new, NOW).names, [NAME]);
+        let kept = digest();
+        assert_eq!(store.entry(NAME).unwrap().unwrap().as_of, 1_772_323_200, "of its own date, not of today");
+        for older in [tcb_info(18, "2026-02-28T00:00:00Z"), tcb_info(17, "2026-06-01T00:00:00Z")] {
+            let imported = import(&older, NOW + 9);
+            assert_eq!(
+                (imported.names.as_slice(), imported.older.as_slice()),
+                (&[][..], &[NAME.to_owned()][..])
+            );
+            assert_eq!(digest(), kept);
+        }
+        assert_eq!(import(&new, NOW + 10).names, [NAME], "the same again is no older");
+        assert_eq!(import(&tcb_info(18, "2026-03-02T00:00:00Z"), NOW).names, [NAME]);
+        assert_eq!(import(&tcb_info(19, "2026-03-01T00:00:00Z"), NOW).names, [NAME]);
+        assert_ne!(digest(), kept);
+        // A date to come holds nothing up.
+        import(&tcb_info(99, "2029-01-01T00:00:00Z"), NOW);
+        assert_eq!(import(&new, NOW).names, [NAME]);
+        assert_eq!(digest(), kept);
+    }
+
+    #[test]
+    fn of_two_documents_in_one_folder_the_newer_is_kept_whatever_they_are_called() {
+        for (one, other) in [("a.json", "b.json"), ("b.json", "a.json")] {
+            let (dir, store) = store();
+            let files = dir.path().join("files");
+            fs::create_dir(&files).unwrap();
+            fs::write(files.join(one), tcb_info(17, "2026-01-01T00:00:00Z")).unwrap();
+            fs::write(files.join(other), tcb_info(18, "2026-01-01T00:00:00Z")).unwrap();
+            store.import(&files, NOW).unwrap();
+            assert_eq!(store.entry(NAME).unwrap().unwrap().source, other);
+        }
+    }
+
+    #[test]
+    fn an_old_list_after_a_new_one_rolls_nothing_back() {
+        use crate::attester::simulated::nitro::NitroPlatform;
+        let (dir, store) = store();
+        let platform = NitroPlatform::generate(NOW).unwrap();
+        let file = dir.path().join("crl.der");
+        let import = |from: u64| {
+            fs::write(&file, platform.crl(0, false, from, from + 86_400).unwrap()).unwrap();
+            store.import(&file, NOW).unwrap().remove(0)
+        };
+        assert_eq!(import(NOW - 10).names.len(), 1);
+        assert_eq!((import(NOW - 11).names.len(), import(NOW - 11).older.len()), (0, 1));
+        assert_eq!(import(NOW - 9).names.len(), 1);
     }
 }

@@ -61,6 +61,7 @@ pub struct WorkloadClaims {
     claims: Claims,
     selector: String,
     max_ttl_s: u64,
+    until: Option<u64>,
     explanation: String,
 }
 
@@ -85,6 +86,11 @@ impl WorkloadClaims {
         self.max_ttl_s
     }
 
+    /// When the first thing ends that the appraisal rests on, Unix seconds: no credential is to outlast it.
+    pub fn until(&self) -> Option<u64> {
+        self.until
+    }
+
     /// Why, in words.
     pub fn explanation(&self) -> &str {
         &self.explanation
@@ -101,7 +107,8 @@ pub struct NoMatch {
 
 /// Maps an appraised workload by a manifest. The first selector whose conditions all hold decides.
 pub fn map(appraised: &Appraised, manifest: &Manifest) -> Result<WorkloadClaims, NoMatch> {
-    evaluate(&Facts::of(appraised), manifest)
+    let claims = evaluate(&Facts::of(appraised), manifest)?;
+    Ok(WorkloadClaims { until: appraised.until(), ..claims })
 }
 
 fn evaluate(facts: &Facts, manifest: &Manifest) -> Result<WorkloadClaims, NoMatch> {
@@ -161,6 +168,7 @@ fn claims_of(facts: &Facts, manifest: &Manifest, selector: &Selector, passed: &[
         claims,
         selector: selector.name.clone(),
         max_ttl_s: manifest.max_ttl_s,
+        until: None,
         explanation,
     }
 }

@@ -270,6 +270,12 @@ impl Appraised {
         self.components().first()?.reference()
     }
 
+    /// The first instant at which something ends that a component rests on: nothing that is made of this is to last
+    /// longer.
+    pub fn until(&self) -> Option<u64> {
+        self.components().iter().filter_map(|one| one.until(self.appraisal.now)).min()
+    }
+
     /// The weakest assurance among the components.
     pub fn assurance(&self) -> Assurance {
         self.assurance

@@ -1,5 +1,6 @@
 //! What several kinds read of a vendor's certificates alike.
 
+use treering_provenance::x509::Profile;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
@@ -11,6 +12,12 @@ const OCSP: &str = "1.3.6.1.5.5.7.48.1";
 /// Characters of a common name (X.520, `ub-common-name`): what is longer names nothing here.
 const MAX_NAME: usize = 64;
 const COMMON_NAME: &str = "2.5.4.3";
+
+/// When each of these certificates ends; what cannot be read has no end.
+pub(super) fn ends(certificates: &[Vec<u8>]) -> Vec<u64> {
+    let end = |der: &Vec<u8>| Profile::parse(der).ok().map(|profile| profile.validity().1);
+    certificates.iter().filter_map(end).collect()
+}
 
 /// The common name of a subject; empty if there is none.
 pub(super) fn common_name(name: &Name) -> Result<String, String> {

@@ -4,10 +4,14 @@ use serde_json::Value;
 
 use super::appraisal::Status;
 use super::binding::Carriage;
+use super::certificates;
 use super::checks::{CheckResult, Harm};
+use super::collateral::Collateral;
 use super::ear::TrustVector;
-use super::kinds::{self, Assurance, Finding, Kind};
+use super::evidence::EvidenceItem;
+use super::kinds::{self, Assurance, Finding, Kind, intel};
 use super::reference::ReferenceValue;
+use super::wanted;
 
 /// One component, such as the CPU or one of the GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +22,14 @@ pub struct Component {
     finding: Finding,
     vector: TrustVector,
     status: Status,
+    item: EvidenceItem,
 }
 
 impl Component {
-    pub(super) fn new(kind: &dyn Kind, name: String, finding: Finding) -> Self {
+    pub(super) fn new(kind: &dyn Kind, name: String, item: EvidenceItem, finding: Finding) -> Self {
         let vector = TrustVector::of(&finding);
         let tee = kind.tee(&finding);
-        Self { kind: kind.name(), tee, name, status: vector.status(), vector, finding }
+        Self { kind: kind.name(), tee, name, status: vector.status(), vector, finding, item }
     }
 
     /// Its kind, such as `sev-snp`.
@@ -87,6 +92,13 @@ impl Component {
         kinds::by_name(self.kind)?.made_at(self.claims()?)
     }
 
+    /// The first instant at which something ends that it rests on: a token, a certificate, a list, a vendor's document.
+    /// What ended before this instant, and was let pass by the policy, is not counted.
+    pub fn until(&self, now: u64) -> Option<u64> {
+        let ends = ends(kinds::by_name(self.kind)?, &self.item, &self.finding.collateral);
+        ends.filter(|end| *end > now).min()
+    }
+
     /// The reference value that what runs was found to be.
     pub fn reference(&self) -> Option<&ReferenceValue> {
         self.finding.reference.as_ref()
@@ -118,4 +130,12 @@ impl Component {
     pub(super) fn finding(&self) -> &Finding {
         &self.finding
     }
+}
+
+/// When each thing ends that a component rests on, where it says so.
+fn ends(kind: &dyn Kind, item: &EvidenceItem, used: &Collateral) -> impl Iterator<Item = u64> {
+    let own = kind.ends(item).into_iter();
+    let documents = used.documents().iter().filter_map(|document| intel::until(&document.bytes));
+    let documents: Vec<u64> = documents.collect();
+    own.chain(certificates::ends(used.certificates())).chain(wanted::current_until(used)).chain(documents)
 }

@@ -72,6 +72,19 @@ pub(super) fn infos() -> Vec<CheckInfo> {
     checks::infos(&table())
 }
 
+/// What each of these checks looks at, for people: nothing in octets, but what was found in each component.
+pub(super) fn reads(check: &str) -> Option<&'static str> {
+    Some(match check {
+        "components" => "the kind of each component; the policy's [composite]",
+        "distinct" => "the claims of each component; of devices the machine",
+        "every-component" => "what came of each component's checks",
+        "binding" => "where each component carries the binding value",
+        "freshness" => "when each component says it was made: timestamp, iat",
+        "colocation" => "nothing: no evidence says what sits beside it",
+        _ => return None,
+    })
+}
+
 /// The checks of all components together; none for a single one, whose own checks say everything.
 pub(super) fn check(components: &[Component], policy: &AppraisalPolicy, now: u64) -> Vec<CheckResult> {
     let together = Together { components, policy: policy.composite() };

@@ -26,6 +26,7 @@ use super::collateral::Collateral;
 use super::ear::TrustVector;
 use super::evidence::EvidenceItem;
 use super::lint::Remark;
+use super::parts::Part;
 use super::policy::AppraisalPolicy;
 use super::reference::{ReferenceValue, ReferenceValues, Registers};
 use super::roots::HardwareRoots;
@@ -122,9 +123,24 @@ pub(super) trait Kind: Sync {
         false
     }
 
+    /// The kind of the report that is inside evidence of this kind.
+    fn inside(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Where the parts are that its checks name, as far as the octets can be read.
+    fn parts(&self, _octets: &[u8]) -> Vec<Part> {
+        Vec::new()
+    }
+
     /// When evidence with these claims says it was made, Unix seconds.
     fn made_at(&self, _claims: &Value) -> Option<u64> {
         None
+    }
+
+    /// When what the evidence itself brings along ends: certificates in it, or the token that it is.
+    fn ends(&self, _item: &EvidenceItem) -> Vec<u64> {
+        Vec::new()
     }
 
     /// Appraises: a pure function of what is in the input.

@@ -26,11 +26,13 @@ mod jose;
 mod json;
 mod kinds;
 mod lint;
+mod parts;
 mod pem;
 mod policy;
 mod reference;
 mod roots;
 mod sign1;
+mod unasked;
 mod wanted;
 
 pub use appraisal::{Appraisal, Appraised, Refused, Status};
@@ -73,13 +75,15 @@ pub use kinds::software::PLATFORM_TOKEN;
 pub use kinds::tdx::{CCEL_TYPE, NAME as SUBMOD_TDX, RUNTIME_LOG_TYPE, TDX_QUOTE};
 pub use kinds::tpm::{BINDING_TAG as TPM_BINDING_TAG, NAME as SUBMOD_TPM};
 pub use lint::{Level, Remark, lint};
+pub use parts::{Part, place};
 pub use policy::{AppraisalPolicy, MAX_POLICY_BYTES, PolicyError, Waiver, ni_uri};
 pub use reference::{
     MAX_REFERENCE_VALUES, MAX_REGISTERS, MEASUREMENT, ReferenceError, ReferenceValue, ReferenceValues,
     Registers,
 };
 pub use roots::{HardwareRoots, fingerprint};
-pub use wanted::{OcspQuestion, Wanted, current_until, named, wanted};
+pub use unasked::not_asked;
+pub use wanted::{Edition, OcspQuestion, Wanted, current_until, edition, named, wanted};
 
 use composite::Group;
 use kinds::{Caches, Input, KINDS, Kind};
@@ -108,6 +112,11 @@ pub fn is_of_kind(kind: &str, octets: &[u8]) -> bool {
     kinds::by_name(kind).is_some_and(|kind| kind.recognises(octets))
 }
 
+/// The kind whose evidence has this type, if any.
+pub fn kind_of(media_type: &str) -> Option<&'static str> {
+    kinds::by_media_type(media_type).map(Kind::name)
+}
+
 /// The type of what comes along with evidence of this type, such as its event log, if anything does.
 pub fn supplement_of(media_type: &str) -> Option<&'static str> {
     kinds::by_media_type(media_type)?.about().supplements.first().copied()
@@ -127,9 +136,25 @@ pub fn is_document(media_type: &str) -> bool {
     KINDS.iter().any(|kind| kind.about().documents.contains(&media_type))
 }
 
-/// Which octets a kind's check reads, for people.
+/// Which octets a kind's check reads, or what a check of all components together looks at, for people.
 pub fn reads(kind: &str, check: &str) -> Option<&'static str> {
+    if kind == SUBMOD_COMPOSITE {
+        return composite::reads(check);
+    }
     (kinds::by_name(kind)?.about().reads)(check)
+}
+
+/// The components of evidence by their names in an appraisal, each with the octets of its item and the parts in it.
+pub fn parts_of(evidence: &Evidence) -> Vec<(String, &[u8], Vec<Part>)> {
+    let groups = composite::group(evidence).unwrap_or_default();
+    let parts = |group: Group<'_>| group.kind.parts(group.item.bytes());
+    groups.into_iter().map(|group| (group.name.clone(), group.item.bytes(), parts(group))).collect()
+}
+
+/// How many octets of these are an event log of the TCG; after them there is filling, all zeros or all ones, up to the
+/// size of the memory that the firmware had for it. `None` if they are no such log.
+pub fn event_log_length(octets: &[u8]) -> Option<usize> {
+    event_log::EventLog::read(octets).ok().map(|log| log.length)
 }
 
 /// The names of a kind's checks, in order.
@@ -201,7 +226,7 @@ impl Verifier {
                 caches: &self.caches,
                 now,
             });
-            Component::new(group.kind, group.name.clone(), finding)
+            Component::new(group.kind, group.name.clone(), group.item.clone(), finding)
         };
         let components: Vec<Component> = groups.iter().map(component).collect();
         let composite = composite::check(&components, policy, now);

@@ -3,14 +3,16 @@
 //! Read from evidence before anything in it is believed: a lie gets its teller collateral that does not fit.
 
 use data_encoding::HEXLOWER;
+use treering_provenance::x509::Profile;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode as _;
 
-use super::collateral::Collateral;
+use super::certificates::label;
+use super::collateral::{Collateral, Document};
 use super::evidence::Evidence;
 use super::kinds;
-use super::kinds::nvidia;
 use super::kinds::sev_snp::{Generation, SigningKey, Tcb};
+use super::kinds::{intel, nvidia};
 
 /// One thing that a vendor publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +165,16 @@ impl Wanted {
     }
 }
 
-/// The names by which the content of collateral would be wanted, and that part of it.
+/// The names by which the content of collateral would be wanted, and that part of it; each once, though a report inside
+/// evidence of another kind calls for the same as one outside.
 pub fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
-    kinds::KINDS.iter().flat_map(|kind| kind.named(collateral)).collect()
+    let mut all: Vec<(String, Collateral)> = Vec::new();
+    for one in kinds::KINDS.iter().flat_map(|kind| kind.named(collateral)) {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
 }
 
 /// When lists and answers in collateral end, as they say themselves: the first of them. There is newer to be had then.
@@ -177,6 +186,50 @@ pub fn current_until(collateral: &Collateral) -> Option<u64> {
     let lists = collateral.crls().iter().filter_map(next);
     let answers = collateral.documents().iter().filter(|one| one.media_type == nvidia::OCSP_RESPONSE);
     lists.chain(answers.filter_map(|one| nvidia::answers_until(&one.bytes))).min()
+}
+
+/// How new collateral is, by its own word: of Intel's documents by the evaluation first. Greater is newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Edition {
+    /// `tcbEvaluationDataNumber`; 0 of everything else.
+    pub evaluation: u32,
+    /// When it was issued, Unix seconds.
+    pub issued: u64,
+}
+
+/// The edition of one thing that a vendor publishes: of its documents, else of its lists, else of its certificates.
+pub fn edition(collateral: &Collateral) -> Edition {
+    let document = |document: &Document| {
+        if document.media_type == nvidia::OCSP_RESPONSE {
+            Some((0, nvidia::answers_from(&document.bytes)?))
+        } else {
+            intel::edition(&document.bytes)
+        }
+    };
+    let list = |der: &Vec<u8>| {
+        let list: Option<CertificateList> = CertificateList::from_der(der).ok();
+        Some((0, list?.tbs_cert_list.this_update.to_unix_duration().as_secs()))
+    };
+    let certificate = |der: &Vec<u8>| Some((0, Profile::parse(der).ok()?.validity().0));
+    let documents = collateral.documents().iter().filter_map(document).max();
+    let lists = || collateral.crls().iter().filter_map(list).max();
+    let certificates = || collateral.certificates().iter().filter_map(certificate).max();
+    let (evaluation, issued) = documents.or_else(lists).or_else(certificates).unwrap_or_default();
+    Edition { evaluation, issued }
+}
+
+/// The lists in collateral, each by a name that it has from its authority's; those of others have none.
+pub(super) fn lists_of(
+    collateral: &Collateral,
+    is_ours: impl Fn(&str) -> bool,
+    name: impl Fn(&str) -> String,
+) -> Vec<(String, Collateral)> {
+    let named = collateral.crls().iter().filter_map(|der| {
+        let list: CertificateList = CertificateList::from_der(der).ok()?;
+        let authority = label(&list.tbs_cert_list.issuer).filter(|authority| is_ours(authority))?;
+        Some((name(&authority), Collateral::of_parts(Vec::new(), vec![der.clone()], Vec::new())))
+    });
+    named.collect()
 }
 
 fn lower(generation: Generation) -> String {

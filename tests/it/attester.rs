@@ -150,6 +150,8 @@ fn what_a_program_prints_must_be_evidence() {
             "report",
             "--program",
             &program,
+            "--program-timeout",
+            "1",
             "--report-data",
             &data,
             "--out",
@@ -161,6 +163,9 @@ fn what_a_program_prints_must_be_evidence() {
     };
     refused("echo no evidence", "evidence");
     refused("exit 7", "it failed");
+    // One that hangs, before it says anything or after.
+    refused("exec sleep 100", "it did not end within 1 s, and was ended");
+    refused("exec >&-; exec sleep 100", "it did not end within 1 s, and was ended");
     refused("echo '[\"text/plain\",\"AA\",4]'", "no Verifier takes text/plain");
     refused("head -c 3000000 /dev/zero", "more than 2097152 octets");
     std::fs::remove_file(dir.join("attest")).unwrap();

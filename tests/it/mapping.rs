@@ -6,7 +6,7 @@ use treering::verifier::{
 };
 use treering_provenance::cose::{Ed25519Signer, Signer};
 
-use crate::verifier::{Case, main, policy_of, sev_snp};
+use crate::verifier::{Case, attestation_result, main, policy_of, sev_snp};
 
 const MANIFEST: &str = r#"
 version = 1
@@ -61,4 +61,39 @@ fn results_of_two_verifiers_map_to_the_same_claims() {
         assert_eq!((there.selector(), there.explanation()), (here.selector(), here.explanation()));
     }
     assert_eq!(here.claims().len(), 5, "what is compared is not nothing: {:?}", here.claims());
+}
+
+/// One workload, vouched for by two vendors' services in two formats: the same claims, and the same as of the kind that
+/// they vouch for. The tokens are synthetic, since no two real ones are of one workload.
+#[test]
+fn results_of_two_vendors_map_to_the_same_claims() {
+    let manifest = MANIFEST.replace("sev-snp", "tdx").replace("\"simulated\"", "\"hardware\"");
+    let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
+    let registers = ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"];
+    let registers: Vec<String> = (1_u8..)
+        .zip(registers)
+        .map(|(octet, name)| format!("{name} = \"{}\"", format!("{octet:02x}").repeat(48)))
+        .collect();
+    let values = format!(
+        "[[reference]]\nname = \"payments-api 1\"\ntee = \"tdx\"\nregisters = {{ {} }}",
+        registers.join(", ")
+    );
+    let references = ReferenceValues::parse(values.as_bytes()).unwrap();
+    let mapped = attestation_result::of_one_td().map(|(media_type, token, rules)| {
+        let case = Case {
+            policy: policy_of(&rules),
+            references: references.clone(),
+            ..Case::of("vendor", media_type, token, Collateral::default(), attestation_result::INSTANT)
+        };
+        let appraised = case.appraise().into_appraised().unwrap();
+        let format = main(appraised.appraisal()).claim("format").unwrap().to_owned();
+        (format, mapper::map(&appraised, &manifest).unwrap())
+    });
+    let [(first, intel), (second, azure)] = &mapped;
+    assert_eq!((first.as_str(), second.as_str()), ("intel-trust-authority", "azure-attestation"));
+    assert_eq!(intel.claims(), azure.claims());
+    assert_eq!(intel.identifier(), azure.identifier());
+    assert_eq!((intel.selector(), intel.explanation()), (azure.selector(), azure.explanation()));
+    assert_eq!(intel.claims().len(), 4, "what is compared is not nothing: {:?}", intel.claims());
+    assert_eq!(intel.until(), Some(attestation_result::INSTANT + 300), "no longer than the token lasts");
 }

@@ -1,7 +1,7 @@
 //! Appraisal of evidence, kind by kind: from hardware (recorded reports in this repository; more where the folder of
 //! foreign vectors lies beside it), and from simulated platforms, which can be made wrong in one point at a time.
 
-mod attestation_result;
+pub(crate) mod attestation_result;
 mod azure;
 mod build;
 mod cca;

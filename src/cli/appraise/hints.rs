@@ -58,3 +58,23 @@ pub(super) fn hint(check: &str) -> &'static str {
         _ => "See docs/verifier.md for what this check reads and why.",
     }
 }
+
+/// What a key of the policy asks, or a check: for those that the baseline does not ask.
+pub(super) fn unasked(key: &str) -> &str {
+    const WORDS: &[(&str, &str)] = &[
+        ("require_reference_value", "what runs (reference values)"),
+        ("require_platform_reference", "the platform's firmware (reference values)"),
+        ("require_tcb_floor", "a floor of the TCB"),
+        ("tcb.statuses", "an up-to-date TCB"),
+        ("signing_keys", "that the key names the chip (a VLEK does not)"),
+        ("vmpl", "the privilege level (VMPL)"),
+        ("require_secure_boot", "secure boot"),
+        ("max_age_s", "that it was made just now"),
+        ("require_crl", "revocation"),
+        ("require_revocation", "revocation"),
+        ("revocation", "revocation"),
+        ("allow_protected_pcie", "that the device is not in Protected PCIe mode"),
+        ("report_data", "for whom it was made (--report-data)"),
+    ];
+    WORDS.iter().find(|(end, _)| key.ends_with(end)).map_or(key, |(_, words)| words)
+}

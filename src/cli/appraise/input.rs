@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::collateral::Store;
 use crate::verifier::{self, Collateral, Evidence, HardwareRoots};
@@ -15,8 +15,9 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_FILES: usize = 256;
 /// The form that holds evidence of any kinds.
 const CMW: &str = "cmw";
-/// What is not given as `--kind` exactly as the Verifier names it.
-const ALIASES: &[(&str, &str)] = &[("snp", "sev-snp"), ("nvidia", "nvidia-gpu")];
+/// What is not given as `--kind` exactly as the Verifier names it: a device of NVIDIA's is of either class.
+const ALIASES: &[(&str, &[&str])] =
+    &[("snp", &["sev-snp"]), ("nvidia", &["nvidia-gpu", "nvidia-switch"]), (CMW, &[])];
 
 /// The binding value that evidence must carry.
 pub(super) fn binding(text: &str) -> Result<[u8; 64]> {
@@ -28,64 +29,139 @@ pub(super) fn binding(text: &str) -> Result<[u8; 64]> {
 /// Media type and octets.
 type Item = (String, Vec<u8>);
 
+/// What `--kind` says.
+struct Asked {
+    /// As it was given.
+    word: Option<String>,
+    /// The kinds that it allows: all, where nothing or a collection is asked for.
+    kinds: Vec<&'static str>,
+}
+
+impl Asked {
+    fn of(word: Option<&str>) -> Result<Self> {
+        let known: Vec<&'static str> = verifier::kinds().map(|(name, _)| name).collect();
+        let named = |word: &str| {
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, kinds)| kinds.to_vec());
+            alias.or_else(|| known.iter().find(|name| **name == word).map(|name| vec![*name]))
+        };
+        let kinds = match word {
+            None => Vec::new(),
+            Some(word) => named(word).with_context(|| {
+                format!("--kind {word}: there is no such kind; these there are: {}, {CMW}", known.join(", "))
+            })?,
+        };
+        Ok(Self { word: word.map(str::to_owned), kinds })
+    }
+
+    fn is_cmw(&self) -> bool {
+        self.word.as_deref() == Some(CMW)
+    }
+
+    fn allows(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    /// The kind that says what is wrong with octets that none recognises.
+    fn first(&self) -> &'static str {
+        self.kinds.first().copied().unwrap_or(verifier::SUBMOD_SNP)
+    }
+
+    /// Evidence is what was asked for, every component of it.
+    fn check(&self, items: &[Item]) -> Result<()> {
+        let kinds = items.iter().filter_map(|(media_type, _)| verifier::kind_of(media_type));
+        let other = kinds.into_iter().find(|kind| !self.allows(kind));
+        match (other, &self.word) {
+            (Some(other), Some(word)) => bail!("this is evidence of kind {other}, and --kind says {word}"),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Evidence in a file, of a kind given or guessed, and the collateral that its envelope brings along.
 pub(super) fn evidence(kind: Option<&str>, path: &Path, along: &[PathBuf]) -> Result<(Evidence, Collateral)> {
+    let asked = Asked::of(kind)?;
     let bytes = read(path)?;
-    let kind =
-        kind.map(|kind| ALIASES.iter().find(|(alias, _)| *alias == kind).map_or(kind, |(_, name)| name));
-    let is_kind = |kind: &str| verifier::kinds().any(|(name, _)| name == kind);
-    if let Some(unknown) = kind.filter(|kind| *kind != CMW && !is_kind(kind)) {
-        let known: Vec<&str> = verifier::kinds().map(|(name, _)| name).collect();
-        bail!("--kind {unknown}: there is no such kind; these there are: {}, {CMW}", known.join(", "));
-    }
-    if kind == Some(CMW) {
-        return read_cmw(&bytes).map_err(|reason| anyhow!("{}: {reason}", shown(path)));
-    }
-    let (mut items, collateral) = match plain(kind, &bytes) {
-        Some(item) => (vec![item], Collateral::default()),
-        None => match envelope(kind, &bytes)? {
-            Some(opened) => opened,
-            // Nothing is recognised: the kind asked for, or the first, says why.
-            None => (vec![(media_type(kind.unwrap_or(verifier::SUBMOD_SNP)), bytes)], Collateral::default()),
-        },
-    };
+    let (mut items, collateral) = items(&asked, &bytes).with_context(|| shown(path))?;
+    asked.check(&items).with_context(|| shown(path))?;
     for path in along {
-        let of = items.first().and_then(|(media_type, _)| verifier::supplement_of(media_type));
-        let of = of.with_context(|| format!("{}: nothing comes along with this kind", shown(path)))?;
-        items.push((of.to_owned(), read(path)?));
+        attach(&mut items, path)?;
     }
     Ok((Evidence::new(items).with_context(|| shown(path))?, collateral))
 }
 
+fn items(asked: &Asked, bytes: &[u8]) -> Result<(Vec<Item>, Collateral)> {
+    if asked.is_cmw() {
+        return of_cmw(bytes).map_err(|reason| anyhow!(reason));
+    }
+    if let Some(item) = plain(asked, bytes) {
+        return Ok((vec![item], Collateral::default()));
+    }
+    if let Some(opened) = envelope(bytes)? {
+        return Ok(opened);
+    }
+    // Octets of another kind are told by that; of what is nothing, the kind asked for, or the first, says why.
+    let other = plain(&Asked { word: None, kinds: Vec::new() }, bytes);
+    let nothing = || (media_type(asked.first()), bytes.to_vec());
+    Ok((vec![other.unwrap_or_else(nothing)], Collateral::default()))
+}
+
+/// Puts an event log after the one component that takes such a thing.
+fn attach(items: &mut Vec<Item>, path: &Path) -> Result<()> {
+    let takers = items.iter().enumerate();
+    let takers = takers.filter_map(|(at, (media_type, _))| Some((at, verifier::supplement_of(media_type)?)));
+    let (at, media_type) = match takers.collect::<Vec<_>>().as_slice() {
+        [] => bail!("{}: nothing comes along with evidence of this kind", shown(path)),
+        [(at, media_type)] => (*at, *media_type),
+        _ => bail!(
+            "{}: several components could have this log; put it behind its own in the collection",
+            shown(path)
+        ),
+    };
+    let mut log = read(path)?;
+    // The firmware's memory for it is larger than the log in it.
+    if let Some(length) = verifier::event_log_length(&log) {
+        log.truncate(length);
+    }
+    // Behind the logs that came with it.
+    let evidence = |(media_type, _): &Item| verifier::kind_of(media_type).is_some();
+    let next = items.iter().skip(at.saturating_add(1)).position(evidence);
+    let place = next.map_or(items.len(), |next| next.saturating_add(at).saturating_add(1));
+    items.insert(place, (media_type.to_owned(), log));
+    Ok(())
+}
+
 /// The octets of a kind as its platform gives them, or the same in hex or base64.
-fn plain(kind: Option<&str>, bytes: &[u8]) -> Option<Item> {
+fn plain(asked: &Asked, bytes: &[u8]) -> Option<Item> {
     [Some(bytes.to_vec()), decoded(bytes)].into_iter().flatten().find_map(|mut octets| {
         // A quoting library's buffer is larger than the quote in it.
         if let Some(length) = verifier::intel_quote_length(&octets) {
             octets.truncate(length);
         }
-        let kind = match kind {
-            Some(kind) => Some(kind).filter(|kind| verifier::is_of_kind(kind, &octets)),
-            None => verifier::guess_kind(&octets),
+        let kind = if asked.kinds.is_empty() {
+            verifier::guess_kind(&octets)
+        } else {
+            asked.kinds.iter().copied().find(|kind| verifier::is_of_kind(kind, &octets))
         };
         kind.map(|kind| (media_type(kind), octets))
     })
 }
 
 /// What other tools write around evidence: Trustee and attestation-rs, NVIDIA's SDK, a CMW.
-fn envelope(kind: Option<&str>, bytes: &[u8]) -> Result<Option<(Vec<Item>, Collateral)>> {
-    let fits = |media_type: &str| kind.is_none_or(|kind| self::media_type(kind) == media_type);
+fn envelope(bytes: &[u8]) -> Result<Option<(Vec<Item>, Collateral)>> {
     if let Ok(opened) = verifier::open_vtpm_json(bytes) {
         return Ok(Some((opened.items, Collateral::from_der(opened.certificates)?)));
     }
     if let Ok(devices) = verifier::read_nvidia_export(bytes) {
-        let devices = devices.into_iter().filter(|(media_type, _)| fits(media_type));
-        let items = devices.map(|(media_type, octets)| (media_type.to_owned(), octets)).collect();
-        return Ok(Some((items, Collateral::default())));
+        let items = devices.into_iter().map(|(media_type, octets)| (media_type.to_owned(), octets));
+        return Ok(Some((items.collect(), Collateral::default())));
     }
-    let Ok((evidence, collateral)) = read_cmw(bytes) else { return Ok(None) };
+    Ok(of_cmw(bytes).ok())
+}
+
+fn of_cmw(bytes: &[u8]) -> Result<(Vec<Item>, Collateral), String> {
+    let (evidence, collateral) = read_cmw(bytes)?;
     let items = evidence.items().iter();
-    Ok(Some((items.map(|item| (item.media_type().to_owned(), item.bytes().to_vec())).collect(), collateral)))
+    Ok((items.map(|item| (item.media_type().to_owned(), item.bytes().to_vec())).collect(), collateral))
 }
 
 fn media_type(kind: &str) -> String {
@@ -188,4 +264,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// A path for people.
 pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Where the octets of an item of evidence stand in the file that it was read from, as they are or in base64 or hex:
+/// nowhere, where the item is written anew from what an envelope holds.
+pub(super) fn place_in_file(file: &[u8], item: &[u8]) -> Option<(std::ops::Range<usize>, &'static str)> {
+    let forms = [
+        (item.to_vec(), ""),
+        (BASE64URL_NOPAD.encode(item).into_bytes(), ", in base64url"),
+        (BASE64.encode(item).into_bytes(), ", in base64"),
+        (HEXLOWER.encode(item).into_bytes(), ", in hex"),
+    ];
+    forms.into_iter().find_map(|(form, said)| Some((verifier::place(file, &form)?, said)))
 }

@@ -4,15 +4,28 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::hints::{HINT_INPUT, hint};
+use super::hints::{HINT_INPUT, hint, unasked};
 use crate::clock;
-use crate::verifier::{self, Appraisal, Assurance, CheckResult, Component, Refused};
+use crate::verifier::{self, Appraisal, Assurance, CheckResult, Part, Refused, SUBMOD_COMPOSITE};
 
-/// How much is said.
-#[derive(Debug, Clone, Copy)]
+/// What is said beside the checks and what they amount to.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Style {
-    /// Whether to say which octets each check reads.
-    pub(super) explain: bool,
+    /// Of each component what its parts are, and where: to say which octets each check reads. None: not to be said.
+    pub(super) explained: Option<Vec<Explained>>,
+    /// What nobody asked, where no policy was given.
+    pub(super) not_asked: Vec<String>,
+}
+
+/// A component, laid out.
+#[derive(Debug, Clone)]
+pub(super) struct Explained {
+    /// Its name.
+    pub(super) component: String,
+    /// Where its octets are in the file, in words.
+    pub(super) place: String,
+    /// Its parts.
+    pub(super) parts: Vec<Part>,
 }
 
 /// What came of comparing the binding value that the caller gave.
@@ -25,7 +38,7 @@ pub(super) struct Bound {
 pub(super) fn for_programs(
     appraisal: &Appraisal,
     bound: Option<&Bound>,
-    style: Style,
+    style: &Style,
 ) -> anyhow::Result<String> {
     let ear: Value = serde_json::from_slice(appraisal.ear())?;
     let mut out = Map::new();
@@ -38,7 +51,7 @@ pub(super) fn for_programs(
             let mut value = serde_json::to_value(check)?;
             if let Some(object) = value.as_object_mut() {
                 object.insert("component".to_owned(), json!(component.name()));
-                if style.explain {
+                if style.explained.is_some() {
                     object.insert("reads".to_owned(), json!(verifier::reads(component.kind(), check.name())));
                 }
             }
@@ -46,7 +59,17 @@ pub(super) fn for_programs(
         }
     }
     for check in appraisal.composite_checks() {
-        checks.push(serde_json::to_value(check)?);
+        let mut value = serde_json::to_value(check)?;
+        if let Some(object) = value.as_object_mut().filter(|_| style.explained.is_some()) {
+            object.insert("reads".to_owned(), json!(verifier::reads(SUBMOD_COMPOSITE, check.name())));
+        }
+        checks.push(value);
+    }
+    if let Some(explained) = &style.explained {
+        out.insert("evidence".to_owned(), explained.iter().map(Explained::json).collect());
+    }
+    if !style.not_asked.is_empty() {
+        out.insert("not_asked".to_owned(), json!(style.not_asked));
     }
     out.insert("checks".to_owned(), checks.into());
     if let Some(bound) = bound {
@@ -60,14 +83,23 @@ pub(super) fn for_programs(
 }
 
 /// A table of the checks, what they amount to, the EAR, and on refusal one line of what to do.
-pub(super) fn for_people(appraisal: &Appraisal, bound: Option<&Bound>, style: Style) -> String {
+pub(super) fn for_people(appraisal: &Appraisal, bound: Option<&Bound>, style: &Style) -> String {
     let mut out = String::new();
     let width = appraisal.checks().map(|check| check.name().len()).max().unwrap_or_default();
     for component in appraisal.components() {
         if appraisal.components().len() > 1 {
             line(&mut out, format_args!("{}:", component.name()));
         }
-        table(&mut out, component.checks(), width, Some(component).filter(|_| style.explain));
+        let explained = style.explained.iter().flatten();
+        for one in explained.filter(|one| one.component == component.name()) {
+            layout(&mut out, one);
+        }
+        table(
+            &mut out,
+            component.checks(),
+            width,
+            Some(component.kind()).filter(|_| style.explained.is_some()),
+        );
         out.push('\n');
         for (name, value) in component.claims().and_then(Value::as_object).into_iter().flatten() {
             line(&mut out, format_args!("{name:22} {}", shortened(value)));
@@ -76,12 +108,17 @@ pub(super) fn for_people(appraisal: &Appraisal, bound: Option<&Bound>, style: St
     }
     if !appraisal.composite_checks().is_empty() {
         line(&mut out, format_args!("together:"));
-        table(&mut out, appraisal.composite_checks(), width, None);
+        let kind = Some(SUBMOD_COMPOSITE).filter(|_| style.explained.is_some());
+        table(&mut out, appraisal.composite_checks(), width, kind);
         out.push('\n');
     }
     line(&mut out, format_args!("appraised at {}\n", clock::rfc3339(appraisal.now())));
     line(&mut out, format_args!("EAR: {}\n", String::from_utf8_lossy(appraisal.ear())));
     verdict_line(&mut out, appraisal, bound);
+    if !style.not_asked.is_empty() && appraisal.refusal().is_none() {
+        let words: Vec<&str> = style.not_asked.iter().map(|key| unasked(key)).collect();
+        line(&mut out, format_args!("Not asked, since there is no --policy: {}.", words.join("; ")));
+    }
     out
 }
 
@@ -110,13 +147,30 @@ fn verdict_line(out: &mut String, appraisal: &Appraisal, bound: Option<&Bound>) 
     }
 }
 
-fn table(out: &mut String, checks: &[CheckResult], width: usize, explained: Option<&Component>) {
+fn table(out: &mut String, checks: &[CheckResult], width: usize, explained: Option<&str>) {
     for check in checks {
         line(out, format_args!("{:7} {:width$}  {}", verdict(check), check.name(), detail(check)));
-        let reads = explained.and_then(|component| verifier::reads(component.kind(), check.name()));
+        let reads = explained.and_then(|kind| verifier::reads(kind, check.name()));
         if let Some(reads) = reads {
             line(out, format_args!("{:7} {:width$}  reads {reads}", "", ""));
         }
+    }
+}
+
+/// Where the parts are that the checks name.
+fn layout(out: &mut String, explained: &Explained) {
+    line(out, format_args!("octets {}", explained.place));
+    for Part { name, range } in &explained.parts {
+        line(out, format_args!("  {:#06x}..{:#06x}  {name}", range.start, range.end));
+    }
+    out.push('\n');
+}
+
+impl Explained {
+    fn json(&self) -> Value {
+        let part = |part: &Part| json!({"name": part.name, "from": part.range.start, "to": part.range.end});
+        let parts: Vec<Value> = self.parts.iter().map(part).collect();
+        json!({"component": self.component, "place": self.place, "parts": parts})
     }
 }
 

@@ -25,8 +25,10 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::{TrustVector, tier};
+use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::jose::{Times, TokenError, looks_like_a_token};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_jwt};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 
@@ -140,6 +142,20 @@ impl Kind for AttestationResult {
         lint::lint(&policy.kinds().external, remarks);
     }
 
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_jwt(octets)
+    }
+
+    /// When the token says that it was issued.
+    fn made_at(&self, claims: &Value) -> Option<u64> {
+        claims.pointer("/stated/iat")?.as_u64()
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let read = Presented::read(item.media_type(), item.bytes());
+        read.map(|presented| presented.ends()).unwrap_or_default()
+    }
+
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
         policy.kinds().external.is_empty().then(|| "the policy names no Verifier ([[external]])".to_owned())
     }
@@ -182,6 +198,8 @@ impl Kind for AttestationResult {
     }
 }
 
+/// Hardware of a known weakness (AR4SI: the warning tier).
+const WARNED: i8 = 32;
 const NOTHING: TrustVector =
     TrustVector { instance_identity: 0, configuration: 0, executables: 0, hardware: 0, runtime_opaque: 0 };
 
@@ -207,6 +225,10 @@ impl Vouched {
         let mut vector = self.vector;
         if reference.is_some() && tier(vector.executables) <= Status::Affirming {
             vector.executables = 3;
+        }
+        // A Verifier that warns, and does not say of what, warns of the platform: the result is a warning, too.
+        if self.status == Status::Warning && vector.status() < Status::Warning {
+            vector.hardware = WARNED;
         }
         vector
     }

@@ -19,14 +19,16 @@ use serde_json::Value;
 use treering_provenance::bytes::Bytes;
 use treering_provenance::strict;
 
+use super::intel::{self, Tee};
 use super::tpm::log::BootLog;
 use super::tpm::quote::{self, Bank, Quote, QuoteClaims, Quoted};
 use super::{About, Finding, Inner, Input, Kind, sev_snp, tdx, tpm};
 use crate::verifier::checks::{CheckInfo, infos, run};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::{AZ_SNP, AZ_TDX, TCG_EVENT_LOG};
+use crate::verifier::evidence::{AZ_SNP, AZ_TDX, EvidenceItem, TCG_EVENT_LOG};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{MEASUREMENT, ReferenceValue, Registers};
 use crate::verifier::wanted::Wanted;
@@ -118,6 +120,14 @@ impl Kind for AzSnp {
         [own, sev_snp::inner_checks(), infos(&table_after())].concat()
     }
 
+    fn inside(&self) -> Option<&'static str> {
+        Some(sev_snp::NAME)
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        parts(octets, &sev_snp::SevSnp)
+    }
+
     fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
         let report = Container::read(octets, sev_snp::NAME).map(|container| container.report);
         report.map(|report| sev_snp::SevSnp.wants(&report)).unwrap_or_default()
@@ -179,6 +189,19 @@ impl Kind for AzTdx {
         [infos(&table_before()), tdx::inner_checks(), infos(&table_after())].concat()
     }
 
+    fn inside(&self) -> Option<&'static str> {
+        Some(tdx::NAME)
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        parts(octets, &tdx::Tdx)
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let container = Container::read(item.bytes(), tdx::NAME);
+        container.map(|container| intel::ends(Tee::Tdx, &container.report)).unwrap_or_default()
+    }
+
     fn wants(&self, octets: &[u8]) -> Vec<Wanted> {
         let report = Container::read(octets, tdx::NAME).map(|container| container.report);
         report.map(|report| tdx::Tdx.wants(&report)).unwrap_or_default()
@@ -217,7 +240,7 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         "runtime-data" => "`runtime`: keys, vm-configuration",
         "runtime-binding" => "`runtime`, all of it; `report`: the 64 octets that it is for",
         "paravisor-level" => "`report`: 0x030..0x034 VMPL",
-        "secure-boot" => "`runtime`: secure-boot of vm-configuration",
+        "secure-boot" => "`runtime`: secure-boot of vm-configuration; the event log: SecureBoot in pcr7",
         "console" => "`runtime`: console-enabled of vm-configuration",
         "reference-value" => "`report`: what it measures; `pcrs`",
         "quote-type" | "quote-key" | "quote-signature" | "pcr-digest" | "boot-log" => {
@@ -225,6 +248,19 @@ fn reads(check: &str, inner: &dyn Kind) -> Option<&'static str> {
         }
         of_the_report => return (inner.about().reads)(of_the_report),
     })
+}
+
+/// Every value of the map, and within the report what its own kind finds there.
+fn parts(octets: &[u8], inner: &dyn Kind) -> Vec<Part> {
+    let mut all = of_cbor(octets, |_| false, |path| Some(path.to_owned()));
+    let report = all.iter().find(|part| part.name == "report").map(|part| part.range.clone());
+    let found = report.and_then(|range| Some((range.start, inner.parts(octets.get(range)?))));
+    let (from, within) = found.unwrap_or_default();
+    all.extend(within.into_iter().map(|part| {
+        let (start, end) = (from.saturating_add(part.range.start), from.saturating_add(part.range.end));
+        Part::new(format!("report: {}", part.name), start..end)
+    }));
+    all
 }
 
 /// The two kinds differ in the report alone.

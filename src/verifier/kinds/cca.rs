@@ -27,6 +27,7 @@ use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::CCA_TOKEN;
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
@@ -101,6 +102,10 @@ impl Kind for Cca {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(&policy.kinds().cca, remarks);
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_cbor(octets, explain::opens, explain::part)
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

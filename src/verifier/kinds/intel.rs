@@ -20,11 +20,11 @@ mod wanted;
 
 pub(in crate::verifier) use authenticity::{module_step, table as authenticity};
 pub(in crate::verifier) use claims::{PlatformClaims, platform};
-pub(in crate::verifier) use collateral::read as read_collateral;
 pub use collateral::{ENCLAVE_IDENTITY_TYPE, TCB_INFO_TYPE};
+pub(in crate::verifier) use collateral::{edition, read as read_collateral, until};
 pub(in crate::verifier) use explain::octets;
 pub use quote::quote_length;
-pub(in crate::verifier) use quote::{Quote, Tee, Unreadable, looks_like_a_quote};
+pub(in crate::verifier) use quote::{Quote, Tee, Unreadable, ends, looks_like_a_quote, parts};
 pub(in crate::verifier) use rules::{Ppid, TcbRules, table as rules};
 pub(in crate::verifier) use verdict::Verdict;
 pub(in crate::verifier) use wanted::{named_crls, named_documents, wants};

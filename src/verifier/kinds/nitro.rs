@@ -23,11 +23,13 @@ use serde_json::Value;
 
 use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
+use crate::verifier::certificates::ends as certificates_end;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::NITRO_DOCUMENT;
+use crate::verifier::evidence::{EvidenceItem, NITRO_DOCUMENT};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::sign1::Unreadable;
@@ -107,6 +109,17 @@ impl Kind for Nitro {
 
     fn vendor_roots(&self) -> Vec<(String, [u8; 32])> {
         vec![("aws-nitro-enclaves-g1".to_owned(), chain::AWS_ROOT_G1)]
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_cbor(octets, |path| path == "[2]", explain::part)
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let Ok(document) = Document::read(item.bytes()) else { return Vec::new() };
+        let mut ends = certificates_end(&document.cabundle);
+        ends.extend(certificates_end(&[document.certificate]));
+        ends
     }
 
     fn made_at(&self, claims: &Value) -> Option<u64> {

@@ -28,11 +28,13 @@ use sha2::{Digest, Sha256};
 
 use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
+use crate::verifier::certificates::ends as certificates_end;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
-use crate::verifier::collateral::Collateral;
+use crate::verifier::collateral::{Collateral, Document};
 use crate::verifier::ear::TrustVector;
-use crate::verifier::evidence::{NVIDIA_GPU, NVIDIA_SWITCH};
+use crate::verifier::evidence::{EvidenceItem, NVIDIA_GPU, NVIDIA_SWITCH};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::{AppraisalPolicy, CollateralPolicy};
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
@@ -41,7 +43,12 @@ pub(in crate::verifier) use chain::VerifiedChain;
 pub use container::write as nvidia_evidence;
 pub use device::NvidiaGeneration;
 pub use export::{ExportError, NvidiaItem, from_hex_and_pem, read_export};
-pub(in crate::verifier) use ocsp::until as answers_until;
+pub(in crate::verifier) use ocsp::{from as answers_from, until as answers_until};
+
+/// Whether a document is a responder's answer.
+pub(in crate::verifier) fn is_answer(document: &Document) -> bool {
+    document.media_type == OCSP_RESPONSE
+}
 pub use ocsp::{OCSP_RESPONSE, OcspReply, read_reply as read_ocsp_reply};
 pub(in crate::verifier) use policy::Policy;
 
@@ -147,6 +154,14 @@ impl Kind for Nvidia {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(self.class, self.section(policy), remarks);
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_cbor(octets, |_| false, |path| Some(path.to_owned()))
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        Container::read(item.bytes()).map(|one| certificates_end(&one.chain)).unwrap_or_default()
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

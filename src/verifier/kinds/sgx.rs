@@ -19,7 +19,9 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::Part;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
@@ -102,6 +104,14 @@ impl Kind for Sgx {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(&policy.kinds().sgx, remarks);
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        intel::ends(Tee::Sgx, item.bytes())
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        intel::parts(Tee::Sgx, octets)
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

@@ -22,9 +22,11 @@ use crate::verifier::binding::Carriage;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
+use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::jose::{Times, Token, TokenError, audiences, looks_like_a_token};
 use crate::verifier::json;
 use crate::verifier::lint::{Remark, repeated};
+use crate::verifier::parts::{Part, of_jwt};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers, Words};
 
@@ -123,6 +125,20 @@ impl Kind for Software {
         if !platforms.is_empty() {
             remarks.push(Remark::lenient("software", "workloads without a TEE are accepted"));
         }
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_jwt(octets)
+    }
+
+    /// When the token says that it was issued.
+    fn made_at(&self, claims: &Value) -> Option<u64> {
+        claims.pointer("/stated/iat")?.as_u64()
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        let claims = Token::read_jws(item.bytes()).ok().and_then(|token| json::object(token.payload()).ok());
+        claims.and_then(|claims| Times::of(&claims).ok()?.expires).into_iter().collect()
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

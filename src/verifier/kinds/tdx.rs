@@ -23,6 +23,7 @@ use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::Part;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 use crate::verifier::wanted::Wanted;
@@ -132,6 +133,14 @@ impl Kind for Tdx {
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
         lint::lint(&policy.kinds().tdx, remarks);
+    }
+
+    fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
+        intel::ends(Tee::Tdx, item.bytes())
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        intel::parts(Tee::Tdx, octets)
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {

@@ -27,6 +27,7 @@ use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
 use crate::verifier::evidence::{EvidenceItem, TCG_EVENT_LOG, TPM_QUOTE};
 use crate::verifier::lint::Remark;
+use crate::verifier::parts::{Part, of_cbor};
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers, Words};
 use container::{Container, Unreadable};
@@ -105,6 +106,10 @@ impl Kind for Tpm {
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
         lint::is_off(&policy.kinds().tpm, check)
+    }
+
+    fn parts(&self, octets: &[u8]) -> Vec<Part> {
+        of_cbor(octets, |_| false, |path| Some(path.to_owned()))
     }
 
     fn appraise(&self, input: &Input<'_>) -> Finding {

@@ -190,13 +190,16 @@ fn azure(host: Host) -> Box<dyn Attester> {
     Box::new(AzureVm::new(host, Tpm::generate(now()).unwrap(), vm).unwrap())
 }
 
+/// Seconds for which the tokens of others hold; a manifest allows 600.
+const TOKEN_S: u64 = 300;
+
 /// What another Verifier says of a SEV-SNP guest.
 fn ear(binding: &[u8; 64]) -> Value {
     let claims =
         json!({ "measurement": HEXLOWER.encode(&[0x11; 48]), "report_data": HEXLOWER.encode(binding) });
     json!({
         "eat_profile": "tag:ietf.org,2026:rats/ear#04",
-        "iat": now(),
+        "iat": now(), "exp": now() + TOKEN_S,
         "ear_verifier_id": { "developer": "https://verifier.example", "build": "v 1" },
         "ear_status": "affirming",
         "submods": { "sev-snp": {
@@ -214,7 +217,7 @@ fn token(binding: &[u8; 64]) -> Value {
     let digest = BASE64URL_NOPAD.encode(&digest_of("treering-binding-software-v1", binding));
     json!({
         "iss": "https://k8s.example", "sub": "api", "aud": [format!("https://treering.example#{digest}")],
-        "iat": now(), "nbf": now(), "exp": now() + 600,
+        "iat": now(), "nbf": now(), "exp": now() + TOKEN_S,
         "image": format!("sha256:{}", HEXLOWER.encode(&[9; 32])),
     })
 }
@@ -309,6 +312,10 @@ async fn a_workload_of_every_kind_gets_a_credential_that_is_verified_traced_and_
                 other => break other.unwrap_or_else(|error| panic!("{name}: {error}")),
             }
         };
+        // No credential outlasts the token that it rests on.
+        let longest = if ["another-verifier", "software"].contains(&name) { TOKEN_S } else { 600 };
+        let lasts = acquired.response.not_after.saturating_sub(now());
+        assert!((longest - 30..=longest).contains(&lasts), "{name}: {lasts}");
         let file = dir.join(format!("{name}.pem"));
         fs::write(&file, acquired.response.credential).unwrap();
         let file = file.to_str().unwrap();

@@ -224,6 +224,42 @@ pub(crate) fn example() -> Case {
     case_of(ATTESTATION_RESULT, ED25519.jwt(&ear04()), &rules)
 }
 
+/// An EAR of a Verifier about a SEV-SNP guest, issued then, and the section that names its issuer.
+pub(crate) fn issued_at(issued: u64, binding: &[u8; 64]) -> (Vec<u8>, String) {
+    token(issued, None, binding)
+}
+
+/// The same with an end.
+pub(crate) fn ending_at(issued: u64, until: u64, binding: &[u8; 64]) -> (Vec<u8>, String) {
+    token(issued, Some(until), binding)
+}
+
+fn token(issued: u64, until: Option<u64>, binding: &[u8; 64]) -> (Vec<u8>, String) {
+    let mut claims = ear04();
+    claims["iat"] = json!(issued);
+    claims["submods"]["sev-snp"]["eat_nonce"] = BASE64URL_NOPAD.encode(binding).into();
+    if let Some(until) = until {
+        claims["exp"] = json!(until);
+    }
+    let more = "require_reference_value = false";
+    let rules = external(DEVELOPER, "ear-04", "sev-snp", &ED25519.jwks(), more);
+    (ED25519.jwt(&claims).into_bytes(), rules)
+}
+
+/// One workload in a TD, vouched for by Intel's service and by Azure's, each in its own format and under its own test
+/// key: token, its type, and the section that names its issuer. No two real tokens are of one workload.
+pub(crate) fn of_one_td() -> [(&'static str, Vec<u8>, String); 2] {
+    let examples = examples();
+    [4, 7].map(|number| {
+        let Example { format, media_type, issuer, algorithm, tee, claims } = &examples[number];
+        let signer = signer(algorithm);
+        (*media_type, signer.jwt(claims).into_bytes(), external(issuer, format, tee, &signer.jwks(), ""))
+    })
+}
+
+/// When they count.
+pub(crate) const INSTANT: u64 = NOW;
+
 fn ed25519_signer() -> Ed25519Signer {
     Ed25519Signer::from_seed(&[7; 32]).unwrap()
 }

@@ -231,6 +231,74 @@ fn components_made_far_apart_refuse_the_whole() {
     refused_naming(&appraise(99), "freshness", "nitro-2 was made 100 s before nitro,");
 }
 
+/// A token of another Verifier's says when it was issued, and a Nitro document when it was made: what is stale here is
+/// not expired anywhere, and is refused for its own age.
+#[test]
+fn a_component_that_is_too_old_refuses_the_whole_for_its_age() {
+    let enclaves = Arc::new(NitroPlatform::generate(NOW).unwrap());
+    let both = |made: u64, issued: u64, max_spread_s: u64| {
+        let enclave = enclaves.enclave(EnclaveImage::of(b"image"), made);
+        let document = enclave.report(&BINDING).unwrap().evidence.remove(0).bytes;
+        let (token, rules) = super::attestation_result::issued_at(issued, &BINDING);
+        let policy = format!(
+            "[nitro]\nrequire_reference_value = false\n{rules}[composite]\nmax_spread_s = {max_spread_s}\n\
+             [composite.components]\nnitro = 1\nattestation-result = 1\n"
+        );
+        let items = vec![(verifier::NITRO_DOCUMENT, document), (verifier::ATTESTATION_RESULT, token)];
+        let roots = HardwareRoots::with_simulated([enclaves.root_fingerprint()]);
+        Case { roots, ..case(items, &policy) }.appraise()
+    };
+    assert_affirming("both of now", &both(NOW, NOW, 0));
+    // The document's own age: at most 300 s, while its certificates are for three hours.
+    refused_naming(&both(NOW - 301, NOW, 600), "timestamp", "nitro");
+    assert_affirming("a document just young enough", &both(NOW - 300, NOW, 600));
+    // The token's own age: at most 600 s, while it does not end.
+    refused_naming(&both(NOW, NOW - 601, 900), "age", "attestation-result");
+    assert_affirming("a token just young enough", &both(NOW, NOW - 600, 900));
+    // Each young enough by itself, and too far from the other.
+    let apart = both(NOW, NOW - 500, 499);
+    refused_naming(&apart, "freshness", "attestation-result was made 500 s before nitro,");
+    assert_affirming("just near enough", &both(NOW, NOW - 500, 500));
+}
+
+/// Nothing that is made of evidence is to outlast what the evidence rests on: the first end among all components.
+#[test]
+fn what_ends_first_among_the_components_bounds_the_whole() {
+    let report = snp(&MILAN, &BINDING);
+    let until = |items: Vec<Item>, policy: &str, more: Collateral| {
+        let case = case(items, policy);
+        let collateral = case.collateral.clone().merged(more).unwrap();
+        let roots = HardwareRoots::with_simulated([
+            MILAN.root_fingerprint(),
+            ENCLAVES.root_fingerprint(),
+            GPUS[0].root_fingerprint(),
+        ]);
+        let appraisal = Case { collateral, roots, ..case }.appraise();
+        assert_eq!(appraisal.refusal(), None, "{:#?}", appraisal.checks().collect::<Vec<_>>());
+        appraisal.into_appraised().unwrap().until().unwrap()
+    };
+    // Certificates of years, a list of a day, a document's certificate of three hours, a token of minutes.
+    let alone = until(vec![report.clone()], "", Collateral::default());
+    assert!(alone > NOW + 365 * 86_400, "{alone}");
+    let list = MILAN.crl(false, NOW - 10, NOW + 86_400).unwrap();
+    let list = Collateral::read_crl(&list).unwrap();
+    assert_eq!(until(vec![report.clone()], "", list), NOW + 86_400);
+    let document = ENCLAVES.enclave(EnclaveImage::of(b"image"), NOW).report(&BINDING).unwrap();
+    let document = (verifier::NITRO_DOCUMENT, document.evidence[0].bytes.clone());
+    let nitro = "[nitro]\nrequire_reference_value = false\n";
+    let components = "[composite.components]\nsev-snp = 1\nnitro = 1\n";
+    let both =
+        until(vec![report.clone(), document.clone()], &format!("{nitro}{components}"), Collateral::default());
+    assert!((NOW + 1..=NOW + 3 * 3600).contains(&both), "{}", both - NOW);
+    let (token, rules) = super::attestation_result::ending_at(NOW, NOW + 77, &BINDING);
+    let components = "[composite.components]\nsev-snp = 1\nnitro = 1\nattestation-result = 1\n";
+    let all = vec![report, document, (verifier::ATTESTATION_RESULT, token)];
+    assert_eq!(until(all, &format!("{nitro}{rules}{components}"), Collateral::default()), NOW + 77);
+}
+
+static ENCLAVES: LazyLock<Arc<NitroPlatform>> =
+    LazyLock::new(|| Arc::new(NitroPlatform::generate(NOW).unwrap()));
+
 #[test]
 fn devices_are_named_by_the_policy() {
     let policy = "[[composite.device]]\nname = \"a\"\ncomponents = { sev-snp = 1, nvidia-gpu = 1 }\n\

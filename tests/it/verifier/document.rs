@@ -21,24 +21,55 @@ fn the_document_explains_every_check_and_no_other() {
     }
 }
 
-/// Tests named in the document exist.
-#[test]
-fn the_tests_that_the_document_names_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = String::from_utf8(super::read(root.join("docs/verifier.md"))).unwrap();
+/// The sources of the tests that the document names.
+fn sources(root: &Path) -> String {
     let mut sources = String::from_utf8(super::read(root.join("tests/it/verifier.rs"))).unwrap();
     for dir in ["tests/it/verifier", "tests/it/collateral", "src/wire/cmw"] {
         for file in files(&root.join(dir)) {
             sources.push_str(&String::from_utf8(super::read(file)).unwrap());
         }
     }
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    sources
+}
+
+/// What stands before a test: whether it is one that only `make soak` runs. None where there is no such test.
+fn is_ignored(sources: &str, test: &str) -> Option<bool> {
+    let (before, _) = sources.split_once(&format!("fn {test}("))?;
+    let attributes = before.lines().rev().take_while(|line| !line.is_empty() && !line.starts_with('}'));
+    Some(attributes.into_iter().any(|line| line.trim_start().starts_with("#[ignore")))
+}
+
+const CAMPAIGNS: &str = "\n## Every bit\n";
+
+/// Tests named in the document exist, and `make test` runs them: what only a campaign shows is told among the campaigns.
+#[test]
+fn the_tests_that_the_document_names_exist_and_are_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = String::from_utf8(super::read(root.join("docs/verifier.md"))).unwrap();
+    let sources = sources(root);
+    let (before, campaigns) = text.split_once(CAMPAIGNS).unwrap();
+    let (campaigns, after) = campaigns.split_once("\n## ").unwrap();
+    let rows = before.lines().chain(after.lines()).filter(|line| line.starts_with("| `"));
+    let mut named = 0;
     for row in rows {
         let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
         for test in tests.split('`').skip(1).step_by(2) {
-            assert!(sources.contains(&format!("fn {test}(")), "{test} is named in {row}");
+            assert_eq!(is_ignored(&sources, test), Some(false), "{test} is named in {row}");
+            named += 1;
         }
     }
+    assert!(named > 200, "{named}");
+    let told: Vec<&str> = campaigns
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(test, _)| test)
+        .collect();
+    for test in &told {
+        assert_eq!(is_ignored(&sources, test), Some(true), "{test} is a campaign");
+    }
+    // Each campaign over evidence is told of.
+    let flips = sources.matches("#[ignore = \"soak: every bit").count();
+    assert_eq!(told.len(), flips, "{told:?}");
 }
 
 /// The overview of platforms has a row for each kind, every check that it names is one, and no cell is empty.

@@ -3,7 +3,7 @@
 
 mod anything;
 mod hardware;
-mod logs;
+pub(super) mod logs;
 mod policy;
 mod simulated;
 mod software;

@@ -208,3 +208,89 @@ fn what_is_no_evidence_of_a_kind_is_taken_by_none() {
         }
     }
 }
+
+/// Diagnostic notation (RFC 8949 section 8), as far as the vectors use it.
+struct Notation<'a>(&'a str);
+
+impl Notation<'_> {
+    /// Skips blanks and comments.
+    fn skip(&mut self) {
+        loop {
+            self.0 = self.0.trim_start();
+            let Some(comment) = self.0.strip_prefix('/') else { return };
+            self.0 = comment.split_once('/').unwrap().1;
+        }
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        self.skip();
+        let rest = self.0.strip_prefix(token);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn until(&mut self, end: char) -> String {
+        let (text, rest) = self.0.split_once(end).unwrap();
+        self.0 = rest;
+        text.to_owned()
+    }
+
+    fn list<T>(&mut self, end: &str, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let mut all = Vec::new();
+        while !self.take(end) {
+            all.push(one(self));
+            self.take(",");
+        }
+        all
+    }
+
+    fn value(&mut self) -> ciborium::Value {
+        use ciborium::Value;
+        if self.take("{") {
+            return Value::Map(self.list("}", |inner| {
+                let key = inner.value();
+                assert!(inner.take(":"));
+                (key, inner.value())
+            }));
+        }
+        if self.take("[") {
+            return Value::Array(self.list("]", Self::value));
+        }
+        if self.take("h'") {
+            let hex: String = self.until('\'').split_whitespace().collect();
+            return Value::Bytes(data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).unwrap());
+        }
+        if self.take("\"") {
+            return Value::Text(self.until('"'));
+        }
+        let digits = self.0.trim_start_matches(|one: char| one.is_ascii_digit() || one == '-');
+        let number = self.0[..self.0.len() - digits.len()].to_owned();
+        self.0 = digits;
+        if !self.take("(") {
+            return Value::Integer(number.parse::<i64>().unwrap_or_else(|_| panic!("{}", self.0)).into());
+        }
+        let inner = self.value();
+        assert!(self.take(")"));
+        Value::Tag(number.parse().unwrap(), Box::new(inner))
+    }
+}
+
+/// Beside the octets of tokens and collections lies what they are, for people: it is what is read from the octets.
+#[test]
+fn the_diagnostic_notations_say_what_the_octets_are() {
+    let Some(vectors) = vectors() else { return };
+    let root = vectors.join("evidence");
+    let mut compared = 0;
+    for name in files(&root, &root).iter().filter_map(|name| name.strip_suffix(".diag")) {
+        let text = String::from_utf8(read(root.join(format!("{name}.diag")))).unwrap();
+        let mut notation = Notation(&text);
+        let said = notation.value();
+        notation.skip();
+        assert_eq!(notation.0, "", "{name}");
+        let octets = read(root.join(format!("{name}.cbor")));
+        let value: ciborium::Value = ciborium::from_reader(octets.as_slice()).unwrap();
+        assert_eq!(said, value, "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 10);
+}

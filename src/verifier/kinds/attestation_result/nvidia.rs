@@ -16,14 +16,37 @@ use crate::verifier::reference::Registers;
 
 const TEE: &str = "nvidia-gpu";
 const BINDING_TAG: &str = "treering-binding-nvidia-gpu-v1";
-/// What the service must have found.
-const FOUND: [&str; 5] = [
+/// What the service must have found of the device's report and of the reference values that it was compared with. Its
+/// overall result follows a policy of the service's own, under which a certificate on hold may pass: so each is asked.
+const FOUND: [&str; 17] = [
+    "secboot",
     "x-nvidia-gpu-arch-check",
     "x-nvidia-gpu-attestation-report-parsed",
     "x-nvidia-gpu-attestation-report-nonce-match",
     "x-nvidia-gpu-attestation-report-signature-verified",
     "x-nvidia-gpu-attestation-report-cert-chain-fwid-match",
+    "x-nvidia-gpu-driver-rim-fetched",
+    "x-nvidia-gpu-driver-rim-schema-validated",
+    "x-nvidia-gpu-driver-rim-signature-verified",
+    "x-nvidia-gpu-driver-rim-version-match",
+    "x-nvidia-gpu-driver-rim-measurements-available",
+    "x-nvidia-gpu-vbios-rim-fetched",
+    "x-nvidia-gpu-vbios-rim-schema-validated",
+    "x-nvidia-gpu-vbios-rim-signature-verified",
+    "x-nvidia-gpu-vbios-rim-version-match",
+    "x-nvidia-gpu-vbios-rim-measurements-available",
+    "x-nvidia-gpu-vbios-index-no-conflict",
 ];
+/// What it says of the certificates of the device and of those who signed the reference values.
+const CHAINS: [&str; 3] = [
+    "x-nvidia-gpu-attestation-report-cert-chain",
+    "x-nvidia-gpu-driver-rim-cert-chain",
+    "x-nvidia-gpu-vbios-rim-cert-chain",
+];
+/// What each chain must be, and that nothing in it is revoked, on hold included.
+const SOUND: [(&str, &str); 2] = [("x-nvidia-cert-status", "valid"), ("x-nvidia-cert-ocsp-status", "good")];
+const REVOKED_FOR: &str = "x-nvidia-cert-revocation-reason";
+const WARNING: &str = "x-nvidia-attestation-warning";
 
 pub(super) fn read(overall: &Value, presented: &Presented) -> Result<Vouched, String> {
     let issued = Issued::ending(overall)?;
@@ -71,20 +94,40 @@ pub(super) fn read(overall: &Value, presented: &Presented) -> Result<Vouched, St
     })
 }
 
+/// What the service found: all of it, and not its overall result alone.
 fn verdict(overall: &Value, device: &Value) -> (Status, String) {
-    let holds = |claims: &Value, name: &str| claims.get(name) == Some(&Value::Bool(true));
     let measured = device.get("measres").and_then(Value::as_str);
-    if !holds(overall, "x-nvidia-overall-att-result")
-        || measured != Some("success")
-        || !holds(device, "secboot")
-    {
-        return (
-            Status::Contraindicated,
-            format!("the overall result is not true, or measres is {measured:?}"),
-        );
+    if !holds(overall, "x-nvidia-overall-att-result") || measured != Some("success") {
+        let reason = format!("the overall result is not true, or measres is {measured:?}");
+        return (Status::Contraindicated, reason);
     }
-    match FOUND.into_iter().find(|name| !holds(device, name)) {
-        Some(name) => (Status::Contraindicated, format!("{name} does not hold")),
-        None => (Status::Affirming, "the measurements are those of NVIDIA's reference values".to_owned()),
+    if let Some(name) = FOUND.into_iter().find(|name| !holds(device, name)) {
+        return (Status::Contraindicated, format!("{name} does not hold"));
     }
+    if let Some(reason) = CHAINS.into_iter().find_map(|name| unsound(name, device.get(name))) {
+        return (Status::Contraindicated, reason);
+    }
+    match device.get(WARNING) {
+        None | Some(Value::Null) => {
+            (Status::Affirming, "the measurements are those of NVIDIA's reference values".to_owned())
+        }
+        Some(warning) => (Status::Warning, format!("{WARNING} is {warning}")),
+    }
+}
+
+fn holds(claims: &Value, name: &str) -> bool {
+    claims.get(name) == Some(&Value::Bool(true))
+}
+
+/// Why a chain of certificates is not to be relied on.
+fn unsound(name: &str, chain: Option<&Value>) -> Option<String> {
+    let Some(chain) = chain else { return Some(format!("{name} is missing")) };
+    let said = |claim: &str| chain.get(claim).and_then(Value::as_str);
+    for (claim, wanted) in SOUND {
+        if said(claim) != Some(wanted) {
+            return Some(format!("{name}: {claim} is {:?}, want {wanted:?}", said(claim)));
+        }
+    }
+    let reason = chain.get(REVOKED_FOR).filter(|reason| !reason.is_null())?;
+    Some(format!("{name}: {REVOKED_FOR} is {reason}"))
 }

@@ -9,7 +9,7 @@ use super::{
     Format,
 };
 use crate::verifier::ear::cwt_claims;
-use crate::verifier::jose::{MAX_TOKEN_BYTES, Token, TokenError, TokenKeys};
+use crate::verifier::jose::{MAX_TOKEN_BYTES, Times, Token, TokenError, TokenKeys};
 use crate::verifier::json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,12 @@ impl Presented {
     /// The claims of the main token, named as in JSON.
     pub(super) fn claims(&self) -> Result<Value, String> {
         if self.form == Form::Cwt { cwt_claims(&self.main) } else { json::object(self.main.payload()) }
+    }
+
+    /// When the tokens expire, where they say so.
+    pub(super) fn ends(&self) -> Vec<u64> {
+        let tokens = [self.claims().ok(), self.detached.as_ref().and_then(|detached| detached.claims().ok())];
+        tokens.into_iter().flatten().filter_map(|claims| Times::of(&claims).ok()?.expires).collect()
     }
 
     pub(super) fn detached(&self) -> Option<&Detached> {

@@ -19,7 +19,8 @@ pub(super) fn reads(check: &str) -> Option<&'static str> {
         "age" => "iat",
         "status" => {
             "ear_status; policy_ids_unmatched; x-ms-compliance-status; swname, secboot, \
-             support_attributes; x-nvidia-overall-att-result, measres"
+             support_attributes; x-nvidia-overall-att-result, measres, and each x-nvidia-gpu-*: checks, RIMs, \
+             certificates"
         }
         "tee" => "the submodule's name; annotated evidence; attester_type; x-ms-attestation-type; hwmodel",
         "assurance" => "ear_verifier_claims; hwmodel",

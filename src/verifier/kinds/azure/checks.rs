@@ -97,11 +97,18 @@ fn paravisor_level(context: &Context<'_>) -> Outcome {
     }
 }
 
+/// The paravisor's word, unless a log that leads to the registers proves the opposite: then one of them is not what it
+/// seems, whatever the policy requires.
 fn secure_boot(context: &Context<'_>) -> Outcome {
-    match (context.runtime()?.vm.secure_boot, context.policy.require_secure_boot) {
-        (Some(true), _) => Ok("on, as the paravisor says".to_owned()),
-        (_, true) => fail("the paravisor does not say that it is on, and the policy requires it"),
-        (_, false) => relaxed("require_secure_boot", "not on; the policy does not require it"),
+    let said = context.runtime()?.vm.secure_boot;
+    match (said, context.quoted.secure_boot(), context.policy.require_secure_boot) {
+        (Some(true), Some(false), _) => {
+            fail("the paravisor says on, and the event log proves that it was off")
+        }
+        (Some(true), Some(true), _) => Ok("on, as the paravisor says and the event log proves".to_owned()),
+        (Some(true), None, _) => Ok("on, as the paravisor says".to_owned()),
+        (_, _, true) => fail("the paravisor does not say that it is on, and the policy requires it"),
+        (_, _, false) => relaxed("require_secure_boot", "not on; the policy does not require it"),
     }
 }
 

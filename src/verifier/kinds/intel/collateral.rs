@@ -178,6 +178,17 @@ pub(super) fn head(document: &[u8]) -> Option<Head> {
     serde_json::from_str(signed.body.get()).ok()
 }
 
+/// Which evaluation of Intel's a document is of, and when it was issued.
+pub(in crate::verifier) fn edition(document: &[u8]) -> Option<(u32, u64)> {
+    let head = head(document)?;
+    Some((head.tcb_evaluation_data_number, clock::parse_rfc3339(&head.issue_date).ok()?))
+}
+
+/// When a document of Intel's is to be replaced, as it says itself.
+pub(in crate::verifier) fn until(document: &[u8]) -> Option<u64> {
+    clock::parse_rfc3339(&head(document)?.next_update).ok()
+}
+
 /// The document that fits: a current one before others, then the one of the latest TCB evaluation, then the newest.
 fn newest<'a>(
     given: &'a Collateral,

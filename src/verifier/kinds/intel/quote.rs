@@ -8,6 +8,8 @@ use dcap_qvl::intel::{PckExtension, parse_pck_extension_with};
 use dcap_qvl::quote::{AuthData, Report};
 
 use super::provider::Aws;
+use crate::verifier::certificates::ends as certificates_end;
+use crate::verifier::parts::{Part, in_order, place};
 use crate::verifier::pem;
 
 /// Octets of a quote that are read at all: real ones have 4 to 6 KiB.
@@ -168,6 +170,44 @@ impl Quote {
         let [.., root] = &self.certificates;
         root
     }
+}
+
+/// When the certificates in a quote end; nothing where it cannot be read.
+pub(in crate::verifier) fn ends(tee: Tee, raw: &[u8]) -> Vec<u64> {
+    Quote::read(tee, raw).map(|quote| certificates_end(&quote.certificates)).unwrap_or_default()
+}
+
+/// Where header, body, signature data and certificates are in a quote; nothing where it cannot be read.
+pub(in crate::verifier) fn parts(tee: Tee, raw: &[u8]) -> Vec<Part> {
+    const WITH_BODY_HEAD: u16 = 5;
+    const BODY_HEAD_BYTES: usize = 2 + 4;
+    let Ok(quote) = Quote::read(tee, raw) else { return Vec::new() };
+    let end = quote.fields.signed_length();
+    let versioned = if quote.fields.header.version == WITH_BODY_HEAD { BODY_HEAD_BYTES } else { 0 };
+    let body_at = HEADER_BYTES + versioned;
+    let outer = if matches!(quote.fields.auth_data, AuthData::V4(_)) { CERTIFICATION_HEAD_BYTES } else { 0 };
+    let lengths = [
+        ("header", HEADER_BYTES),
+        ("type and length of the body", versioned),
+        ("body", end.saturating_sub(body_at)),
+        ("length of the signature data", 4),
+        ("R and S", 64),
+        ("attestation key", 64),
+        ("type and length of the QE's report", outer),
+        ("QE's report", 384),
+        ("R and S over the QE's report", 64),
+        ("length of the QE's authentication data", 2),
+        ("QE's authentication data", QE_AUTHENTICATION_BYTES),
+        ("type and length of the certificates", CERTIFICATION_HEAD_BYTES),
+    ];
+    let mut parts = in_order(0, lengths);
+    parts.retain(|part| !part.range.is_empty());
+    let names = ["PCK certificate, PEM", "its issuer's certificate, PEM", "the root's certificate, PEM"];
+    for (name, der) in names.into_iter().zip(&quote.certificates) {
+        let text = pem::block("CERTIFICATE", der);
+        parts.extend(place(raw, text.as_bytes()).map(|range| Part::new(name, range)));
+    }
+    parts
 }
 
 /// Version, TEE, key and body belong together, and are known.

@@ -1,4 +1,14 @@
-//! Which parts of a document each check reads: it is CBOR, so they have names rather than positions.
+//! Which parts of a document each check reads: it is CBOR, so they have names, and a document's own positions for them.
+
+/// The name of a part by its path: the four parts of the COSE_Sign1, and the fields of the payload.
+pub(super) fn part(path: &str) -> Option<String> {
+    Some(match path {
+        "[0]" => "protected header".to_owned(),
+        "[2]" => "payload".to_owned(),
+        "[3]" => "signature".to_owned(),
+        other => other.strip_prefix("[2].")?.to_owned(),
+    })
+}
 
 pub(super) fn octets(check: &str) -> Option<&'static str> {
     Some(match check {

@@ -4,13 +4,12 @@
 //! that AWS's have, and what is taken from it is a region and a UUID: evidence never chooses a host.
 
 use x509_cert::Certificate;
-use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
 use super::document::Document;
 use crate::verifier::certificates::{crl_points, label};
 use crate::verifier::collateral::Collateral;
-use crate::verifier::wanted::{Wanted, nitro_crl_of};
+use crate::verifier::wanted::{Wanted, lists_of, nitro_crl_of};
 
 /// What the names of all authorities of Nitro Enclaves end in.
 const AUTHORITIES: &str = "nitro-enclaves";
@@ -60,12 +59,7 @@ fn is_region(text: &str) -> bool {
 
 /// Lists of authorities of Nitro Enclaves, by the authorities' names.
 pub(super) fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
-    let named = collateral.crls().iter().filter_map(|der| {
-        let list: CertificateList = CertificateList::from_der(der).ok()?;
-        let authority = label(&list.tbs_cert_list.issuer).filter(|name| name.ends_with(AUTHORITIES))?;
-        Some((nitro_crl_of(&authority), Collateral::of_parts(Vec::new(), vec![der.clone()], Vec::new())))
-    });
-    named.collect()
+    lists_of(collateral, |authority| authority.ends_with(AUTHORITIES), nitro_crl_of)
 }
 
 #[cfg(test)]

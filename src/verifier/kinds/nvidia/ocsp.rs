@@ -87,6 +87,11 @@ pub(in crate::verifier) fn until(octets: &[u8]) -> Option<u64> {
     Response::read(octets).ok()?.answers.iter().map(|answer| answer.until).min()
 }
 
+/// When a response was made for, if it is one.
+pub(in crate::verifier) fn from(octets: &[u8]) -> Option<u64> {
+    Response::read(octets).ok()?.answers.iter().map(|answer| answer.from).max()
+}
+
 /// A response, taken apart.
 struct Response<'a> {
     /// What is signed, the algorithm and the signature, put together as a certificate is.

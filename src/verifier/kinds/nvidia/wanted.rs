@@ -6,14 +6,13 @@
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use x509_cert::Certificate;
-use x509_cert::crl::CertificateList;
 use x509_cert::der::{Decode, Encode};
 
 use super::container::Container;
 use super::ocsp;
 use crate::verifier::certificates::{crl_points, label, names_responder};
 use crate::verifier::collateral::Collateral;
-use crate::verifier::wanted::{OcspQuestion, Wanted, nvidia_crl_of, nvidia_ocsp_of};
+use crate::verifier::wanted::{OcspQuestion, Wanted, lists_of, nvidia_crl_of, nvidia_ocsp_of};
 
 const CRL_HOST: &str = "crl.ndis.nvidia.com/crl/";
 const OCSP_HOST: &str = "ocsp.ndis.nvidia.com";
@@ -67,18 +66,14 @@ fn question(certificate: &Certificate, issuer: &Certificate) -> Option<Wanted> {
 
 /// Lists of NVIDIA's authorities by their names, and answers by the serial numbers that they are about.
 pub(super) fn named(collateral: &Collateral) -> Vec<(String, Collateral)> {
-    let lists = collateral.crls().iter().filter_map(|der| {
-        let list: CertificateList = CertificateList::from_der(der).ok()?;
-        let authority = label(&list.tbs_cert_list.issuer).filter(|name| name.starts_with(AUTHORITIES))?;
-        Some((nvidia_crl_of(&authority), Collateral::of_parts(Vec::new(), vec![der.clone()], Vec::new())))
-    });
+    let lists = lists_of(collateral, |authority| authority.starts_with(AUTHORITIES), nvidia_crl_of);
     let documents = collateral.documents().iter().filter(|one| one.media_type == ocsp::OCSP_RESPONSE);
     let answers = documents.flat_map(|document| {
         let serials = ocsp::serials(&document.bytes);
         let part = Collateral::of_parts(Vec::new(), Vec::new(), vec![document.clone()]);
         serials.into_iter().map(move |serial| (nvidia_ocsp_of(&serial), part.clone()))
     });
-    lists.chain(answers).collect()
+    lists.into_iter().chain(answers).collect()
 }
 
 #[cfg(test)]

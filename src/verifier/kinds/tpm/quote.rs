@@ -156,7 +156,7 @@ impl<'a> Quoted<'a> {
     }
 
     /// Whether the firmware enforced signatures, as the event log proves it.
-    fn secure_boot(&self) -> Option<bool> {
+    pub(in crate::verifier::kinds) fn secure_boot(&self) -> Option<bool> {
         self.log?.as_ref().ok()?.secure_boot
     }
 }

@@ -1,7 +1,7 @@
 //! Each format, mapped to one statement, and wrong in one point at a time.
 
 use serde_json::{Value, json};
-use treering::verifier::Assurance;
+use treering::verifier::{Assurance, Status};
 
 use super::{BINDING, NOW, examples};
 use crate::verifier::{assert_affirming, assert_refused, failed, main};
@@ -70,6 +70,91 @@ fn what_a_format_says_that_is_wrong_is_named() {
         let appraisal = example.case(&claims, "").appraise();
         assert_refused(&appraisal, check);
         assert_eq!(failed(&appraisal), [check], "{format} {pointer} {value}: nothing else is wrong");
+    }
+}
+
+/// What Azure says of guests of both TEEs, and of its confidential VMs.
+#[test]
+fn what_azure_says_of_guests_and_of_its_own_vms_is_judged() {
+    let (snp, tdx, vm) = (6, 7, 8);
+    let cases: [(usize, &str, Option<Value>, &str); 12] = [
+        (snp, "/x-ms-sevsnpvm-migration-allowed", Some(json!(true)), "debug"),
+        (snp, "/x-ms-sevsnpvm-migration-allowed", None, "claims"),
+        (snp, "/x-ms-sevsnpvm-is-debuggable", None, "claims"),
+        (tdx, "/tdx_td_attributes_debug", Some(json!(true)), "debug"),
+        (tdx, "/tdx_td_attributes_debug", None, "claims"),
+        (tdx, "/attester_tcb_status", Some(json!("OutOfDate")), "tcb-status"),
+        (vm, "/x-ms-isolation-tee/x-ms-compliance-status", None, "status"),
+        (vm, "/x-ms-isolation-tee/x-ms-compliance-status", Some(json!("azure-signed-cvm")), "status"),
+        (vm, "/x-ms-isolation-tee/x-ms-sevsnpvm-migration-allowed", Some(json!(true)), "debug"),
+        (vm, "/x-ms-isolation-tee/x-ms-sevsnpvm-is-debuggable", Some(json!(true)), "debug"),
+        (vm, "/x-ms-isolation-tee", None, "claims"),
+        (vm, "/x-ms-attestation-type", Some(json!("sgx")), "claims"),
+    ];
+    assert_one_wrong(&cases);
+    // A guest of its own says nothing of compliance, and need not.
+    let mut claims = examples()[snp].claims.clone();
+    claims.as_object_mut().unwrap().remove("x-ms-compliance-status");
+    assert_affirming("a guest", &examples()[snp].case(&claims, "").appraise());
+}
+
+/// What Google says of the platform: how it booted, and on which hardware, or on none.
+#[test]
+fn what_google_says_of_the_platform_is_judged() {
+    let google = 9;
+    assert_one_wrong(&[
+        (google, "/secboot", Some(json!(false)), "status"),
+        (google, "/secboot", None, "status"),
+        (google, "/hwmodel", Some(json!("GCP_ABACUS")), "claims"),
+        (google, "/hwmodel", Some(json!("GCP_AMD_SEV")), "tee"),
+        (google, "/hwmodel", Some(json!("GCP_AMD_SEV_ES")), "tee"),
+        (google, "/hwmodel", Some(json!("GCP_SHIELDED_VM")), "tee"),
+    ]);
+    for (model, tee, assurance, hardware) in [
+        ("GCP_INTEL_TDX", "tdx", Assurance::Hardware, 2),
+        ("GCP_AMD_SEV", "sev", Assurance::Hardware, 2),
+        ("GCP_AMD_SEV_ES", "sev-es", Assurance::Hardware, 2),
+        ("GCP_SHIELDED_VM", "gcp-shielded-vm", Assurance::Software, 0),
+    ] {
+        let mut example = examples().swap_remove(google);
+        example.claims["hwmodel"] = model.into();
+        example.tee = tee;
+        let appraisal = example.case(&example.claims, "").appraise();
+        assert_affirming(model, &appraisal);
+        let vector = main(&appraisal).vector();
+        assert_eq!((vector.hardware, vector.runtime_opaque), (hardware, hardware), "{model}");
+        let appraised = appraisal.into_appraised().unwrap();
+        assert_eq!((appraised.tee().as_str(), appraised.assurance()), (tee, assurance));
+    }
+}
+
+/// An image that is usable and no longer stable: where the policy lets a warning pass, the result is one.
+#[test]
+fn a_vendors_warning_stays_one() {
+    let google = examples().swap_remove(9);
+    let mut claims = google.claims.clone();
+    claims["submods"]["confidential_space"]["support_attributes"] = json!(["USABLE"]);
+    let appraisal = google.case(&claims, "allow_warning = true").appraise();
+    assert_eq!((appraisal.refusal(), appraisal.status()), (None, Status::Warning));
+    assert_eq!(main(&appraisal).vector().hardware, 32);
+}
+
+/// The example of this number with one claim replaced or left out: this check fails, and no other.
+#[track_caller]
+fn assert_one_wrong(cases: &[(usize, &str, Option<Value>, &str)]) {
+    let examples = examples();
+    for (number, pointer, value, check) in cases {
+        let example = &examples[*number];
+        let mut claims = example.claims.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let parent = claims.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        assert!(parent.remove(name).is_some(), "{pointer}");
+        if let Some(value) = value {
+            parent.insert(name.to_owned(), value.clone());
+        }
+        let appraisal = example.case(&claims, "").appraise();
+        assert_refused(&appraisal, check);
+        assert_eq!(failed(&appraisal), [*check], "{} {pointer} {value:?}", example.format);
     }
 }
 

@@ -39,6 +39,43 @@ fn reference_values_decide_what_runs() {
     assert_eq!(failed(&strict), ["reference-value"], "required unless the policy says otherwise");
 }
 
+/// A TD is what all five of its registers say: another value in one of them, or two that changed places, is another TD.
+#[test]
+fn registers_of_a_td_are_told_apart_in_every_format() {
+    const REGISTERS: [&str; 5] = ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"];
+    let references = |values: [u8; 5]| {
+        let registers =
+            REGISTERS.iter().zip(values).map(|(name, octet)| ((*name).to_owned(), vec![octet; 48])).collect();
+        let (name, tee) = ("payments 1".to_owned(), "tdx".to_owned());
+        ReferenceValues::new(vec![ReferenceValue { name, tee, registers, source: [0; 32] }]).unwrap()
+    };
+    let examples = examples();
+    let of_tds: Vec<&Example> =
+        examples.iter().filter(|one| one.tee == "tdx" && !one.format.starts_with("google")).collect();
+    let formats: Vec<&str> = of_tds.iter().map(|one| one.format).collect();
+    let wanted = ["ear-trustee", "intel-trust-authority", "intel-trust-authority", "azure-attestation"];
+    assert_eq!(formats, wanted, "Intel's in both of its versions");
+    for example in of_tds {
+        let case = example.case(&example.claims, "");
+        let with = |values| Case { references: references(values), ..case.clone() }.appraise();
+        let known = with([1, 2, 3, 4, 5]);
+        assert_affirming(example.format, &known);
+        assert_eq!(main(&known).reference().unwrap().name, "payments 1");
+        for one in 0..5 {
+            let mut wrong = [1, 2, 3, 4, 5];
+            wrong[one] = 9;
+            assert_refused(&with(wrong), "reference-value");
+            for other in 0..one {
+                let mut swapped = [1, 2, 3, 4, 5];
+                swapped.swap(one, other);
+                let appraisal = with(swapped);
+                assert_refused(&appraisal, "reference-value");
+                assert_eq!(failed(&appraisal), ["reference-value"], "{} {one} {other}", example.format);
+            }
+        }
+    }
+}
+
 /// Every key of the section changes something, and only that.
 #[test]
 fn the_policy_is_kept() {

@@ -9,7 +9,7 @@ use treering::verifier::{
 
 use super::{BINDING, appraise, example, recorded_parts};
 use crate::verifier::{
-    Case, assert_affirming, assert_refused, base64url, collateral, failed, main, read, vectors,
+    Case, assert_affirming, assert_refused, base64url, collateral, failed, main, policy_of, read, vectors,
 };
 
 /// 2026-07-01T00:00:00Z: every VCEK of the vectors is valid then.
@@ -157,6 +157,17 @@ fn every_real_report_is_genuine_at_its_instant() {
     }
 }
 
+/// The report of a guest that may be debugged, which a waiver lets pass.
+fn debugged(vectors: &Path) -> Case {
+    let dir = vectors.join("evidence/snp/go-sev-guest");
+    let collateral = collateral(&[read(dir.join("vcek.testcer"))]);
+    let report = read(dir.join("attestation.bin"));
+    let policy = policy_of(
+        "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n[[waiver]]\ncheck = \"debug\"\nreason = \"laboratory\"\nuntil = \"2030-01-01T00:00:00Z\"\n",
+    );
+    Case { policy, ..Case::of("debugged", verifier::SNP_REPORT, report, collateral, MID_2026) }
+}
+
 #[test]
 fn a_report_that_allows_debugging_is_genuine_and_refused() {
     let Some(vectors) = vectors() else { return };
@@ -268,4 +279,16 @@ fn every_flipped_bit_of_a_newer_real_report_is_refused() {
     let (_, report, collateral, now) = tacra_cases(&vectors).remove(0);
     let case = Case::of("tacra", verifier::SNP_REPORT, report, collateral, now);
     crate::verifier::no_flipped_bit_is_accepted(&case, 0..REPORT_BYTES);
+}
+
+#[test]
+#[ignore = "soak: every bit of eighteen reports, minutes"]
+fn every_flipped_bit_of_every_real_report_is_refused() {
+    let Some(vectors) = vectors() else { return };
+    let affirming = real_cases(&vectors).into_iter().map(|(name, report, collateral, now)| {
+        Case::of(&name, verifier::SNP_REPORT, report, collateral, now)
+    });
+    for case in affirming.chain([debugged(&vectors)]) {
+        crate::verifier::no_flipped_bit_is_accepted(&case, 0..REPORT_BYTES);
+    }
 }

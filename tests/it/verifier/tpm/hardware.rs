@@ -37,15 +37,16 @@ fn a_recorded_quote_is_genuine_where_the_policy_names_its_key() {
     assert_refused(&unknown.appraise(), "endorsement");
 }
 
+/// Of every seventh octet; the whole below.
 #[test]
-fn every_flipped_bit_of_a_recorded_quote_is_refused() {
+fn flipped_bits_of_a_recorded_quote_are_refused() {
     let Some(case) = recorded() else { return };
     crate::verifier::no_flipped_bit_of_every_nth_octet_is_accepted(&case, 0..case.octets().len(), 7);
 }
 
 #[test]
 #[ignore = "soak: every bit of a quote, half a minute"]
-fn every_single_flipped_bit_of_a_recorded_quote_is_refused() {
+fn every_flipped_bit_of_a_recorded_quote_is_refused() {
     let Some(case) = recorded() else { return };
     crate::verifier::no_flipped_bit_is_accepted(&case, 0..case.octets().len());
 }

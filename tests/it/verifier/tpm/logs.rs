@@ -10,9 +10,7 @@ use crate::verifier::{Case, assert_affirming, assert_refused, failed, main, poli
 /// The log of a Google machine, and a quote of the registers that it leads to.
 fn with_log(log: &[u8], edit: impl FnOnce(&mut Tpm)) -> Case {
     let mut tpm = Tpm::generate(NOW).unwrap();
-    for (index, digest) in sha256_events(&read_log(log)) {
-        tpm.extend(index, &digest);
-    }
+    boot(&mut tpm, log);
     edit(&mut tpm);
     let quote = tpm.quote(&tpm.attest(&[])).unwrap();
     let items = [(verifier::TPM_QUOTE, quote.to_bytes().unwrap()), (verifier::TCG_EVENT_LOG, log.to_vec())];
@@ -66,7 +64,14 @@ fn sha256_events(events: &[LoggedEvent]) -> Vec<(u8, [u8; 32])> {
     events.iter().filter(|event| event.kind != 3).map(|event| (event.index, event.digest)).collect()
 }
 
-fn google_log() -> Option<Vec<u8>> {
+/// Extends the registers as this log says.
+pub(in crate::verifier) fn boot(tpm: &mut Tpm, log: &[u8]) {
+    for (index, digest) in sha256_events(&read_log(log)) {
+        tpm.extend(index, &digest);
+    }
+}
+
+pub(in crate::verifier) fn google_log() -> Option<Vec<u8>> {
     Some(read(vectors()?.join("evidence/tpm/dstack/tpm_eventlog.bin")))
 }
 
@@ -119,7 +124,7 @@ fn a_log_that_says_something_else_than_its_digests_is_refused() {
 }
 
 /// A small log with SHA-256 digests alone, and the registers that it leads to: register, type, data.
-fn small_log(events: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
+pub(in crate::verifier) fn small_log(events: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
     let spec = [&b"Spec ID Event03\0"[..], &[0, 0, 0, 0, 0, 2, 0, 2, 1, 0, 0, 0, 0xb, 0, 32, 0, 0]].concat();
     let sized = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat();
     let mut out = [&[0, 0, 0, 0, 3, 0, 0, 0][..], &[0; 20], &sized(&spec)].concat();
@@ -131,7 +136,7 @@ fn small_log(events: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The variable SecureBoot as firmware measures it; `vendor` is the first octet of its GUID, 0x61 of UEFI's own.
-fn secure_boot_variable(vendor: u8, on: u8) -> (u32, u32, Vec<u8>) {
+pub(in crate::verifier) fn secure_boot_variable(vendor: u8, on: u8) -> (u32, u32, Vec<u8>) {
     let guid =
         [vendor, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c];
     let name: Vec<u8> = "SecureBoot".encode_utf16().flat_map(u16::to_le_bytes).collect();
