@@ -44,6 +44,12 @@ pub(super) fn hint(check: &str) -> &'static str {
         "event-log" | "event-data" | "boot-log" => {
             "Take the log of this boot, complete: another one was given, or it was changed."
         }
+        "secure-boot" => {
+            "Boot with secure boot and give the whole event log, or say require_secure_boot = false in the policy."
+        }
+        "key-attributes" => {
+            "Quote with an attestation key: restricted, and under a root with a certificate for that purpose."
+        }
         "machine" => "Name the machine in the policy.",
         "timestamp" => "Appraise for the instant in the document: --at.",
         "platform-key" => "Name the platform's key in the policy: [[cca.platform_key]].",

@@ -241,7 +241,7 @@ fn a_component_that_is_too_old_refuses_the_whole_for_its_age() {
         let document = enclave.report(&BINDING).unwrap().evidence.remove(0).bytes;
         let (token, rules) = super::attestation_result::issued_at(issued, &BINDING);
         let policy = format!(
-            "[nitro]\nrequire_reference_value = false\n{rules}[composite]\nmax_spread_s = {max_spread_s}\n\
+            "[nitro]\nrequire_reference_value = false\nrequire_crl = false\n{rules}[composite]\nmax_spread_s = {max_spread_s}\n\
              [composite.components]\nnitro = 1\nattestation-result = 1\n"
         );
         let items = vec![(verifier::NITRO_DOCUMENT, document), (verifier::ATTESTATION_RESULT, token)];
@@ -285,7 +285,7 @@ fn what_ends_first_among_the_components_bounds_the_whole() {
     assert_eq!(until(vec![report.clone()], "", list), NOW + 86_400);
     let document = ENCLAVES.enclave(EnclaveImage::of(b"image"), NOW).report(&BINDING).unwrap();
     let document = (verifier::NITRO_DOCUMENT, document.evidence[0].bytes.clone());
-    let nitro = "[nitro]\nrequire_reference_value = false\n";
+    let nitro = "[nitro]\nrequire_reference_value = false\nrequire_crl = false\n";
     let components = "[composite.components]\nsev-snp = 1\nnitro = 1\n";
     let both =
         until(vec![report.clone(), document.clone()], &format!("{nitro}{components}"), Collateral::default());

@@ -61,6 +61,7 @@ fn of_td(check: &str) -> Option<&'static str> {
         "owner" => "body 0x0b8..0x0e8 MRCONFIGID; 0x0e8..0x118 MROWNER; 0x118..0x148 MROWNERCONFIG",
         "event-log" => "body 0x148..0x208 RTMR0 to RTMR3; register and digest of every event",
         "event-data" | "events" => "digest and data of every event",
+        "secure-boot" => "the event log: the variable SecureBoot in RTMR0",
         "reference-value" => "body 0x010..0x070, 0x088..0x208: the registers that the reference value names",
         _ => return None,
     })
