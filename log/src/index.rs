@@ -119,11 +119,6 @@ impl Index {
         self.entries(store, memory, &[*leaf]).into_iter().next().unwrap_or(Ok(None))
     }
 
-    /// The entry with a leaf hash, if it is in no run yet.
-    pub(crate) fn young_entry(&self, leaf: &Hash) -> Option<u64> {
-        self.state().young().find_map(|young| young.hashes.get(leaf).copied())
-    }
-
     /// For each of these leaf hashes the entry, if there is one. A part that cannot be read fails only those whose way
     /// leads through it.
     pub(crate) fn entries(&self, store: &Store, memory: &Memory, leaves: &[Hash]) -> Vec<Found> {

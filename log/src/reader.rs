@@ -64,12 +64,6 @@ impl Log {
         Ok(self.visible(self.index().entry(self.store(), self.memory(), leaf)?))
     }
 
-    /// The same, of an entry that is so new that it and its tiles are in memory: it costs no read. `None` says nothing
-    /// of any other.
-    pub fn index_in_memory(&self, leaf: &Hash) -> Option<u64> {
-        self.visible(self.index().young_entry(leaf))
-    }
-
     /// The content that is kept under a leaf hash.
     pub fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.store().bytes("a content", Family::Content, leaf.as_bytes())?)

@@ -320,22 +320,6 @@ async fn what_a_crash_leaves_of_runs_is_made_again_or_removed() {
     }
 }
 
-/// What a reader may ask for without waiting for a disk, and no more.
-#[tokio::test]
-async fn only_entries_in_no_run_are_found_in_memory() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path());
-    grow(&log, 0, 63).await;
-    tend(&log);
-    let first = log.index().still().1.last().map_or(0, |run| run.id.end());
-    assert_eq!(first, 56);
-    for i in 0..63 {
-        assert_eq!(log.index_in_memory(&leaf(i)), (i >= first).then_some(i));
-        assert_eq!(log.index_of_leaf(&leaf(i)).unwrap(), Some(i));
-    }
-    assert_eq!(log.index_in_memory(&leaf(63)), None);
-}
-
 /// A run that is gone is not passed over: a log that appends without it would take duplicates.
 #[tokio::test]
 async fn a_lost_run_is_refused_and_found() {

@@ -12,16 +12,15 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use data_encoding::BASE64URL_NOPAD;
 use treering_provenance::statement::leaf_of_entry_id;
-use treering_tlog::hash::Hash;
 
 use crate::clock::monotonic;
 use crate::governance::RegistrationError;
-use crate::ledger::{LedgerError, Place};
+use crate::ledger::Place;
 
+use super::Service;
 use super::access::Peer;
 use super::peers::Network;
 use super::problem::ConciseProblem;
-use super::{Service, apart};
 
 const COSE: &str = "application/cose";
 const CBOR: &str = "application/cbor";
@@ -106,18 +105,11 @@ async fn resolve(
     let Path(id) = path.map_err(|_| ConciseProblem::no_entry())?;
     let registration = |error| ConciseProblem::from(RegistrationError::Ledger(error));
     let leaf = leaf_of_entry_id(&id).ok_or_else(ConciseProblem::no_entry)?;
-    // Most are asked for when they are new. What it takes to answer is in memory then, and another thread would cost
-    // more than the answer.
-    let receipt = match service.ledger.find_in_memory(&leaf) {
-        Some(index) => Some(service.ledger.committed_receipt(index).map_err(registration)?),
-        None => apart(&service, move |service| older_receipt(service, &leaf)).await.map_err(registration)?,
-    };
-    Ok(receipt_answer(StatusCode::OK, &id, receipt.ok_or_else(ConciseProblem::no_entry)?))
-}
-
-fn older_receipt(service: &Service, leaf: &Hash) -> Result<Option<Vec<u8>>, LedgerError> {
-    let index = service.ledger.find(leaf)?;
-    index.map(|index| service.ledger.committed_receipt(index)).transpose()
+    // Not apart from the workers: it takes two small reads at most, a page of the index and a tile, and another thread
+    // would cost more than both of them from the page cache.
+    let index = service.ledger.find(&leaf).map_err(registration)?.ok_or_else(ConciseProblem::no_entry)?;
+    let receipt = service.ledger.committed_receipt(index).map_err(registration)?;
+    Ok(receipt_answer(StatusCode::OK, &id, receipt))
 }
 
 fn receipt_answer(status: StatusCode, id: &str, receipt: Vec<u8>) -> Response {

@@ -315,11 +315,6 @@ impl Ledger {
         self.seals.of(&head)?.inclusion(&[inclusion]).map_err(LedgerError::log)
     }
 
-    /// Where an entry is whose receipt costs no read, since it is new; `None` says nothing of any other.
-    pub fn find_in_memory(&self, leaf: &Hash) -> Option<u64> {
-        self.log.index_in_memory(leaf)
-    }
-
     /// Where an entry is, by its leaf hash.
     pub fn find(&self, leaf: &Hash) -> Result<Option<u64>, LedgerError> {
         self.log.index_of_leaf(leaf).map_err(LedgerError::log)

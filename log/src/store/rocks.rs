@@ -27,8 +27,9 @@ const BYTES_PER_SYNC: u64 = 1 << 20;
 /// Blocks of all families together: data, indexes and filters. Appends and proofs of new entries read none; beyond it a
 /// lookup reads from the system's page cache.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
-/// Blocks of the index of hashes, apart: what merges and wrong answers of filters read is not read again.
-const HASH_INDEX_CACHE_BYTES: usize = 8 << 20;
+/// Blocks of the index of hashes, apart: what merges and wrong answers of filters read is not read again. This is for the
+/// indexes of its tables, of which a log of ten million has 2 MiB; its pages are in the system's page cache.
+const HASH_INDEX_CACHE_BYTES: usize = 2 << 20;
 /// A block of the index of hashes is one of its pages, which is longer than this: what a lookup reads.
 const HASH_INDEX_BLOCK_BYTES: usize = 1 << 10;
 /// Where new tables are written, beside the database.

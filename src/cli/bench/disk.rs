@@ -1,7 +1,10 @@
 //! Folders on the disk that is measured, and what a log takes of it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -72,6 +75,36 @@ pub(super) fn free(dir: &Path) -> Result<u64> {
     let kib = said.lines().nth(1).and_then(|line| line.split_whitespace().nth(3));
     let kib: u64 = kib.and_then(|kib| kib.parse().ok()).with_context(|| format!("df said `{said}`"))?;
     Ok(kib.saturating_mul(1024))
+}
+
+/// How long a folder's files must stay as they are to be at rest, and how long that is waited for.
+const QUIET: Duration = Duration::from_secs(2);
+const MOST: Duration = Duration::from_secs(120);
+
+/// Waits until nothing writes to a folder's files any more.
+pub(super) fn rest(dir: &Path) {
+    let begin = Instant::now();
+    let (mut before, mut since) = (lengths(dir), Instant::now());
+    while since.elapsed() < QUIET && begin.elapsed() < MOST {
+        thread::sleep(QUIET / 8);
+        let now = lengths(dir);
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+    }
+}
+
+/// The length of every file. One that has just gone is not there.
+fn lengths(dir: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(data) if data.is_dir() => all.extend(lengths(&entry.path())),
+            Ok(data) => drop(all.insert(entry.path(), data.len())),
+            Err(_) => {}
+        }
+    }
+    all
 }
 
 /// Writes what is still in memory of a folder's files to the disk, so that who comes next does not pay for it.
