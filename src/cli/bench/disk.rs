@@ -79,7 +79,7 @@ pub(super) fn free(dir: &Path) -> Result<u64> {
 
 /// How long a folder's files must stay as they are to be at rest, and how long that is waited for.
 const QUIET: Duration = Duration::from_secs(2);
-const MOST: Duration = Duration::from_secs(120);
+const MOST: Duration = Duration::from_mins(2);
 
 /// Waits until nothing writes to a folder's files any more.
 pub(super) fn rest(dir: &Path) {
