@@ -13,7 +13,11 @@ use treering_provenance::{
     x509,
 };
 
-#[expect(dead_code, reason = "the world of the tests, of which a bench needs a part")]
+#[expect(
+    dead_code,
+    clippy::indexing_slicing,
+    reason = "the world of the tests, of which a bench needs a part"
+)]
 #[path = "../tests/it/fixture.rs"]
 mod fixture;
 
