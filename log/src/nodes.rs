@@ -219,7 +219,9 @@ mod tests {
             let nodes = TileNodes::from_hashes(hashes.clone());
             assert_eq!((nodes.hashes(), nodes.is_full()), (hashes.as_slice(), width == 256));
             let mut tree = Frontier::new();
-            hashes.iter().for_each(|hash| tree.push(*hash));
+            for hash in &hashes {
+                tree.push(*hash);
+            }
             assert_eq!(nodes.root(), (width == 256).then(|| tree.root()));
             let stored = TileNodes::from_stored(hashes.clone(), nodes.inner().to_vec());
             for height in 0..8u8 {
