@@ -16,7 +16,7 @@ use treering_tlog::{
 };
 
 use crate::{
-    fsck::{Fragment, LogSource, SourceError},
+    fsck::{Fragment, LogSource, SourceError, SourceTile},
     log::Log,
     reader::ReadError,
 };
@@ -136,13 +136,13 @@ impl LogSource for StaticDir {
         Ok(vec![Fragment { first, bytes }])
     }
 
-    fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError> {
+    fn tile(&self, id: TileId, width: u16) -> Result<SourceTile, SourceError> {
         let limit = usize::from(TILE_WIDTH) * HASH_SIZE;
         let (mut bytes, whole) = self.read_either(&id.path(width), &id.path(TILE_WIDTH), limit)?;
         if whole {
             bytes.truncate(usize::from(width) * HASH_SIZE);
         }
-        Ok(bytes)
+        Ok(SourceTile { hashes: bytes, inner: None })
     }
 }
 

@@ -44,13 +44,7 @@ pub trait LogSource: Sync {
     fn bundle(&self, index: u64, width: u16) -> Result<Vec<Fragment>, SourceError>;
 
     /// The first `width` hashes of a tile.
-    fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError>;
-
-    /// The nodes inside a full tile that the source keeps, to make proofs from; `None` if it keeps none.
-    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, SourceError> {
-        let _ = id;
-        Ok(None)
-    }
+    fn tile(&self, id: TileId, width: u16) -> Result<SourceTile, SourceError>;
 
     /// The row that the source must have beside the tree to lead back to this entry; 0 if it has none.
     fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {
@@ -88,6 +82,15 @@ pub struct Fragment {
     pub first: u64,
     /// Each behind its length, as in a C2SP bundle.
     pub bytes: Vec<u8>,
+}
+
+/// A tile as a source has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceTile {
+    /// Its hashes, as in a C2SP tile.
+    pub hashes: Vec<u8>,
+    /// The nodes of a full tile that the source keeps with it, to make proofs from; `None` if it keeps none.
+    pub inner: Option<Vec<Hash>>,
 }
 
 /// A source that could not be read.
@@ -208,7 +211,7 @@ impl Check<'_> {
         let first = id.index * WIDTH;
         self.sum = self.sum.wrapping_add(rows);
         if let Err(why) = inner {
-            self.inner(id, &why);
+            self.inner(id, why);
         }
         let stored = stored.map_err(|why| self.unreadable(id, &why)).ok();
         let read = entries.map_err(|why| {
@@ -255,7 +258,7 @@ impl Check<'_> {
         self.find(first_under(level, index * WIDTH), format!("tile {index} of level {level}: {why}"));
     }
 
-    fn tile(&mut self, id: TileId, width: u16) -> Option<Vec<Hash>> {
+    fn tile(&mut self, id: TileId, width: u16) -> Option<bundle::Tile> {
         bundle::tile(self.source, id, width).map_err(|why| self.unreadable(id, &why)).ok()
     }
 
@@ -302,8 +305,8 @@ impl Check<'_> {
             return frontier.root() == self.root;
         }
         let parent = TileId::new(1, index / WIDTH);
-        let bytes = self.source.tile(parent, parent.width(self.size)).unwrap_or_default();
-        let hashes = tile::decode(&bytes).unwrap_or_default();
+        let above = bundle::tile(self.source, parent, parent.width(self.size));
+        let hashes = above.map_or_else(|_| Vec::new(), |above| above.hashes);
         let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
         hashes.get(place).is_some_and(|hash| root_of_tile(leaves) == *hash)
     }
@@ -323,7 +326,7 @@ impl Check<'_> {
     /// Compares a tile above level 0 with the hashes recomputed for it.
     fn compare(&mut self, id: TileId, computed: &[Hash]) {
         let width = u16::try_from(computed.len()).unwrap_or(TILE_WIDTH);
-        let Some(stored) = self.tile(id, width) else { return };
+        let Some(bundle::Tile { hashes: stored, inner }) = self.tile(id, width) else { return };
         for (place, (stored, computed)) in (id.index * WIDTH..).zip(stored.iter().zip(computed)) {
             if stored != computed {
                 let (from, to) = (first_under(id.level, place), first_under(id.level, place + 1) - 1);
@@ -336,8 +339,8 @@ impl Check<'_> {
         }
         if width == TILE_WIDTH && stored == *computed {
             let nodes = TileNodes::from_hashes(stored);
-            if let Err(why) = bundle::inner(self.source, id, &nodes) {
-                self.inner(id, &why);
+            if let Err(why) = bundle::inner(inner.as_deref(), &nodes) {
+                self.inner(id, why);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Integration, pure: the right edge and new leaves in, the next right edge and tile fragments out.
 //!
-//! A tile or bundle is stored in *fragments*, one per commit that added to it, so that a commit writes only
-//! what is new. The commit that fills it writes the whole value once and removes the fragments before it:
-//! every hash and entry is written at most twice, however large the log is.
+//! A tile or bundle at the right edge is stored in *fragments*, one per commit that added to it, so that a commit writes
+//! only what is new. The commit that fills it writes it whole, in another place, and removes the fragments: every hash and
+//! entry is written at most twice, however large the log is, and what is full is never touched again.
 
 use std::sync::Arc;
 
@@ -33,26 +33,30 @@ pub(crate) struct EdgeTile {
     pub(crate) starts: Vec<u64>,
 }
 
-/// One value to be stored: consecutive hashes of one level, never across a tile border.
+/// Consecutive new hashes of a tile that is not full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fragment {
     pub(crate) level: u8,
     /// Index, at this level, of the first hash.
     pub(crate) first: u64,
     pub(crate) hashes: Vec<Hash>,
-    /// The nodes that are stored with a full tile.
-    pub(crate) inner: Vec<Hash>,
-    /// Fragments that this one contains and replaces.
+}
+
+/// A tile that has become full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    pub(crate) id: TileId,
+    pub(crate) nodes: Arc<TileNodes>,
+    /// Where the fragments begin that were stored of it.
     pub(crate) replaces: Vec<u64>,
 }
 
-/// What an integration made.
+/// What an integration made, and what has to be stored.
 #[derive(Debug, Default)]
 pub(crate) struct Grown {
-    /// What has to be stored, level by level and left to right.
+    /// Level by level and left to right, as the tiles that were filled.
     pub(crate) fragments: Vec<Fragment>,
-    /// The tiles that it filled.
-    pub(crate) filled: Vec<(TileId, Arc<TileNodes>)>,
+    pub(crate) filled: Vec<Filled>,
 }
 
 impl Edge {
@@ -105,6 +109,7 @@ impl Edge {
             tile.end(&mut grown);
         }
         grown.fragments.sort_unstable_by_key(|fragment| (fragment.level, fragment.first));
+        grown.filled.sort_unstable_by_key(|filled| (filled.id.level, filled.id.index));
         grown
     }
 }
@@ -135,13 +140,9 @@ impl<'a> Growing<'a> {
 
     /// The tile is full: it is written whole, and what earlier commits stored of it goes.
     fn finish(&mut self, out: &mut Grown) {
-        let EdgeTile { nodes, starts } = std::mem::take(self.tile);
-        let mut replaces = starts;
-        replaces.retain(|start| *start != self.first);
-        let (level, first) = (self.level, self.first);
-        let (hashes, inner) = (nodes.hashes().to_vec(), nodes.inner().to_vec());
-        out.fragments.push(Fragment { level, first, hashes, inner, replaces });
-        out.filled.push((TileId::new(level, first / WIDTH), nodes));
+        let EdgeTile { nodes, starts: replaces } = std::mem::take(self.tile);
+        let id = TileId::new(self.level, self.first / WIDTH);
+        out.filled.push(Filled { id, nodes, replaces });
         (self.first, self.stored) = (self.first + WIDTH, 0);
     }
 
@@ -153,13 +154,7 @@ impl<'a> Growing<'a> {
         if !new.is_empty() {
             let first = self.first + self.stored as u64;
             self.tile.starts.push(first);
-            out.fragments.push(Fragment {
-                level: self.level,
-                first,
-                hashes: new.to_vec(),
-                inner: Vec::new(),
-                replaces: Vec::new(),
-            });
+            out.fragments.push(Fragment { level: self.level, first, hashes: new.to_vec() });
         }
     }
 }
@@ -194,16 +189,14 @@ mod tests {
         for batch in batches {
             let (now, later) = rest.split_at(*batch);
             let grown = edge.integrate(now);
-            for (id, nodes) in grown.filled {
+            for Filled { id, nodes, replaces } in grown.filled {
                 assert_eq!(*nodes, TileNodes::from_hashes(nodes.hashes().to_vec()), "{id:?}");
+                for start in replaces {
+                    assert!(store.remove(&(id.level, start)).is_some(), "a fragment that was never stored");
+                }
+                store.insert((id.level, id.index * WIDTH), nodes.hashes().to_vec());
             }
             for fragment in grown.fragments {
-                for start in fragment.replaces {
-                    assert!(
-                        store.remove(&(fragment.level, start)).is_some(),
-                        "a fragment that was never stored"
-                    );
-                }
                 store.insert((fragment.level, fragment.first), fragment.hashes);
             }
             rest = later;

@@ -16,7 +16,7 @@ use treering_tlog::{
 };
 
 use crate::{
-    integrate::Edge,
+    integrate::{Edge, Filled},
     schema::WIDTH,
     store::{Store, StoreError},
     tiles,
@@ -127,8 +127,8 @@ impl Memory {
 
     /// Shows the edge of a commit, and remembers the tiles that it filled. The edge is shown before the head is, so
     /// that who sees a head finds an edge that covers it.
-    pub(crate) fn show(&self, edge: &Edge, filled: Vec<(TileId, Arc<TileNodes>)>) {
-        for (id, nodes) in filled {
+    pub(crate) fn show(&self, edge: &Edge, filled: Vec<Filled>) {
+        for Filled { id, nodes, .. } in filled {
             self.full.insert(id, nodes);
         }
         *self.edge.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(edge.clone()));
@@ -193,10 +193,10 @@ impl<'a> Nodes<'a> {
         let committed = self.edge.as_ref().map_or(self.size, |edge| edge.size());
         let load = || {
             let width = id.width(committed);
-            let tile = tiles::stored_tile(self.store, id, width)?;
+            let tile = tiles::tile(self.store, id, width)?;
             Ok(Arc::new(match tile.inner {
-                Some(inner) if width == TILE_WIDTH => TileNodes::from_stored(tile.hashes, inner),
-                _ => TileNodes::from_hashes(tile.first(width)),
+                Some(inner) => TileNodes::from_stored(tile.hashes, inner),
+                None => TileNodes::from_hashes(tile.first(width)),
             }))
         };
         match self.memory {

@@ -64,9 +64,17 @@ impl Log {
         Ok(self.visible(self.index().entry(self.store(), self.memory(), leaf)?))
     }
 
-    /// The content that is kept under a leaf hash.
+    /// The content that is kept for the entry with this leaf hash.
     pub fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.store().bytes("a content", Family::Content, leaf.as_bytes())?)
+        Ok(self.index_of_leaf(leaf)?.map(|index| self.content_at(index)).transpose()?.flatten())
+    }
+
+    /// The content that is kept for the entry at an index.
+    pub fn content_at(&self, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        if index >= self.size() {
+            return Ok(None);
+        }
+        Ok(self.store().bytes("a content", Family::Content, &schema::content_key(index))?)
     }
 
     /// The entries under an index key, in order, after an index, at most `limit`.
@@ -136,7 +144,7 @@ impl Log {
         if width == 0 || id.width(self.size()) < width {
             return Ok(None);
         }
-        Ok(Some(tile::encode(&tiles::tile_hashes(self.store(), id, width)?)))
+        Ok(Some(tile::encode(&tiles::tile(self.store(), id, width)?.first(width))))
     }
 
     /// The first `width` entries of a bundle, as C2SP bytes; `None` if the log does not have them.

@@ -1,12 +1,15 @@
 //! The bytes on disk: column families, keys and values. docs/storage.md has the same as tables.
 //!
-//! Stored bytes last. Every value of our own begins with a version byte; bundle and tile fragments are C2SP
-//! bytes as they are served. The tests below pin each format with literal bytes and say what would break.
+//! Stored bytes last. Every value of our own begins with a version byte; bundles and tiles, whole and in fragments, are
+//! C2SP bytes as they are served. The tests below pin each format with literal bytes and say what would break.
 //! All integers are big-endian, so that keys sort by number.
 
 use std::sync::Arc;
 
-use treering_tlog::hash::Hash;
+use treering_tlog::{
+    hash::Hash,
+    tile::{TILE_HEIGHT, TileId},
+};
 
 use crate::{
     append::RegisterName,
@@ -15,7 +18,7 @@ use crate::{
 
 /// The format of the store as a whole. It goes up when a key or a meaning changes so that older code would
 /// misread it; older code then refuses to open the store.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// The version byte of every value that is not C2SP bytes.
 const VALUE_VERSION: u8 = 1;
@@ -30,6 +33,7 @@ pub(crate) const LEVELS: u8 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Content,
+    Edge,
     Entries,
     HashIndex,
     Keys,
@@ -41,8 +45,9 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Content,
+        Self::Edge,
         Self::Entries,
         Self::HashIndex,
         Self::Keys,
@@ -56,6 +61,7 @@ impl Family {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Content => "content",
+            Self::Edge => "edge",
             Self::Entries => "entries",
             Self::HashIndex => "hash-index",
             Self::Keys => "keys",
@@ -98,18 +104,62 @@ pub enum FormatError {
     },
 }
 
-/// `entries`: index of the first entry of the fragment.
-pub(crate) fn bundle_key(first: u64) -> [u8; 8] {
-    first.to_be_bytes()
+/// `entries`: index of the full bundle.
+pub(crate) fn bundle_key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
 }
 
-/// `tiles`: level, then the index of the first hash of the fragment at that level.
-pub(crate) fn tile_key(level: u8, first: u64) -> [u8; 9] {
-    let mut key = [level; 9];
+/// `tiles`: index of the last entry under the full tile, then its level. That is the order in which tiles are filled: a
+/// new table of the engine lies behind all others, so they are never merged.
+pub(crate) fn tile_key(id: TileId) -> [u8; 9] {
+    let bits = u32::from(TILE_HEIGHT) * (u32::from(id.level) + 1);
+    let below = u64::MAX.checked_shr(u64::BITS.saturating_sub(bits)).unwrap_or(0);
+    let last = id.index.checked_shl(bits).unwrap_or(0) | below;
+    let mut key = [id.level; 9];
+    for (to, from) in key.iter_mut().zip(last.to_be_bytes()) {
+        *to = from;
+    }
+    key
+}
+
+/// What a fragment of `edge` is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EdgeOf {
+    /// The last bundle.
+    Bundle,
+    /// The last tile of a level.
+    Tile(u8),
+}
+
+/// `edge`: the level of a tile, or 255 for the bundle; then the index, at that level, of the fragment's first hash or
+/// entry.
+pub(crate) fn edge_key(of: EdgeOf, first: u64) -> [u8; 9] {
+    let mut key = [match of {
+        EdgeOf::Bundle => u8::MAX,
+        EdgeOf::Tile(level) => level,
+    }; 9];
     for (to, from) in key.iter_mut().skip(1).zip(first.to_be_bytes()) {
         *to = from;
     }
     key
+}
+
+/// Inverse of [`edge_key`]; `None` for what is none.
+pub(crate) fn edge_of_key(key: &[u8]) -> Option<(EdgeOf, u64)> {
+    let (of, first) = key.split_first()?;
+    let of = if *of == u8::MAX { EdgeOf::Bundle } else { EdgeOf::Tile(*of) };
+    Some((of, u64::from_be_bytes(first.try_into().ok()?)))
+}
+
+/// `content`: index of its entry.
+pub(crate) fn content_key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
+}
+
+/// Inverse of [`content_key`].
+pub(crate) fn index_of_content_key(key: &[u8]) -> Result<u64, FormatError> {
+    let malformed = FormatError::Malformed { what: "the key of a content", why: "it is not 8 bytes" };
+    key.try_into().map(u64::from_be_bytes).map_err(|_| malformed)
 }
 
 /// What a key of `hash-index` leads to (see [`index`](crate::index)).
@@ -397,14 +447,24 @@ mod tests {
     #[test]
     fn family_names_unchanged() {
         let names = Family::ALL.map(Family::name);
-        let pinned =
-            ["content", "entries", "hash-index", "keys", "meta", "once", "registers", "rows", "tiles"];
+        let pinned = [
+            "content",
+            "edge",
+            "entries",
+            "hash-index",
+            "keys",
+            "meta",
+            "once",
+            "registers",
+            "rows",
+            "tiles",
+        ];
         assert_eq!(names, pinned);
         assert_eq!(
             [meta::FORMAT, meta::HEAD, meta::ORIGIN, meta::WITNESSED],
             [b"format".as_slice(), b"head", b"origin", b"witnessed"]
         );
-        assert_eq!(FORMAT, 5, "a new format needs a paragraph in docs/storage.md and a way from the old one");
+        assert_eq!(FORMAT, 6, "a new format needs a paragraph in docs/storage.md and a way from the old one");
     }
 
     /// Keys that were encoded otherwise are not found: entries, tiles, indexes and used challenges would be
@@ -418,7 +478,15 @@ mod tests {
         assert_eq!(run_of_key(&part_key(2, 258, Part::Run, 0)), Some((2, 258)));
         assert_eq!(run_of_key(&part_key(2, 258, Part::Page, 0)), None);
         assert_eq!(run_keys(2, 258).map(|key| hex(&key)), ["02000001020000000000", "0200000102ffffffffff"]);
-        assert_eq!(hex(&tile_key(3, 258)), "030000000000000102");
+        assert_eq!(hex(&tile_key(TileId::new(0, 0))), "00000000000000ff00");
+        assert_eq!(hex(&tile_key(TileId::new(1, 258))), "000000000102ffff01");
+        assert_eq!(hex(&tile_key(TileId::new(7, 0))), "ffffffffffffffff07");
+        assert_eq!(hex(&edge_key(EdgeOf::Tile(3), 258)), "030000000000000102");
+        assert_eq!(hex(&edge_key(EdgeOf::Bundle, 258)), "ff0000000000000102");
+        for of in [EdgeOf::Tile(7), EdgeOf::Bundle] {
+            assert_eq!(edge_of_key(&edge_key(of, 258)), Some((of, 258)));
+        }
+        assert_eq!(hex(&content_key(258)), "0000000000000102");
         assert_eq!(hex(&index_key(&[0xbb; 32], 258)), format!("{}0000000000000102", "bb".repeat(32)));
         assert_eq!(hex(register_key(&RegisterName::new("a/b").unwrap())), "612f62");
         assert_eq!(hex(&row_key(7, b"key")), "076b6579");
@@ -471,6 +539,10 @@ mod tests {
         assert!(decode_leads("x", &[1; 12]).is_err() && decode_leads("x", &[]).is_err());
         assert!(decode_filter(&[1; 4]).is_err() && decode_filter(&[2; 5]).is_err());
         assert!(index_of_key(&[0; 39]).is_err() && index_of_key(&[0; 41]).is_err());
+        assert!(index_of_content_key(&[0; 7]).is_err() && index_of_content_key(&[0; 9]).is_err());
+        assert!(
+            edge_of_key(&[]).is_none() && edge_of_key(&[0; 8]).is_none() && edge_of_key(&[0; 10]).is_none()
+        );
         let whole = encode_head(&head());
         for cut in 0..whole.len() {
             assert!(decode_head(&whole[..cut]).is_err(), "cut at {cut}");

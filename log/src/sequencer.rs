@@ -13,9 +13,7 @@ use std::{
 };
 
 use tokio::sync::{oneshot, watch};
-use treering_tlog::{
-    bundle, checkpoint::Checkpoint, hash::Hash, note::Note, note::VerifierKey, tile::TileId,
-};
+use treering_tlog::{bundle, checkpoint::Checkpoint, hash::Hash, note::Note, note::VerifierKey};
 
 use crate::{
     append::{AppendError, Appended, Row},
@@ -23,13 +21,13 @@ use crate::{
     committed::Committed,
     head::{Head, Seal, Sealer, WitnessedHead},
     index::{Index, Indexer},
-    integrate::{Edge, Fragment, Grown},
+    integrate::{Edge, Filled, Fragment, Grown},
     log::Clock,
-    nodes::{Memory, TileNodes},
+    nodes::Memory,
     plan::{Added, Placed, Plan},
     pool::{Job, Pool},
     probe::{Point, Probed},
-    schema::WIDTH,
+    schema::{EdgeOf, WIDTH},
     store::{Batch, Store, StoreError},
     tiles,
 };
@@ -58,9 +56,6 @@ pub(crate) struct Sequencer {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) probe: Probed,
 }
-
-/// The tiles that a batch filled.
-type Filled = Vec<(TileId, Arc<TileNodes>)>;
 
 /// Why a batch was not committed.
 enum Failure {
@@ -246,43 +241,57 @@ impl Sequencer {
         &self,
         batch: &mut Batch<'_>,
         added: &[Added],
-    ) -> Result<Option<(Edge, Filled, Arc<Head>)>, Failure> {
+    ) -> Result<Option<(Edge, Vec<Filled>, Arc<Head>)>, Failure> {
         if added.is_empty() {
             return Ok(None);
         }
         let leaves: Vec<Hash> = added.iter().map(|added| added.leaf).collect();
         let mut edge = self.edge.clone();
-        let Grown { fragments, filled } = edge.integrate(&leaves);
+        let grown = edge.integrate(&leaves);
         let head = self.seal(edge.size(), edge.root())?;
         self.probe.pass(Point::Sealed);
-        for fragment in &fragments {
-            if fragment.level == 0 {
-                let bundle = self.bundle_for(fragment, added)?;
-                batch.bundle(fragment.first, &bundle, &fragment.replaces);
-            }
-            let tile = tiles::encode(&fragment.hashes, &fragment.inner);
-            batch.tile(fragment.level, fragment.first, &tile, &fragment.replaces);
-        }
-        for (index, Added { entry, leaf }) in (self.edge.size()..).zip(added) {
+        self.store_tree(batch, &grown, added)?;
+        for (index, Added { entry, .. }) in (self.edge.size()..).zip(added) {
             if let Some(content) = &entry.content {
-                batch.content(leaf.as_bytes(), content);
+                batch.content(index, content);
             }
             for key in &entry.index_keys {
                 batch.key(key, index);
             }
         }
         batch.head(&head);
-        Ok(Some((edge, filled, Arc::new(head))))
+        Ok(Some((edge, grown.filled, Arc::new(head))))
     }
 
-    /// The bundle fragment that goes with a fragment of level 0: the same entries, so the same borders. When it
-    /// fills a bundle, what earlier commits stored of that bundle comes first.
-    fn bundle_for(&self, fragment: &Fragment, added: &[Added]) -> Result<Vec<u8>, StoreError> {
+    /// Adds to the batch what an integration made: tiles, and with those of level 0 the bundles of the same entries.
+    fn store_tree(&self, batch: &mut Batch<'_>, grown: &Grown, added: &[Added]) -> Result<(), StoreError> {
+        for Filled { id, nodes, replaces } in &grown.filled {
+            if id.level == 0 {
+                let first = id.index * WIDTH;
+                let bundle = self.bundle_of(first, first + WIDTH, added)?;
+                batch.bundle(id.index, &bundle);
+                replaces.iter().for_each(|start| batch.remove_fragment(EdgeOf::Bundle, *start));
+            }
+            batch.tile(*id, &tiles::encode(nodes.hashes(), nodes.inner()));
+            replaces.iter().for_each(|start| batch.remove_fragment(EdgeOf::Tile(id.level), *start));
+        }
+        for Fragment { level, first, hashes } in &grown.fragments {
+            if *level == 0 {
+                let bundle = self.bundle_of(*first, *first + hashes.len() as u64, added)?;
+                batch.fragment(EdgeOf::Bundle, *first, &bundle);
+            }
+            batch.fragment(EdgeOf::Tile(*level), *first, &tiles::encode(hashes, &[]));
+        }
+        Ok(())
+    }
+
+    /// Entries `first` to `end` of one bundle. When they fill it, what earlier commits stored of it comes first.
+    fn bundle_of(&self, first: u64, end: u64, added: &[Added]) -> Result<Vec<u8>, StoreError> {
         let size = self.edge.size();
-        let stored = u16::try_from(size.saturating_sub(fragment.first)).unwrap_or(u16::MAX);
-        let mut bytes = tiles::bundle_bytes(&self.store, fragment.first / WIDTH, stored)?;
-        let skip = usize::try_from(fragment.first.saturating_sub(size)).unwrap_or(usize::MAX);
-        let take = fragment.hashes.len() - usize::from(stored);
+        let stored = u16::try_from(size.saturating_sub(first)).unwrap_or(u16::MAX);
+        let mut bytes = tiles::edge_bundle(&self.store, first / WIDTH, stored)?;
+        let skip = usize::try_from(first.saturating_sub(size)).unwrap_or(usize::MAX);
+        let take = usize::try_from(end - first.max(size)).unwrap_or(usize::MAX);
         for Added { entry, .. } in added.iter().skip(skip).take(take) {
             let too_long =
                 |_| StoreError::Inconsistent { what: "a new entry", at: size, why: "it is too long" };

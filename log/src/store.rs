@@ -19,12 +19,13 @@ use std::{
 pub(crate) use engine::Pair;
 use engine::{Engine, EngineError, Estimate, Table, WriteSet};
 use rocks::Rocks;
+use treering_tlog::tile::TileId;
 
 use crate::{
     append::{RegisterName, Row},
     head::{Head, WitnessedHead},
     index::run::INDEX,
-    schema::{self, Family, FormatError, meta},
+    schema::{self, EdgeOf, Family, FormatError, meta},
 };
 
 /// The store of one log.
@@ -110,7 +111,19 @@ impl Store {
 
     /// The value under a key.
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.engine.get(family, key)?)
+        self.get_with(family, key, <[u8]>::to_vec)
+    }
+
+    /// What `show` makes of the value under a key; `None` if there is no such value.
+    pub(crate) fn get_with<T>(
+        &self,
+        family: Family,
+        key: &[u8],
+        show: impl Fn(&[u8]) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let mut shown = None;
+        self.engine.get(family, key, &mut |value| shown = Some(show(value)))?;
+        Ok(shown)
     }
 
     /// What `show` makes of the last pair of a family at or before a key; `None` if there is no such pair.
@@ -269,24 +282,28 @@ impl Batch<'_> {
         self.writes.put(Family::Meta, meta::WITNESSED, &schema::encode_witnessed(witnessed));
     }
 
-    /// A bundle fragment that begins at entry `first`, and the fragments it replaces.
-    pub(crate) fn bundle(&mut self, first: u64, bytes: &[u8], replaces: &[u64]) {
-        for start in replaces {
-            self.writes.delete(Family::Entries, &schema::bundle_key(*start));
-        }
-        self.writes.put(Family::Entries, &schema::bundle_key(first), bytes);
+    /// A full bundle.
+    pub(crate) fn bundle(&mut self, index: u64, bytes: &[u8]) {
+        self.writes.put(Family::Entries, &schema::bundle_key(index), bytes);
     }
 
-    /// A tile fragment that begins at hash `first` of a level, and the fragments it replaces.
-    pub(crate) fn tile(&mut self, level: u8, first: u64, bytes: &[u8], replaces: &[u64]) {
-        for start in replaces {
-            self.writes.delete(Family::Tiles, &schema::tile_key(level, *start));
-        }
-        self.writes.put(Family::Tiles, &schema::tile_key(level, first), bytes);
+    /// A full tile, with the nodes that are stored behind its hashes.
+    pub(crate) fn tile(&mut self, id: TileId, bytes: &[u8]) {
+        self.writes.put(Family::Tiles, &schema::tile_key(id), bytes);
     }
 
-    pub(crate) fn content(&mut self, leaf: &[u8; 32], content: &[u8]) {
-        self.writes.put(Family::Content, leaf, &schema::encode_bytes(content));
+    /// A fragment of what is not full, from its hash or entry `first` on.
+    pub(crate) fn fragment(&mut self, of: EdgeOf, first: u64, bytes: &[u8]) {
+        self.writes.put(Family::Edge, &schema::edge_key(of, first), bytes);
+    }
+
+    /// Removes a fragment of what has become full.
+    pub(crate) fn remove_fragment(&mut self, of: EdgeOf, first: u64) {
+        self.writes.delete(Family::Edge, &schema::edge_key(of, first));
+    }
+
+    pub(crate) fn content(&mut self, index: u64, content: &[u8]) {
+        self.writes.put(Family::Content, &schema::content_key(index), &schema::encode_bytes(content));
     }
 
     pub(crate) fn key(&mut self, key: &[u8; 32], index: u64) {

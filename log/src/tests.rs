@@ -2,18 +2,22 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
 };
 
-use treering_tlog::{tile, tree::NodeCoord};
+use treering_tlog::{
+    tile::{self, TileId},
+    tree::NodeCoord,
+};
 
 use crate::{
     Append, AppendError, Head, Log, NewEntry, OpenError, RegisterName, Row,
     fsck::{self, Finding},
     index::run::{self, RUN_BITS, RunId},
     probe::Probed,
-    schema::{self, Family, meta},
+    schema::{self, EdgeOf, Family, meta},
     support::{TestSealer, append, config, entry, grow, leaf, open},
 };
 
@@ -57,24 +61,31 @@ async fn fsck_names_the_entry_under_a_changed_byte() {
     let log = log_of(dir.path()).await;
     assert_eq!(fsck::check(&log, |_, _| ()).findings, vec![]);
     // Entry 300 in the full bundle 1, and entry 557, the third of the fragment that begins at 555.
-    for (first, index) in [(256, 300), (555, 557)] {
+    let full =
+        (Family::Entries, schema::bundle_key(1).to_vec(), Family::Tiles, schema::tile_key(TileId::new(0, 1)));
+    let edge = (
+        Family::Edge,
+        schema::edge_key(EdgeOf::Bundle, 555).to_vec(),
+        Family::Edge,
+        schema::edge_key(EdgeOf::Tile(0), 555),
+    );
+    for (first, index, (entries, bundle, tiles, tile)) in [(256, 300, full), (555, 557, edge)] {
         let before: usize = (first..index).map(|i| 2 + entry(i).len()).sum();
-        let key = schema::bundle_key(first);
-        let findings = with_flip(&log, Family::Entries, &key, before + 2);
+        let findings = with_flip(&log, entries, &bundle, before + 2);
         let (found, what) = one(&findings);
         assert_eq!(found, index);
         assert!(what.contains("the entry was changed"), "{what}");
         // Its length: a garbled fragment is one finding, and fragments after it are read all the same.
-        assert_eq!(one(&with_flip(&log, Family::Entries, &key, before + 1)).0, index);
-        assert_eq!(one(&with_flip(&log, Family::Entries, &key, before)).0, index);
+        assert_eq!(one(&with_flip(&log, entries, &bundle, before + 1)).0, index);
+        assert_eq!(one(&with_flip(&log, entries, &bundle, before)).0, index);
         let hash = usize::try_from(index - first).unwrap() * 32;
-        let findings = with_flip(&log, Family::Tiles, &schema::tile_key(0, first), hash);
+        let findings = with_flip(&log, tiles, &tile, hash);
         let (found, what) = one(&findings);
         assert_eq!(found, index);
         assert!(what.contains("stored leaf hash was changed"), "{what}");
     }
-    assert_eq!(one(&with_flip(&log, Family::Tiles, &schema::tile_key(1, 1), 0)).0, 256);
-    let findings = with_flip(&log, Family::Tiles, &schema::tile_key(0, 256), 32 * 256);
+    assert_eq!(one(&with_flip(&log, Family::Edge, &schema::edge_key(EdgeOf::Tile(1), 1), 0)).0, 256);
+    let findings = with_flip(&log, Family::Tiles, &schema::tile_key(TileId::new(0, 1)), 32 * 256);
     assert_eq!(one(&findings), (256, "tile 1 of level 0: its inner nodes do not follow from its hashes"));
     tend(&log);
     let run = id(2, 0);
@@ -113,7 +124,9 @@ async fn fsck_finds_what_is_beside_the_tree() {
     let key = run.page_key(run.pages() - 1);
     let page = log.store().get(Family::HashIndex, &key).unwrap().unwrap();
     put(Family::HashIndex, &key, &[&page[..], &[0xff; 8], &[0; 4]].concat());
-    put(Family::Content, &[5; 32], &schema::encode_bytes(b"nobody's"));
+    put(Family::Content, &schema::content_key(SIZE), &schema::encode_bytes(b"nobody's"));
+    put(Family::Edge, &schema::edge_key(EdgeOf::Tile(0), 256), &[7; 32]);
+    put(Family::Edge, &schema::edge_key(EdgeOf::Bundle, SIZE), &[0, 0]);
     let whats: Vec<String> =
         fsck::check(&log, |_, _| ()).findings.into_iter().map(|finding| finding.what).collect();
     let wanted = [
@@ -122,7 +135,9 @@ async fn fsck_finds_what_is_beside_the_tree() {
         "once has version 2, this program reads 1",
         "registers names entry 600, which is not there",
         "keys names entry 600, which is not there",
-        "a content lies under leaf 0505050505050505050505050505050505050505050505050505050505050505, which is not there",
+        "content names entry 600, which is not there",
+        "edge has a fragment that is not at the right edge: 000000000000000100",
+        "edge has a fragment that is not at the right edge: ff0000000000000258",
     ];
     assert_eq!(whats, wanted);
 }
@@ -179,9 +194,9 @@ async fn opening_checks_the_right_edge() {
         log.head().unwrap()
     };
     let newer = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(schema::FORMAT + 1));
-    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 6"), "{newer}");
+    assert!(matches!(&newer, OpenError::Newer { what } if what == "format 7"), "{newer}");
     let older = reopened_with(dir, Family::Meta, meta::FORMAT, &schema::encode_format(schema::FORMAT - 1));
-    assert!(matches!(&older, OpenError::Older { format: 4 }), "{older}");
+    assert!(matches!(&older, OpenError::Older { format: 5 }), "{older}");
     let newer = reopened_with(dir, Family::Meta, meta::HEAD, &[2]);
     assert!(matches!(&newer, OpenError::Newer { .. }), "{newer}");
     let origin = reopened_with(dir, Family::Meta, meta::ORIGIN, &schema::encode_bytes(b"else"));
@@ -191,45 +206,56 @@ async fn opening_checks_the_right_edge() {
     assert!(matches!(error, OpenError::Head { size: 601, .. }), "{error}");
     let mut hashes: Vec<_> = (555..560).map(leaf).collect();
     hashes.swap(0, 1);
-    let error = reopened_with(dir, Family::Tiles, &schema::tile_key(0, 555), &tile::encode(&hashes));
+    let error =
+        reopened_with(dir, Family::Edge, &schema::edge_key(EdgeOf::Tile(0), 555), &tile::encode(&hashes));
     assert!(matches!(error, OpenError::Edge { size: 600, .. }), "{error}");
     let mut bundle = Vec::new();
     for i in [555, 556, 557, 559, 558] {
         treering_tlog::bundle::push(&mut bundle, &entry(i)).unwrap();
     }
-    let error = reopened_with(dir, Family::Entries, &schema::bundle_key(555), &bundle);
+    let error = reopened_with(dir, Family::Edge, &schema::edge_key(EdgeOf::Bundle, 555), &bundle);
     assert!(matches!(error, OpenError::Entry { index: 558 }), "{error}");
     assert_eq!(open(dir).size(), SIZE);
 }
 
-/// Bundles and tiles are C2SP bytes in fragments that never cross a border, merged when full. A reader of
-/// another version would otherwise miss entries.
+/// Bundles and tiles are C2SP bytes, at the right edge in fragments that never cross a border, and whole in their own place
+/// when they are full. A reader of another version would otherwise miss entries.
 #[tokio::test]
 async fn fragments_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of(dir.path()).await;
-    let keys = |family, from: &[u8], width: usize| {
-        let pairs = log.store().from(family, from).unwrap().map(Result::unwrap);
-        pairs.filter(|(key, _)| key.len() == width).map(|(key, _)| key.to_vec()).collect::<Vec<_>>()
+    let keys = |family| {
+        let pairs = log.store().from(family, &[]).unwrap().map(Result::unwrap);
+        pairs.map(|(key, _)| key.to_vec()).collect::<Vec<_>>()
     };
-    // 500 to 512 filled bundle 1; behind it one fragment for each commit of 5, cut at the border.
-    let firsts: Vec<u64> = [0, 256, 512].into_iter().chain((515..SIZE).step_by(5)).collect();
-    let wanted: Vec<_> = firsts.iter().map(|first| first.to_be_bytes().to_vec()).collect();
-    assert_eq!(keys(Family::Entries, &[], 8), wanted);
-    let tiles: Vec<_> = keys(Family::Tiles, &[], 9);
-    let level0: Vec<_> = firsts.iter().map(|first| schema::tile_key(0, *first).to_vec()).collect();
-    assert_eq!(tiles[..level0.len()], level0);
-    assert_eq!(tiles[level0.len()..], [schema::tile_key(1, 0).to_vec(), schema::tile_key(1, 1).to_vec()]);
+    assert_eq!(keys(Family::Entries), [0, 1].map(|index| schema::bundle_key(index).to_vec()));
+    assert_eq!(keys(Family::Tiles), [0, 1].map(|index| schema::tile_key(TileId::new(0, index)).to_vec()));
+    // The commit of 510 to 514 filled bundle 1; behind it one fragment for each commit of 5, cut at the border. On level 1
+    // one for each commit that filled a tile.
+    let firsts: Vec<u64> = [512].into_iter().chain((515..SIZE).step_by(5)).collect();
+    let fragments =
+        |of, firsts: &[u64]| firsts.iter().map(|first| schema::edge_key(of, *first).to_vec()).collect();
+    let wanted: [Vec<_>; 3] = [
+        fragments(EdgeOf::Tile(0), &firsts),
+        fragments(EdgeOf::Tile(1), &[0, 1]),
+        fragments(EdgeOf::Bundle, &firsts),
+    ];
+    assert_eq!(keys(Family::Edge), wanted.concat());
     // A full tile, and the roots of its sixteen sixteenths.
     let hashes: Vec<_> = (256..512).map(leaf).collect();
     let roots = (16..32).map(|i| tile::node_from_tile(NodeCoord::new(4, i), &hashes).unwrap());
-    let value = log.store().get(Family::Tiles, &schema::tile_key(0, 256)).unwrap().unwrap();
-    assert_eq!(value, tile::encode(&hashes.iter().copied().chain(roots).collect::<Vec<_>>()));
-    let value = log.store().get(Family::Entries, &schema::bundle_key(595)).unwrap().unwrap();
-    assert_eq!(&value[..2], [0, u8::try_from(entry(595).len()).unwrap()]);
-    assert_eq!(value[2..2 + entry(595).len()], entry(595));
-    let value = log.store().get(Family::Tiles, &schema::tile_key(0, 595)).unwrap().unwrap();
-    assert_eq!(value, (595..600).flat_map(|i| leaf(i).to_bytes()).collect::<Vec<_>>());
+    let value = |family, key: &[u8]| log.store().get(family, key).unwrap().unwrap();
+    let whole = value(Family::Tiles, &schema::tile_key(TileId::new(0, 1)));
+    assert_eq!(whole, tile::encode(&hashes.iter().copied().chain(roots).collect::<Vec<_>>()));
+    let bundle = |entries: Range<u64>| {
+        let mut bytes = Vec::new();
+        entries.for_each(|i| treering_tlog::bundle::push(&mut bytes, &entry(i)).unwrap());
+        bytes
+    };
+    assert_eq!(value(Family::Entries, &schema::bundle_key(1)), bundle(256..512));
+    assert_eq!(value(Family::Edge, &schema::edge_key(EdgeOf::Bundle, 595)), bundle(595..600));
+    let fragment = value(Family::Edge, &schema::edge_key(EdgeOf::Tile(0), 595));
+    assert_eq!(fragment, (595..600).flat_map(|i| leaf(i).to_bytes()).collect::<Vec<_>>());
 }
 
 /// The keys of the index, as stored.

@@ -1,7 +1,8 @@
-//! Reading the tree back: fragments to tiles, bundles, entries and nodes.
+//! Reading the tree back: tiles, bundles and entries.
 //!
-//! A tile or bundle is one value when full, and a row of fragments while it fills. Each read here is one
-//! RocksDB iterator, hence one snapshot: a commit that merges fragments cannot come between two of them.
+//! A tile or bundle is one value when full, and a row of fragments at the right edge while it fills. A row of fragments is
+//! read by one iterator, hence as one snapshot. The commit that fills a tile moves it from there to its own place, and it
+//! stays in it for ever; so a reader who finds it in neither, because it was moved between two looks, looks a second time.
 
 use treering_tlog::{
     bundle,
@@ -12,16 +13,16 @@ use treering_tlog::{
 use crate::{
     fsck::Fragment,
     nodes::INNER_NODES,
-    schema::{Family, WIDTH, bundle_key, tile_key},
+    schema::{EdgeOf, Family, WIDTH, bundle_key, edge_key, edge_of_key, tile_key},
     store::{Store, StoreError},
 };
 
 /// Bytes of the hashes of a full tile.
 const FULL_LEN: usize = TILE_WIDTH as usize * HASH_SIZE;
 
-/// Fragments of one tile, from its start: index of the first hash of each, and the hashes of all.
+/// A tile as it is stored.
 pub(crate) struct StoredTile {
-    pub(crate) starts: Vec<u64>,
+    /// All its hashes: more than were asked for, if it has grown.
     pub(crate) hashes: Vec<Hash>,
     /// The nodes that are stored with a full tile.
     pub(crate) inner: Option<Vec<Hash>>,
@@ -35,54 +36,76 @@ impl StoredTile {
     }
 }
 
-/// The first `width` hashes of a tile.
-pub(crate) fn tile_hashes(store: &Store, id: TileId, width: u16) -> Result<Vec<Hash>, StoreError> {
-    Ok(stored_tile(store, id, width)?.first(width))
+/// A tile that has at least `width` hashes.
+pub(crate) fn tile(store: &Store, id: TileId, width: u16) -> Result<StoredTile, StoreError> {
+    if let Some(full) = full_tile(store, id)? {
+        return Ok(full);
+    }
+    match edge_tile(store, id, width) {
+        Ok((hashes, _)) => Ok(StoredTile { hashes, inner: None }),
+        Err(error) => full_tile(store, id)?.ok_or(error),
+    }
 }
 
-/// The value of a fragment: its hashes, and of a full tile the nodes that are stored with it.
+/// The value of a tile or of a fragment of it: its hashes, and of a full tile the nodes that are stored with it.
 pub(crate) fn encode(hashes: &[Hash], inner: &[Hash]) -> Vec<u8> {
-    tile::encode(&[hashes, inner].concat())
+    let mut bytes = Vec::with_capacity((hashes.len() + inner.len()) * HASH_SIZE);
+    for hash in hashes.iter().chain(inner) {
+        bytes.extend_from_slice(hash.as_bytes());
+    }
+    bytes
 }
 
-/// The fragments of a tile that hold its first `width` hashes.
-pub(crate) fn stored_tile(store: &Store, id: TileId, width: u16) -> Result<StoredTile, StoreError> {
+fn full_tile(store: &Store, id: TileId) -> Result<Option<StoredTile>, StoreError> {
+    let decode = |value: &[u8]| {
+        let (hashes, inner) = value.split_at_checked(FULL_LEN).ok_or("it is cut off")?;
+        if inner.len() != INNER_NODES * HASH_SIZE {
+            return Err("it has another number of inner nodes");
+        }
+        let decode = |bytes| tile::decode(bytes).map_err(|_| "the value is not whole hashes");
+        Ok(StoredTile { hashes: decode(hashes)?, inner: Some(decode(inner)?) })
+    };
+    let broken = |why| StoreError::Inconsistent { what: "a tile", at: id.index * WIDTH, why };
+    store.get_with(Family::Tiles, &tile_key(id), decode)?.transpose().map_err(broken)
+}
+
+/// The fragments of a tile that hold its first `width` hashes: the hashes of all, and the index of the first of each.
+pub(crate) fn edge_tile(store: &Store, id: TileId, width: u16) -> Result<(Vec<Hash>, Vec<u64>), StoreError> {
     let first = id.index * WIDTH;
     let broken = |at, why| StoreError::Inconsistent { what: "a tile", at, why };
-    let mut tile =
-        StoredTile { starts: Vec::new(), hashes: Vec::with_capacity(usize::from(width)), inner: None };
+    let (mut hashes, mut starts) = (Vec::with_capacity(usize::from(width)), Vec::new());
     if width == 0 {
-        return Ok(tile);
+        return Ok((hashes, starts));
     }
-    for pair in store.from(Family::Tiles, &tile_key(id.level, first))? {
+    for pair in store.from(Family::Edge, &edge_key(EdgeOf::Tile(id.level), first))? {
         let (key, value) = pair?;
-        let at = first + tile.hashes.len() as u64;
-        if *key != tile_key(id.level, at) {
-            return Err(broken(at, "the fragment that begins here is missing"));
+        let at = first + hashes.len() as u64;
+        if *key != edge_key(EdgeOf::Tile(id.level), at) {
+            break;
         }
-        tile.starts.push(at);
-        let decode = |bytes| tile::decode(bytes).map_err(|_| broken(at, "the value is not whole hashes"));
-        let full = value.split_at_checked(FULL_LEN);
-        let (hashes, inner) = full.map_or((&*value, None), |(hashes, inner)| (hashes, Some(inner)));
-        tile.hashes.extend(decode(hashes)?);
-        if let Some(inner) = inner {
-            if inner.len() != INNER_NODES * HASH_SIZE {
-                return Err(broken(at, "it has another number of inner nodes"));
-            }
-            tile.inner = Some(decode(inner)?);
-        }
-        if tile.hashes.len() >= usize::from(width) {
-            return Ok(tile);
+        starts.push(at);
+        hashes.extend(tile::decode(&value).map_err(|_| broken(at, "the value is not whole hashes"))?);
+        if hashes.len() >= usize::from(width) {
+            return Ok((hashes, starts));
         }
     }
-    Err(broken(first + tile.hashes.len() as u64, "the fragment that begins here is missing"))
+    Err(broken(first + hashes.len() as u64, "what begins here is missing"))
 }
 
 /// The first `width` entries of a bundle, as C2SP bundle bytes.
 pub(crate) fn bundle_bytes(store: &Store, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
+    join(bundle_fragments(store, index, width)?, index, width)
+}
+
+/// The same of a bundle that is not full.
+pub(crate) fn edge_bundle(store: &Store, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
+    join(edge_fragments(store, index, width)?, index, width)
+}
+
+fn join(fragments: Vec<Fragment>, index: u64, width: u16) -> Result<Vec<u8>, StoreError> {
     let broken = |at, why| StoreError::Inconsistent { what: "an entry bundle", at, why };
     let (mut out, mut left) = (Vec::new(), usize::from(width));
-    for Fragment { first, bytes } in bundle_fragments(store, index, width)? {
+    for Fragment { first, bytes } in fragments {
         let entries = bundle::decode(&bytes).map_err(|_| broken(first, "the value is not whole entries"))?;
         if entries.len() <= left {
             out.extend_from_slice(&bytes);
@@ -99,25 +122,41 @@ pub(crate) fn bundle_bytes(store: &Store, index: u64, width: u16) -> Result<Vec<
     Ok(out)
 }
 
-/// The fragments of a bundle that hold its first `width` entries, as they are stored.
+/// What holds the first `width` entries of a bundle, as it is stored: one value, or a row of fragments.
 ///
 /// Where a fragment ends is told by the key of the next one, not by its bytes, so that fsck can read around a
 /// damaged one; the last may hold entries beyond `width`.
 pub(crate) fn bundle_fragments(store: &Store, index: u64, width: u16) -> Result<Vec<Fragment>, StoreError> {
+    if width == 0 {
+        return Ok(Vec::new());
+    }
+    let full = || -> Result<_, StoreError> {
+        let bytes = store.get(Family::Entries, &bundle_key(index))?;
+        Ok(bytes.map(|bytes| vec![Fragment { first: index * WIDTH, bytes }]))
+    };
+    if let Some(full) = full()? {
+        return Ok(full);
+    }
+    match edge_fragments(store, index, width) {
+        Err(error) => full()?.ok_or(error),
+        fragments => fragments,
+    }
+}
+
+fn edge_fragments(store: &Store, index: u64, width: u16) -> Result<Vec<Fragment>, StoreError> {
     let (first, end) = (index * WIDTH, index * WIDTH + u64::from(width));
     let mut fragments = Vec::new();
     if width == 0 {
         return Ok(fragments);
     }
-    for pair in store.from(Family::Entries, &bundle_key(first))? {
+    for pair in store.from(Family::Edge, &edge_key(EdgeOf::Bundle, first))? {
         let (key, value) = pair?;
-        let broken = |at, why| StoreError::Inconsistent { what: "an entry bundle", at, why };
-        let at =
-            u64::from_be_bytes(key.as_ref().try_into().map_err(|_| broken(first, "a key is not a number"))?);
-        if at >= end {
-            break;
+        match edge_of_key(&key) {
+            Some((EdgeOf::Bundle, at)) if at < end => {
+                fragments.push(Fragment { first: at, bytes: value.into_vec() });
+            }
+            _ => break,
         }
-        fragments.push(Fragment { first: at, bytes: value.into_vec() });
     }
     if fragments.first().is_none_or(|fragment| fragment.first != first) {
         return Err(StoreError::Inconsistent { what: "an entry bundle", at: first, why: "it is missing" });
@@ -127,14 +166,27 @@ pub(crate) fn bundle_fragments(store: &Store, index: u64, width: u16) -> Result<
 
 /// One entry.
 pub(crate) fn entry(store: &Store, index: u64) -> Result<Vec<u8>, StoreError> {
+    let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+    let full = || {
+        let entry = |value: &[u8]| bundle::entry_at(value, place).map(<[u8]>::to_vec);
+        let found = store.get_with(Family::Entries, &bundle_key(index / WIDTH), entry)?;
+        Ok::<_, StoreError>(found.map(|entry| entry.map_err(|_| "its bundle ends before it")))
+    };
+    let edge = || {
+        store.at_or_before(Family::Edge, &edge_key(EdgeOf::Bundle, index), |key, value| {
+            let Some((EdgeOf::Bundle, first)) = edge_of_key(key) else { return None };
+            let place = usize::try_from(index - first).ok().filter(|_| first / WIDTH == index / WIDTH)?;
+            let entry = bundle::entry_at(value, place).map(<[u8]>::to_vec);
+            Some(entry.map_err(|_| "its fragment ends before it"))
+        })
+    };
+    let found = match full()? {
+        None => match edge()?.flatten() {
+            None => full()?,
+            found => found,
+        },
+        found => found,
+    };
     let broken = |why| StoreError::Inconsistent { what: "an entry", at: index, why };
-    let found = store.at_or_before(Family::Entries, &bundle_key(index), |key, value| {
-        let first = u64::from_be_bytes(key.try_into().map_err(|_| "its key is not a number")?);
-        if first / WIDTH != index / WIDTH {
-            return Err("its bundle is missing");
-        }
-        let place = usize::try_from(index - first).map_err(|_| "its place is too far")?;
-        bundle::entry_at(value, place).map(<[u8]>::to_vec).map_err(|_| "its fragment ends before it")
-    })?;
-    found.ok_or_else(|| broken("it is missing"))?.map_err(broken)
+    found.unwrap_or(Err("its bundle is missing")).map_err(broken)
 }

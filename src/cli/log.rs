@@ -177,12 +177,8 @@ impl LogSource for Keyed {
         LogSource::bundle(&self.log, index, width)
     }
 
-    fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, fsck::SourceError> {
+    fn tile(&self, id: TileId, width: u16) -> Result<fsck::SourceTile, fsck::SourceError> {
         LogSource::tile(&self.log, id, width)
-    }
-
-    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, fsck::SourceError> {
-        LogSource::inner_nodes(&self.log, id)
     }
 
     fn row_of(&self, rows: &Rows, index: u64, leaf: &Hash) -> u64 {

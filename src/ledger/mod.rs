@@ -281,7 +281,7 @@ impl Ledger {
         let entry = self.log.entry(index).map_err(LedgerError::log)?;
         let entry = entry.ok_or_else(|| bad("is not in the log".to_owned()))?;
         let statement = Statement::parse(&entry).map_err(|error| bad(error.to_string()))?;
-        let plaintext = match self.log.content(&statement.leaf()).map_err(LedgerError::log)? {
+        let plaintext = match self.log.content_at(index).map_err(LedgerError::log)? {
             None => None,
             Some(sealed) => Some(self.open(&statement, &sealed).map_err(bad)?),
         };

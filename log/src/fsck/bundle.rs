@@ -17,7 +17,7 @@ use treering_tlog::{
     tile::{self, TILE_WIDTH, TileId},
 };
 
-use super::{Fragment, LogSource, Rows};
+use super::{Fragment, LogSource, Rows, SourceTile};
 use crate::{nodes::TileNodes, schema::WIDTH};
 
 /// One bundle and its tile of level 0, as they were read.
@@ -30,7 +30,7 @@ pub(super) struct Bundle {
     /// The root of the tile, if it is full and all of it agrees.
     pub(super) root: Option<Hash>,
     /// Whether the nodes kept with such a tile are its own.
-    pub(super) inner: Result<(), String>,
+    pub(super) inner: Result<(), &'static str>,
     /// The sum of the rows of the entries that agree with their leaf hashes.
     pub(super) rows: u64,
 }
@@ -72,7 +72,10 @@ pub(super) fn read_all(source: &dyn LogSource, rows: &Rows, size: u64, window: R
 fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
     let id = TileId::new(0, index);
     let width = id.width(size);
-    let stored = tile(source, id, width);
+    let (stored, kept) = match tile(source, id, width) {
+        Ok(Tile { hashes, inner }) => (Ok(hashes), inner),
+        Err(why) => (Err(why), None),
+    };
     let (mut entries, mut sum) = (Err(String::new()), 0);
     match source.bundle(index, width) {
         Ok(fragments) => {
@@ -96,28 +99,31 @@ fn read(source: &dyn LogSource, rows: &Rows, size: u64, index: u64) -> Bundle {
         _ => false,
     };
     let nodes = stored.as_ref().ok().filter(|_| agree).map(|stored| TileNodes::from_hashes(stored.clone()));
-    let inner = nodes.as_ref().map_or(Ok(()), |nodes| inner(source, id, nodes));
+    let inner = nodes.as_ref().map_or(Ok(()), |nodes| inner(kept.as_deref(), nodes));
     let root = nodes.and_then(|nodes| nodes.root());
     Bundle { id, width, stored, entries, root, inner, rows: sum }
 }
 
 /// Compares the nodes that a source keeps with a full tile with those that its hashes give.
-pub(super) fn inner(source: &dyn LogSource, id: TileId, nodes: &TileNodes) -> Result<(), String> {
-    match source.inner_nodes(id) {
-        Ok(Some(inner)) if inner != nodes.inner() => {
-            Err("its inner nodes do not follow from its hashes".into())
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("its inner nodes cannot be read: {error}")),
+pub(super) fn inner(kept: Option<&[Hash]>, nodes: &TileNodes) -> Result<(), &'static str> {
+    if kept.is_some_and(|kept| kept != nodes.inner()) {
+        return Err("its inner nodes do not follow from its hashes");
     }
+    Ok(())
 }
 
-/// The hashes of a tile, if it has as many as it should.
-pub(super) fn tile(source: &dyn LogSource, id: TileId, width: u16) -> Result<Vec<Hash>, String> {
-    let bytes = source.tile(id, width).map_err(|error| error.to_string())?;
-    let hashes = tile::decode(&bytes).map_err(|error| error.to_string())?;
+/// A tile that was read: its hashes, and the nodes that the source keeps with a full one.
+pub(super) struct Tile {
+    pub(super) hashes: Vec<Hash>,
+    pub(super) inner: Option<Vec<Hash>>,
+}
+
+/// A tile, if it has as many hashes as it should.
+pub(super) fn tile(source: &dyn LogSource, id: TileId, width: u16) -> Result<Tile, String> {
+    let SourceTile { hashes, inner } = source.tile(id, width).map_err(|error| error.to_string())?;
+    let hashes = tile::decode(&hashes).map_err(|error| error.to_string())?;
     if hashes.len() == usize::from(width) {
-        Ok(hashes)
+        Ok(Tile { hashes, inner })
     } else {
         Err(format!("it has {} hashes", hashes.len()))
     }

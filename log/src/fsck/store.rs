@@ -6,10 +6,10 @@ use treering_tlog::{
     checkpoint::Checkpoint,
     hash::{Hash, leaf_hash},
     note::{Note, VerifierKey},
-    tile::{TILE_WIDTH, TileId},
+    tile::{self, TileId},
 };
 
-use super::{Finding, Fragment, LogSource, Rows, SourceError};
+use super::{Finding, Fragment, LogSource, Rows, SourceError, SourceTile};
 use crate::{
     checkpoint_file,
     index::{
@@ -17,7 +17,7 @@ use crate::{
         run::{self, INDEX, Lead},
     },
     log::Log,
-    schema::{self, Family},
+    schema::{self, EdgeOf, Family, WIDTH, edge_of_key},
     store::{Pair, StoreError},
     tiles,
 };
@@ -35,13 +35,10 @@ impl LogSource for Log {
         Ok(tiles::bundle_fragments(self.store(), index, width)?)
     }
 
-    fn tile(&self, id: TileId, width: u16) -> Result<Vec<u8>, SourceError> {
-        let hashes = tiles::tile_hashes(self.store(), id, width)?;
-        Ok(treering_tlog::tile::encode(&hashes))
-    }
-
-    fn inner_nodes(&self, id: TileId) -> Result<Option<Vec<Hash>>, SourceError> {
-        Ok(tiles::stored_tile(self.store(), id, TILE_WIDTH)?.inner)
+    fn tile(&self, id: TileId, width: u16) -> Result<SourceTile, SourceError> {
+        let mut tile = tiles::tile(self.store(), id, width)?;
+        let inner = tile.inner.take();
+        Ok(SourceTile { hashes: tile::encode(&tile.first(width)), inner })
     }
 
     /// The way back to the entry.
@@ -57,7 +54,11 @@ impl LogSource for Log {
             rest.indexes(family, |_, value| schema::decode_index(family.name(), value));
         }
         rest.indexes(Family::Keys, |key, _| schema::index_of_key(key));
-        rest.contents();
+        rest.indexes(Family::Content, |key, value| {
+            schema::decode_bytes("a content", value.to_vec())?;
+            schema::index_of_content_key(key)
+        });
+        rest.edge();
         rest.checkpoint_file();
         rest.findings.truncate(super::MAX_FINDINGS);
         rest.findings
@@ -226,16 +227,19 @@ impl Rest<'_> {
         });
     }
 
-    /// Every content belongs to an entry.
-    fn contents(&mut self) {
-        self.walk(Family::Content, |rest, (key, value)| {
-            if let Err(error) = schema::decode_bytes("a content", value.into_vec()) {
-                rest.find(None, error.to_string());
-            }
-            let leaf = Hash::from_slice(&key).ok();
-            let there = leaf.and_then(|leaf| rest.log.index_of_leaf(&leaf).ok().flatten());
-            if there.is_none() {
-                rest.find(None, format!("a content lies under leaf {}, which is not there", hex(&key)));
+    /// The fragments are those of what is not full: others would have been left by a commit that was not whole.
+    fn edge(&mut self) {
+        self.walk(Family::Edge, |rest, (key, _)| {
+            let at_edge = edge_of_key(&key).is_some_and(|(of, first)| {
+                let level = match of {
+                    EdgeOf::Bundle => 0,
+                    EdgeOf::Tile(level) => level,
+                };
+                let full = tile::full_tiles(level, rest.size) * WIDTH;
+                (full..full + u64::from(tile::partial_width(level, rest.size))).contains(&first)
+            });
+            if !at_edge {
+                rest.find(None, format!("edge has a fragment that is not at the right edge: {}", hex(&key)));
             }
         });
     }
@@ -282,5 +286,5 @@ impl Rest<'_> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Hash::from_slice(bytes).map_or_else(|_| format!("{bytes:?}"), |hash| hash.to_hex())
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -55,13 +55,13 @@ fn read_edge(store: &Store, size: u64) -> Result<Edge, StoreError> {
     let mut levels = Vec::with_capacity(usize::from(LEVELS));
     for level in 0..LEVELS {
         let width = partial_width(level, size);
-        let tile = tiles::stored_tile(store, TileId::new(level, full_tiles(level, size)), width)?;
+        let (hashes, starts) = tiles::edge_tile(store, TileId::new(level, full_tiles(level, size)), width)?;
         // More than the signed size would mean that the head and the tiles were not written together.
-        if tile.hashes.len() != usize::from(width) {
+        if hashes.len() != usize::from(width) {
             let why = "it has more hashes than the signed head covers";
             return Err(StoreError::Inconsistent { what: "an edge tile", at: size, why });
         }
-        levels.push(EdgeTile { nodes: Arc::new(TileNodes::from_hashes(tile.hashes)), starts: tile.starts });
+        levels.push(EdgeTile { nodes: Arc::new(TileNodes::from_hashes(hashes)), starts });
     }
     let mut nodes = Nodes::of_store(store, size);
     let frontier = Frontier::read(size, |coord| nodes.read(coord))?;
@@ -73,7 +73,7 @@ fn check_edge_entries(store: &Store, edge: &Edge) -> Result<(), OpenError> {
     let hashes = edge.hashes(0);
     let width = u16::try_from(hashes.len()).unwrap_or(TILE_WIDTH);
     let index = edge.size() / u64::from(TILE_WIDTH);
-    let bytes = tiles::bundle_bytes(store, index, width)?;
+    let bytes = tiles::edge_bundle(store, index, width)?;
     let first = index * u64::from(TILE_WIDTH);
     let entries = bundle::decode(&bytes).map_err(|_| OpenError::Entry { index: first })?;
     for ((index, entry), hash) in (first..).zip(entries).zip(hashes) {

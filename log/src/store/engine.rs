@@ -22,11 +22,10 @@ pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, EngineError>> +
 /// 3. Damage is an error, here or at opening: an engine never drops what was committed in silence.
 /// 4. What [`from`](Self::from) gives is one snapshot.
 pub(crate) trait Engine: fmt::Debug + Send + Sync {
-    /// The value under a key.
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+    /// Shows the value under a key, if there is one: it can be a bundle of many entries, of which one is wanted.
+    fn get(&self, family: Family, key: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), EngineError>;
 
-    /// Shows the last pair of a family at or before a key, if there is one: a value can be a bundle of many entries, of
-    /// which one is wanted.
+    /// Shows the last pair of a family at or before a key, if there is one.
     fn at_or_before(
         &self,
         family: Family,

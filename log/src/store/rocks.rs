@@ -122,8 +122,12 @@ impl Rocks {
 }
 
 impl Engine for Rocks {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.db.get_cf(self.handle(family)?, key).map_err(failed("read"))
+    fn get(&self, family: Family, key: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), EngineError> {
+        let value = self.db.get_pinned_cf(self.handle(family)?, key).map_err(failed("read"))?;
+        if let Some(value) = value {
+            show(&value);
+        }
+        Ok(())
     }
 
     fn at_or_before(

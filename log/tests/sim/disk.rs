@@ -76,8 +76,11 @@ impl fmt::Debug for Memory {
 }
 
 impl Engine for Memory {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        Ok(self.now().get(&(family.name(), key.to_vec())).cloned())
+    fn get(&self, family: Family, key: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), EngineError> {
+        if let Some(value) = self.now().get(&(family.name(), key.to_vec())) {
+            show(value);
+        }
+        Ok(())
     }
 
     fn at_or_before(
