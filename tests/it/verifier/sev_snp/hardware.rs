@@ -163,7 +163,7 @@ fn debugged(vectors: &Path) -> Case {
     let collateral = collateral(&[read(dir.join("vcek.testcer"))]);
     let report = read(dir.join("attestation.bin"));
     let policy = policy_of(
-        "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n[[waiver]]\ncheck = \"debug\"\nreason = \"laboratory\"\nuntil = \"2030-01-01T00:00:00Z\"\n",
+        "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\nrequire_crl = false\n[[waiver]]\ncheck = \"debug\"\nreason = \"laboratory\"\nuntil = \"2030-01-01T00:00:00Z\"\n",
     );
     Case { policy, ..Case::of("debugged", verifier::SNP_REPORT, report, collateral, MID_2026) }
 }
@@ -178,6 +178,7 @@ fn a_report_that_allows_debugging_is_genuine_and_refused() {
     assert_eq!(failed(&appraisal), ["debug"]);
     assert_eq!((main(&appraisal).vector().configuration, main(&appraisal).vector().runtime_opaque), (96, 96));
     assert_eq!(main(&appraisal).vector().hardware, 2, "the hardware is genuine all the same");
+    assert_eq!(debugged(&vectors).appraise().refusal(), None, "waived");
 }
 
 #[test]
