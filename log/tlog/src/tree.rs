@@ -116,14 +116,13 @@ impl Frontier {
 
 /// The complete subtrees that a tree of `size` leaves is made of, largest (leftmost) first. At most 64.
 pub fn peaks(size: u64) -> Vec<NodeCoord> {
-    let mut start = 0u64;
-    let mut out = Vec::with_capacity(size.count_ones() as usize);
-    for level in (0u8..64).rev() {
-        let width = 1u64 << level;
-        if size & width != 0 {
-            out.push(NodeCoord::new(level, start >> level));
-            start |= width;
-        }
+    let (mut rest, mut out) = (size, Vec::with_capacity(size.count_ones() as usize));
+    while let Some(bit) = rest.checked_ilog2() {
+        rest ^= 1 << bit;
+        // At most 63.
+        let level = u8::try_from(bit).unwrap_or(u8::MAX);
+        // What is left of the subtree are the larger ones: the bits above this one.
+        out.push(NodeCoord::new(level, (size >> bit) ^ 1));
     }
     out
 }
@@ -144,6 +143,11 @@ pub fn range_root<E>(
 ) -> Result<Hash, RangeError<E>> {
     if !is_subtree(start, end) {
         return Err(RangeError::NotASubtree { start, end });
+    }
+    // Almost every sibling is one complete node.
+    if (end - start).is_power_of_two() {
+        let level = u8::try_from((end - start).ilog2()).unwrap_or(u8::MAX);
+        return node(NodeCoord::new(level, start >> level)).map_err(RangeError::Node);
     }
     // Because start is aligned to more than the length, the peaks of the range are the peaks of a tree of its length,
     // moved right by start.
