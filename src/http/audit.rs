@@ -1,5 +1,5 @@
 //! What auditors and monitors read. Entries, places and proofs are public; content is for auditors, sealed as it is:
-//! who has no grant can do nothing with it.
+//! who has no grant can do nothing with it. What is read [`apart`] from the workers, and what is not, is said there.
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -163,9 +163,10 @@ pub(super) async fn grants(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Grants>, Problem> {
     let thumbprint = name::<32>(path)?;
-    let found =
-        vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))?;
-    let grants = found.into_iter().map(|(grant, delivery)| GrantMessage {
+    let found = apart(&service, move |service| {
+        vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))
+    });
+    let grants = found.await?.into_iter().map(|(grant, delivery)| GrantMessage {
         grant: Fixed(grant),
         grantee: delivery.grantee,
         message: delivery.message,
@@ -180,7 +181,10 @@ pub(super) async fn granted(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<GrantKeys>, Problem> {
     let grant = name::<16>(path)?;
-    let found = vault::granted(service.ledger.log(), &grant).map_err(|error| Problem::internal(&error))?;
+    let found = apart(&service, move |service| {
+        vault::granted(service.ledger.log(), &grant).map_err(|error| Problem::internal(&error))
+    });
+    let found = found.await?;
     tracing::info!(client = client.name, keys = found.len(), "granted keys read");
     Ok(Json(GrantKeys { keys: found }))
 }
