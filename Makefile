@@ -22,6 +22,7 @@ help:
 	@echo 'make bench        what this machine does under load, beside its limits and what was aimed at: a release build,'
 	@echo '                  then some ten minutes; BENCH_ARGS=--large=2000000 for a smaller large log than ten million'
 	@echo '                  single steps (criterion): cargo bench -p treering-log -p treering-provenance'
+	@echo '                  whole decisions, one at a time (criterion): cargo bench -p treering --bench decisions'
 	@echo 'make deny         licences, bans and sources of the dependencies'
 	@echo 'make clean-demo   remove target/demo'
 

@@ -1,36 +1,18 @@
 //! The engine's own steps: `cargo bench -p treering-log`. Whole loads are measured by `treering bench`.
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
-use std::{hint::black_box, sync::Arc};
+use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use treering_log::{Append, Config, Log, NewEntry, Seal, SealError, Sealer};
-use treering_tlog::{
-    checkpoint::Checkpoint,
-    hash::Hash,
-    note::{Note, NoteSigner, VerifierKey},
-};
+use treering_log::{Append, Log, NewEntry};
 
-const ORIGIN: &str = "log.bench.example/treering";
+#[expect(clippy::indexing_slicing, reason = "what the tests share")]
+#[path = "../tests/it/support.rs"]
+mod support;
+
+use support::{TestSealer, config};
+
 const ENTRIES: u64 = 100_000;
-
-struct BenchSealer(NoteSigner);
-
-impl Sealer for BenchSealer {
-    fn origin(&self) -> &str {
-        ORIGIN
-    }
-
-    fn log_key(&self) -> VerifierKey {
-        self.0.verifier().clone()
-    }
-
-    fn seal(&self, size: u64, root: &Hash, _: u64) -> Result<Seal, SealError> {
-        let body = Checkpoint::new(ORIGIN, size, *root).unwrap().body();
-        let line = self.0.sign(&body).unwrap();
-        Ok(Seal { note: Note::new(body, vec![line]).unwrap().to_bytes(), receipt: Vec::new() })
-    }
-}
 
 fn entry(n: u64) -> NewEntry {
     let mut bytes = n.to_be_bytes().to_vec();
@@ -41,10 +23,7 @@ fn entry(n: u64) -> NewEntry {
 fn engine(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut config = Config::new(dir.path(), Arc::new(|| 1_772_323_200));
-    config.create = true;
-    let log =
-        Log::open(config, Arc::new(BenchSealer(NoteSigner::from_seed(ORIGIN, &[7; 32]).unwrap()))).unwrap();
+    let log = Log::open(config(dir.path()), TestSealer::new(7)).unwrap();
     runtime.block_on(async {
         for from in (0..ENTRIES).step_by(250) {
             log.append(Append::of((from..from + 250).map(entry).collect())).await.unwrap();

@@ -17,8 +17,8 @@ use super::output;
 const EXAMPLES: &str = "\
 Examples:
   In a SEV-SNP or TDX guest, or in a Nitro enclave:
-    treering acquire --url https://identity.bank.example --rp-id https://identity.bank.example \\
-        --target spiffe://bank.example/payments/api --out workload
+    treering acquire --url https://identity.bank.example --tls-ca tls/ca.pem \\
+        --rp-id https://identity.bank.example --target spiffe://bank.example/payments/api --out workload
   A simulated SEV-SNP guest whose image is app.img:
     treering acquire --url https://localhost:8443 --tls-ca tls/ca.pem --rp-id https://localhost:8443 \\
         --target spiffe://simulated.example/payments/api \\

@@ -23,6 +23,14 @@ use crate::wire::collection;
 use super::output;
 use program::Program;
 
+const EXAMPLES: &str = "\
+Examples:
+  What can attest here:
+    treering attester detect
+  Evidence of it, bound to 64 octets, and what a Verifier says of it:
+    treering attester report --report-data 5a5a… --out evidence
+    treering appraise --evidence evidence/evidence-0.bin --endorsements evidence/endorsements.pem";
+
 const DETECT_EXAMPLES: &str = "\
 Examples:
   What can attest here:
@@ -42,11 +50,12 @@ Examples:
   Then, on any machine:
     treering appraise --evidence evidence/evidence-0.bin --endorsements evidence/endorsements.pem
 
-Writes evidence-0.bin, endorsements.pem and list-0.crl where there are any, and evidence.cmw.json, the whole as a CMW
+Writes evidence-0.bin, endorsements.pem and list-0.crl where there are any, and evidence.cmw.json, the whole as a CMW \
 collection.";
 
 /// Evidence from this machine: what can attest here, and a report bound to a value
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

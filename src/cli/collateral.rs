@@ -20,6 +20,14 @@ use super::output;
 /// Where the store is when nobody says.
 const STORE: &str = "collateral";
 
+const EXAMPLES: &str = "\
+Examples:
+  What evidence calls for, from its vendor, and what is there then:
+    treering collateral fetch --store data/collateral --evidence report.bin
+    treering collateral list --store data/collateral
+  On a machine without a network, what another one fetched:
+    treering collateral import --store data/collateral carried/";
+
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   What was carried here from a machine with a network (VCEKs, CRLs, Intel's JSON; folders too):
@@ -46,6 +54,7 @@ Exit status: 0 all of it is in the store, 1 something is missing.";
 
 /// The store of what vendors publish: certificates, revocation lists, TCB information
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -23,6 +23,7 @@ Examples:
     treering grant make --grantee \"Audit Ltd\" --public-key auditor.pub --days 90 \\
         --url https://identity.bank.example --tls-ca tls/ca.pem \\
         --client-cert clients/operator.pem --client-key clients/operator.key
+
 The grant is an entry of the log. Content is opened at the auditor's, never at the service.";
 
 /// Make auditors' keys, and grant content to them
@@ -43,6 +44,9 @@ enum Command {
         /// The public key (JWK)
         #[arg(long, value_name = "FILE")]
         public: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Grant content keys to an auditor's key
     Make {
@@ -71,16 +75,21 @@ enum Command {
 
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
-        Command::Key { out, public } => {
+        Command::Key { out, public, json } => {
             let key = AuditorKey::from_bytes(keys::random()?)?;
             keys::write_secret(out, key.to_jwk()?.as_bytes())?;
             let text = key.public().to_jwk()?;
             std::fs::write(public, text).with_context(|| format!("write {}", public.display()))?;
-            output::line(format!(
-                "{} (keep it), {} (give it to the operator)",
-                out.display(),
-                public.display()
-            ));
+            if *json {
+                let thumbprint = key.public().thumbprint();
+                output::json(&json!({ "private": out, "public": public, "thumbprint": thumbprint }))?;
+            } else {
+                output::line(format!(
+                    "{} (keep it), {} (give it to the operator)",
+                    out.display(),
+                    public.display()
+                ));
+            }
         }
         Command::Make { connect, grantee, public_key, scope, class, days, json } => {
             let text = String::from_utf8(files::read(public_key)?).context("the public key is not text")?;

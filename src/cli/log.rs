@@ -16,6 +16,16 @@ use treering_tlog::tile::TileId;
 
 use super::{files, output};
 
+const EXAMPLES: &str = "\
+Examples:
+  Is everything as it was signed? (Stop the service first, or check an export.)
+    treering log fsck --data data --trust trust.json
+  One entry, proven to somebody else, and verified there:
+    treering log prove --data data --index 7 --out seven.tlog-proof --entry seven.cose
+    treering log verify-proof --proof seven.tlog-proof --entry seven.cose --trust trust.json
+
+Each command has examples of its own. All but `prove --url` read a folder, and no network.";
+
 const FSCK_EXAMPLES: &str = "\
 Examples:
   A log's folder (stop the service first, or check an export):
@@ -23,15 +33,20 @@ Examples:
   A directory of C2SP tiles, such as an export or a mirror:
     treering log fsck --tiles export --trust trust.json --json
 
-Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature.
-If all that is wrong is the index of leaf hashes, `treering log reindex` builds it anew.
+Everything is recomputed from the entries: leaf hashes, tiles, root, and the checkpoint's signature. If all that is wrong is \
+the index of leaf hashes, `treering log reindex` builds it anew.
+
+With --json: clean, entries, root, findings (of each: entry, what).
 Exit status: 0 clean, 1 findings (each names its entry), 3 it could not be read.";
 
 const STATS_EXAMPLES: &str = "\
 Examples:
-  treering log stats --data data
+  How large it is, and what takes the room:
+    treering log stats --data data
   For a program that watches growth:
-    treering log stats --data data --json";
+    treering log stats --data data --json
+
+With --json: origin, entries, witnessed, families (of each: name, keys, table_bytes, memory_bytes).";
 
 const REINDEX_EXAMPLES: &str = "\
 Examples:
@@ -41,17 +56,24 @@ Examples:
   For a program:
     treering log reindex --data data --json
 
-The index follows from the tree: nothing is lost with it, and nothing else in the folder is changed.
-It is built from the leaf hashes, once they have given the root in the log's own head.
+The index follows from the tree: nothing is lost with it, and nothing else in the folder is changed. It is built from the \
+leaf hashes, once they have given the root in the log's own head.
+
+With --json: entries.
 Exit status: 0 built anew, 3 it could not be, for instance because the leaf hashes are damaged too.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   A copy for auditors and mirrors, which `treering log fsck --tiles` checks:
-    treering log export --data data --to export";
+    treering log export --data data --to export
+  For a program:
+    treering log export --data data --to export --json
+
+With --json: entries, directory.";
 
 /// Check, measure, mend and export a log, and prove what is in it
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -20,12 +20,14 @@ use super::files;
 use super::provenance::{Signing, leaf, print};
 
 const EXAMPLES: &str = "\
-Before anything else, without a service:
-  treering policy lint --kind mapping manifest.toml
-The way of a policy, each step an entry of the log:
-  treering policy propose  --kind mapping --name spiffe://… --file manifest.toml …   prints a leaf hash
-  treering policy approve  --policy <leaf hash> …                                    by each approver
-  treering policy activate --policy <leaf hash> …                                    by an operator
+Examples, where … stands for who signs and how the service is reached (each command's own help has it all):
+  Before anything else, without a service:
+    treering policy lint --kind mapping manifest.toml
+  The way of a policy, each step an entry of the log: by its author, by each approver, by an operator:
+    treering policy propose --kind mapping --name spiffe://bank.example/payments/api --file manifest.toml …
+    treering policy approve --policy <the leaf hash that it printed> …
+    treering policy activate --policy <the same> …
+
 Reference values (`treering provenance reference`) are approved and activated in the same way.";
 
 /// Look over, propose, approve and activate policies

@@ -21,6 +21,15 @@ use crate::verifier::{MEASUREMENT, SUBMOD_SNP};
 use super::connect::Connect;
 use super::{files, output};
 
+const EXAMPLES: &str = "\
+Examples, where … stands for who signs and how the service is reached (each command's own help has it all):
+  How an image was built:
+    treering provenance add --kind build --workload payments-api --file build.intoto.jsonl \\
+        --media-type application/vnd.in-toto+json …
+  What it measures to, and the statement that says how it came about:
+    treering provenance reference --workload payments-api --value 'payments-api 1.4.2=<SHA-384, hex>' \\
+        --provenance <leaf hash of the build> …";
+
 const ADD_EXAMPLES: &str = "\
 Examples:
   CI registers how the image was built, and what is in it:
@@ -43,6 +52,7 @@ Examples:
 
 /// Register provenance and reference values of workloads
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

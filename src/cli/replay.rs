@@ -28,11 +28,14 @@ Examples:
   What is public, without an auditor's key: whose statements were registered:
     treering replay --all --trust trust.json --data data
 
-All entries are first proved to be those of a signed, witnessed checkpoint. Each decision is then
-made again, by the code that made it and from what the log holds, and compared octet for octet.
-Exit status: 0 every decision came out the same, 1 at least one differs, 2 none differs and at
-least one could not be made again (not opened, or not determined by the log),
-3 the log could not be read.";
+All entries are first proved to be those of a signed, witnessed checkpoint. Each decision is then made again, by the code \
+that made it and from what the log holds, and compared octet for octet.
+
+With --json: verdict (identical, differs, cannot-evaluate), tree_size, cosigners, decisions (of each kind: identical, \
+differing, undetermined, not_opened), records, differing, undetermined, not_opened (of each finding: entry, decision, what), \
+left_out (findings beyond those listed), not_checked.
+Exit status: 0 every decision came out the same, 1 at least one differs, 2 none differs and at least one could not be made \
+again (not opened, or not determined by the log), 3 the log could not be read.";
 
 /// Make logged decisions again, and list those that come out otherwise
 #[derive(Debug, clap::Args)]
@@ -45,7 +48,8 @@ pub(super) struct Args {
     /// All of them
     #[arg(long)]
     all: bool,
-    /// Decisions of this kind alone; may be given again
+    /// Decisions of this kind alone, one of registration, activation, appraisal, mapping, issuance, refusal; may be given
+    /// again
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Vec<Decided>,
     /// The trust file

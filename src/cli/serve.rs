@@ -19,13 +19,16 @@ const SUMMARISE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
-  treering serve --config treering.toml
+  Until a signal stops it:
+    treering serve --config treering.toml
   For a supervisor that waits until it listens:
-    treering serve --config treering.toml --json      prints {\"listening\":\"…\",\"origin\":\"…\"} when ready
+    treering serve --config treering.toml --json
 
 SIGTERM and SIGINT end open requests, drain the log's pool, and stop.
-Exit status: 0 stopped by a signal; 3 it could not start; 4 the log stopped by itself, and said why:
-a write failed, or what it rests on could not be read. Look after the disk and start it again.";
+
+With --json, once it listens: listening, origin.
+Exit status: 0 stopped by a signal; 3 it could not start; 4 the log stopped by itself, and said why: a write failed, or what \
+it rests on could not be read. Look after the disk and start it again.";
 
 /// Run the service: SCRAPI, tiles, credentials, governance and audit on one TLS listener
 #[derive(Debug, clap::Args)]

@@ -24,6 +24,10 @@ Examples:
         --client-cert clients/auditor.pem --client-key clients/auditor.key
 
 Every entry is checked under a signed, witnessed checkpoint; content is opened here, with the auditor's key.
+
+With --json: trace (identifier, serial, tree_size, cosigners, evidence, reference_values, sbom, build, policies, \
+not_checked, steps), replay (identical, \
+appraisal, binding, mapping, notes).
 Exit status: 0 traced and the replay is identical, 1 it differs or something is missing, 3 the trace broke off.";
 
 /// Trace a credential to evidence, reference values, provenance and policies, and replay its decision

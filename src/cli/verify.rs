@@ -27,6 +27,10 @@ Examples:
     treering verify --statement scan.cose --receipt scan.receipt --issuer scanner.toml --trust trust.json
 
 No network is used. What was not checked is always listed: revocation since issuance never is.
+
+With --json: verdict (trustworthy, untrusted, cannot-evaluate), checked, not_checked and failed (of each check: name, \
+detail), credential (identifier, serial, not_before, not_after, assurance, claims), log (origin, index, size, root, \
+entry_id, issuer, witnessed).
 Exit status: 0 trustworthy, 1 untrusted, 2 cannot be evaluated, 3 a file could not be read.";
 
 /// Verify a credential or a registered statement offline, with the trust file

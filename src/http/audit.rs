@@ -1,5 +1,5 @@
 //! What auditors and monitors read. Entries, places and proofs are public; content is for auditors, sealed as it is:
-//! who has no grant can do nothing with it.
+//! who has no grant can do nothing with it. What is read [`apart`] from the workers, and what is not, is said there.
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
+use treering_log::ReadError;
 use treering_provenance::bytes::{Fixed, Leaf};
 use treering_tlog::hash::Hash;
 
@@ -89,8 +90,7 @@ pub(super) async fn inclusion(
     query: Result<Query<InclusionQuery>, QueryRejection>,
 ) -> Result<Json<PathResponse>, Problem> {
     let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
-    let path = service.ledger.log().inclusion(query.index, query.size);
-    Ok(Json(response(path.map_err(|error| Problem::not_found(error.to_string()))?)))
+    response(service.ledger.log().inclusion(query.index, query.size))
 }
 
 /// The query of [`consistency`].
@@ -107,8 +107,7 @@ pub(super) async fn consistency(
     query: Result<Query<ConsistencyQuery>, QueryRejection>,
 ) -> Result<Json<PathResponse>, Problem> {
     let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
-    let path = service.ledger.log().consistency(query.from, query.to);
-    Ok(Json(response(path.map_err(|error| Problem::not_found(error.to_string()))?)))
+    response(service.ledger.log().consistency(query.from, query.to))
 }
 
 /// Which head a receipt of consistency leads to.
@@ -152,8 +151,13 @@ pub(super) async fn consistency_receipt(
     Ok(cose(service.ledger.consistency_receipt(query.from, &head)?))
 }
 
-fn response(path: Vec<Hash>) -> PathResponse {
-    PathResponse { path: path.into_iter().map(Leaf::from).collect() }
+/// A path. That the tree is not so large is the caller's mistake; that the store could not be read is ours.
+fn response(path: Result<Vec<Hash>, ReadError>) -> Result<Json<PathResponse>, Problem> {
+    match path {
+        Ok(path) => Ok(Json(PathResponse { path: path.into_iter().map(Leaf::from).collect() })),
+        Err(error @ ReadError::Beyond { .. }) => Err(Problem::not_found(error.to_string())),
+        Err(error) => Err(Problem::internal(&error)),
+    }
 }
 
 /// `GET /v1/grants/by-key/{thumbprint}`: the grants to a key (auditors).
@@ -163,9 +167,10 @@ pub(super) async fn grants(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Grants>, Problem> {
     let thumbprint = name::<32>(path)?;
-    let found =
-        vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))?;
-    let grants = found.into_iter().map(|(grant, delivery)| GrantMessage {
+    let found = apart(&service, move |service| {
+        vault::grants_to(service.ledger.log(), &thumbprint).map_err(|error| Problem::internal(&error))
+    });
+    let grants = found.await?.into_iter().map(|(grant, delivery)| GrantMessage {
         grant: Fixed(grant),
         grantee: delivery.grantee,
         message: delivery.message,
@@ -180,7 +185,27 @@ pub(super) async fn granted(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<GrantKeys>, Problem> {
     let grant = name::<16>(path)?;
-    let found = vault::granted(service.ledger.log(), &grant).map_err(|error| Problem::internal(&error))?;
+    let found = apart(&service, move |service| {
+        vault::granted(service.ledger.log(), &grant).map_err(|error| Problem::internal(&error))
+    });
+    let found = found.await?;
     tracing::info!(client = client.name, keys = found.len(), "granted keys read");
     Ok(Json(GrantKeys { keys: found }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use treering_log::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_beyond_the_tree_is_not_found_and_one_that_cannot_be_read_is_our_fault() {
+        let status = |error| response(Err(error)).unwrap_err().into_response().status();
+        let beyond = ReadError::Beyond { what: "tree size", actual: 9, size: 3 };
+        assert_eq!(status(beyond), StatusCode::NOT_FOUND);
+        let broken = StoreError::Inconsistent { what: "a tile", at: 0, why: "it is not there" };
+        assert_eq!(status(broken.into()), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

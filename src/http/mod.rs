@@ -154,8 +154,13 @@ async fn bounded(timeout: Duration, request: Request<axum::body::Body>, next: Ne
 }
 
 /// Reads what may be on the disk and not in memory, apart from the workers: one for each core, they also register, and
-/// some reads of old entries that each wait for a disk would hold up everybody. What is certain to be in memory is read
-/// where it is asked for.
+/// some reads of old entries that each wait for a disk would hold up everybody. So are tiles, bundles, entries, contents
+/// and the keys of a grant read: whole blocks, or as many rows as there are.
+///
+/// What takes some small reads and no more is read where it is asked for, since another thread costs more than they do
+/// from the page cache (docs/performance.md has the figures): the place of a leaf hash, a page of the index; a receipt, a
+/// tile beside that; a path of inclusion or of consistency, two tiles, one where it begins and one at the edge of the tree
+/// that it leads to. The tiles above those are few and kept in memory.
 async fn apart<T, E>(
     service: &Service,
     read: impl FnOnce(&Service) -> Result<T, E> + Send + 'static,

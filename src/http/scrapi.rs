@@ -105,8 +105,7 @@ async fn resolve(
     let Path(id) = path.map_err(|_| ConciseProblem::no_entry())?;
     let registration = |error| ConciseProblem::from(RegistrationError::Ledger(error));
     let leaf = leaf_of_entry_id(&id).ok_or_else(ConciseProblem::no_entry)?;
-    // Not apart from the workers: it takes two small reads at most, a page of the index and a tile, and another thread
-    // would cost more than both of them from the page cache.
+    // Not `apart` from the workers, which says why.
     let index = service.ledger.find(&leaf).map_err(registration)?.ok_or_else(ConciseProblem::no_entry)?;
     let receipt = service.ledger.committed_receipt(index).map_err(registration)?;
     Ok(receipt_answer(StatusCode::OK, &id, receipt))

@@ -134,10 +134,11 @@ fn prove_by_every_path() {
 #[test]
 fn issue_verify_and_replay() {
     let issued = bench("issue", &[], &["--seconds", "1", "--clients", "2"]);
+    assert_eq!(whole(&issued, "clients"), 2, "{issued}");
     assert!(number(&issued, "witness_cpu_us_each") > 0.0, "{issued}");
     for command in ["verify", "replay"] {
-        let figures = bench(command, &[], &["--seconds", "1", "--clients", "2"]);
-        assert_eq!(whole(&figures, "clients"), 2, "{figures}");
+        let figures = bench(command, &[], &["--seconds", "1", "--threads", "2"]);
+        assert_eq!(whole(&figures, "threads"), 2, "{figures}");
     }
 }
 
@@ -157,7 +158,9 @@ fn what_cannot_be_measured_is_said_before_anything_runs() {
         ("append --path scrapi --entries-per-append 2", "--entries-per-append goes with --path api"),
         ("append --witnesses 65", "--witnesses is 65, want at most 64"),
         ("prove --entries 5", "--entries is 5, want 512"),
-        ("replay --clients 0", "--clients is 0, want 1 to 1024"),
+        ("issue --clients 0", "--clients is 0, want 1 to 1024"),
+        ("replay --threads 0", "--threads is 0, want 1 to 1024"),
+        ("fsck --entries 1", "--entries is 1, want 2 to 10^9"),
         ("table --large 5", "--large is 5, want more than 100000"),
         ("table --seconds 0", "--seconds is 0, want 1 to 3600"),
     ] {

@@ -2,7 +2,9 @@
 //!
 //! `TRYCMD=overwrite cargo test -p treering --test it cmd` writes the cases of `tests/cmd` anew.
 
-use crate::support::{TREERING, cli};
+use treering_provenance::grant::AuditorPublicKey;
+
+use crate::support::{TREERING, cli, folder};
 
 #[test]
 fn help_and_errors_are_as_written_down() {
@@ -45,4 +47,15 @@ fn every_command_is_written_down_and_has_an_example() {
         waiting.extend(below.into_iter().map(|name| [path.as_slice(), &[name]].concat()));
     }
     assert!(seen >= 15, "{seen} commands: was the help read rightly?");
+}
+
+#[test]
+fn an_auditors_key_is_made_for_programs_too() {
+    let dir = folder("grant-key");
+    let [out, public] =
+        ["auditor.key", "auditor.pub"].map(|name| dir.join(name).to_str().unwrap().to_owned());
+    let told = cli(["grant", "key", "--out", &out, "--public", &public, "--json"]).ended(0).json();
+    let key = AuditorPublicKey::from_jwk(&std::fs::read_to_string(&public).unwrap()).unwrap();
+    assert_eq!(told["thumbprint"], key.thumbprint().to_string());
+    assert_eq!((&told["private"], &told["public"]), (&out.into(), &public.into()));
 }

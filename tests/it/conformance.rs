@@ -67,9 +67,9 @@ async fn our_own_service_conforms_to_every_rule_that_applies() {
         &stage.url(),
         "--tls-ca",
         &stage.path("tls/ca.pem"),
-        "--issuer-key",
+        "--signing-key",
         &stage.path("issuers/foreign.pem"),
-        "--issuer",
+        "--iss",
         &Stage::issuer("foreign"),
         "--aud",
         &stage.origin,
@@ -263,9 +263,13 @@ async fn a_service_that_does_not_answer_ends_the_run_in_time() {
     // Plain HTTP only if it is asked for.
     let error = conformance::run(&Target { insecure_http: false, ..target(&url) }, &settings).await;
     assert!(matches!(error, Err(ConformanceError::Setup(_))));
-    let arguments = ["conformance", "scrapi", "--url", &url, "--insecure-http", "--timeout-s", "1"];
+    let arguments = ["conformance", "scrapi", "--url", &url, "--allow-http", "--timeout", "1"];
     let said = cli(arguments).ended(2);
     assert!(said.stderr.contains("does not answer"), "{}", said.stderr);
+    assert_eq!(said.stdout, "");
+    let told = cli(arguments.into_iter().chain(["--json"])).ended(2).json();
+    assert_eq!((&told["outcome"], &told["service"]), (&"cannot-evaluate".into(), &url.into()));
+    assert!(told["why"].as_str().unwrap().contains("no answer within 1 s"), "{told}");
 }
 
 /// The page of the specifications must not rot: whatever test or file it names is there.

@@ -13,9 +13,17 @@ use treering_log::{
     publisher::{BoxFuture, CosignError, Cosigned, Cosigner, Publisher, StartError, State, Timing},
 };
 use treering_tlog::{
-    checkpoint::Checkpoint, consistency, cosignature::CosignSigner, hash::EMPTY_ROOT, hash::Hash, note::Note,
+    checkpoint::Checkpoint,
+    cosignature::CosignSigner,
+    hash::{EMPTY_ROOT, Hash},
+    note::Note,
     policy::Policy,
 };
+
+#[path = "honest.rs"]
+mod honest;
+
+use honest::{Seen, cosign};
 
 use crate::support::{TestSealer, append, config, grow};
 
@@ -52,14 +60,12 @@ enum Manner {
 struct Fake {
     name: String,
     signer: CosignSigner,
-    state: Mutex<Seen>,
+    state: Mutex<FakeState>,
 }
 
-struct Seen {
+struct FakeState {
     manner: Manner,
-    size: u64,
-    root: Hash,
-    note: Option<Vec<u8>>,
+    seen: Seen,
     /// The old sizes that it was asked with.
     asked: Vec<u64>,
 }
@@ -68,8 +74,8 @@ impl Fake {
     fn new(number: u8) -> Arc<Self> {
         let signer =
             CosignSigner::from_seed(format!("witness.example/{number}"), &[100 + number; 32]).unwrap();
-        let seen = Seen { manner: Manner::Honest, size: 0, root: EMPTY_ROOT, note: None, asked: vec![] };
-        Arc::new(Self { name: format!("w{number}"), signer, state: Mutex::new(seen) })
+        let state = FakeState { manner: Manner::Honest, seen: Seen::NOTHING, asked: vec![] };
+        Arc::new(Self { name: format!("w{number}"), signer, state: Mutex::new(state) })
     }
 
     fn set(&self, manner: Manner) {
@@ -81,36 +87,31 @@ impl Fake {
     }
 
     fn answer(&self, old: u64, proof: &[Hash], bytes: &[u8]) -> Result<Cosigned, CosignError> {
-        let mut seen = self.state.lock().unwrap();
-        seen.asked.push(old);
-        let mut note = Note::parse(bytes).unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.asked.push(old);
+        let note = Note::parse(bytes).unwrap();
         let checkpoint = Checkpoint::parse(note.text()).unwrap();
-        match seen.manner {
+        match state.manner {
             Manner::Silent => return Err(CosignError::Unreachable("connection refused".into())),
             Manner::Boaster | Manner::Ahead => return Err(CosignError::Conflict { size: 1_000_000 }),
             Manner::Stuck => return Err(CosignError::Conflict { size: old }),
             _ => {}
         }
-        if old != seen.size {
-            return Err(CosignError::Conflict { size: seen.size });
-        }
-        consistency::verify(old, checkpoint.size(), &seen.root, checkpoint.root(), proof)
-            .map_err(|error| CosignError::Refused { status: 422, message: error.to_string() })?;
+        state.seen.check(old, &checkpoint, proof)?;
         let stranger = CosignSigner::from_seed(self.signer.name(), &[9; 32]).unwrap();
         let other = Checkpoint::new(checkpoint.origin(), checkpoint.size(), EMPTY_ROOT).unwrap().body();
-        let line = match seen.manner {
+        let line = match state.manner {
             Manner::Stranger => stranger.cosign(note.text(), 5).unwrap(),
             Manner::OtherRoot => self.signer.cosign(&other, 5).unwrap(),
-            _ => self.signer.cosign(note.text(), 1_700_000_000).unwrap(),
+            _ => cosign(&self.signer, &note),
         };
-        if seen.manner == Manner::Garbled {
+        if state.manner == Manner::Garbled {
             let mut blob = line.blob();
             blob[40] ^= 1;
             let line = treering_tlog::note::NoteSignature::from_blob(line.name(), &blob).unwrap();
             return Ok(Cosigned { lines: vec![line] });
         }
-        note.add_signatures([line.clone()]).unwrap();
-        (seen.size, seen.root, seen.note) = (checkpoint.size(), *checkpoint.root(), Some(note.to_bytes()));
+        state.seen.keep(&checkpoint, note, line.clone());
         Ok(Cosigned { lines: vec![line] })
     }
 }
@@ -130,14 +131,14 @@ impl Cosigner for Fake {
     }
 
     fn latest<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, CosignError>> {
-        let seen = self.state.lock().unwrap();
-        let answer = match seen.manner {
+        let state = self.state.lock().unwrap();
+        let answer = match state.manner {
             Manner::Silent | Manner::Forgetful => Err(CosignError::Unreachable("connection refused".into())),
             Manner::Ahead => {
                 let seal = TestSealer::new(1).seal(1_000_000, &EMPTY_ROOT, 5).unwrap();
                 Ok(Some(seal.note))
             }
-            _ => Ok(seen.note.clone()),
+            _ => Ok(state.seen.note.clone()),
         };
         Box::pin(async move { answer })
     }
@@ -234,7 +235,7 @@ async fn the_size_of_a_conflict_is_adopted() {
     }
     // The first cosigned for certain or not at all; make it know size 10, and not say so at the start.
     for witness in &town.witnesses {
-        let known = witness.state.lock().unwrap().size;
+        let known = witness.state.lock().unwrap().seen.size;
         if known == 10 {
             witness.set(Manner::Forgetful);
             break;

@@ -5,11 +5,15 @@ use std::{sync::Mutex, time::Duration};
 use tokio::time;
 use treering_tlog::{
     checkpoint::Checkpoint,
-    consistency,
     cosignature::CosignSigner,
     hash::{EMPTY_ROOT, Hash},
     note::{Note, NoteSignature},
 };
+
+#[path = "../it/honest.rs"]
+mod honest;
+
+use honest::{Seen, cosign};
 
 use super::{random::Random, told::Told};
 use crate::publisher::{BoxFuture, CosignError, Cosigned, Cosigner};
@@ -44,27 +48,19 @@ pub(crate) struct Witness {
 }
 
 struct State {
+    /// What it keeps on its disk.
     seen: Seen,
     earlier: Seen,
     way: Way,
     random: Random,
 }
 
-/// What it keeps on its disk.
-#[derive(Clone)]
-struct Seen {
-    size: u64,
-    root: Hash,
-    note: Option<Vec<u8>>,
-}
-
 impl Witness {
     pub(crate) fn new(number: u64, manner: Manner, told: Told, seed: u64) -> Self {
         let signer =
             CosignSigner::from_seed(format!("witness.example/{number}"), &[number as u8; 32]).unwrap();
-        let seen = Seen { size: 0, root: EMPTY_ROOT, note: None };
         let random = Random::new(seed ^ (number + 1).wrapping_mul(0x1234_5678_9abc_def1));
-        let state = State { earlier: seen.clone(), seen, way: Way::Good, random };
+        let state = State { earlier: Seen::NOTHING, seen: Seen::NOTHING, way: Way::Good, random };
         Self { name: format!("w{number}"), number, signer, manner, told, state: Mutex::new(state) }
     }
 
@@ -121,7 +117,7 @@ impl Witness {
     fn process(&self, old: u64, proof: &[Hash], bytes: &[u8]) -> Result<Cosigned, CosignError> {
         let mut guard = self.state.lock().unwrap();
         let state = &mut *guard;
-        let mut note = Note::parse(bytes).unwrap();
+        let note = Note::parse(bytes).unwrap();
         let checkpoint = Checkpoint::parse(note.text()).unwrap();
         match self.manner {
             Manner::Liar => return self.lie(&mut state.random, old, &checkpoint, &note),
@@ -129,18 +125,9 @@ impl Witness {
             Manner::Forgetful if state.random.percent(20) => state.earlier = state.seen.clone(),
             Manner::Forgetful | Manner::Honest => {}
         }
-        let seen = &state.seen;
-        if old != seen.size {
-            return Err(CosignError::Conflict { size: seen.size });
-        }
-        if checkpoint.size() == seen.size && *checkpoint.root() != seen.root {
-            return Err(CosignError::Refused { status: 422, message: "another root".into() });
-        }
-        consistency::verify(old, checkpoint.size(), &seen.root, checkpoint.root(), proof)
-            .map_err(|error| CosignError::Refused { status: 422, message: error.to_string() })?;
-        let line = self.signer.cosign(note.text(), 1_700_000_000).unwrap();
-        note.add_signatures([line.clone()]).unwrap();
-        state.seen = Seen { size: checkpoint.size(), root: *checkpoint.root(), note: Some(note.to_bytes()) };
+        state.seen.check(old, &checkpoint, proof)?;
+        let line = cosign(&self.signer, &note);
+        state.seen.keep(&checkpoint, note, line.clone());
         Ok(Cosigned { lines: vec![line] })
     }
 

@@ -9,6 +9,7 @@ mod fixture;
 mod garbage;
 mod grant;
 mod issuer;
+mod law;
 mod pins;
 mod receipt;
 mod statement;

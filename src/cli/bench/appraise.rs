@@ -26,7 +26,7 @@ const COLD: u32 = 50;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Of which kind: sev-snp (recorded on hardware) or tdx (simulated)
+    /// Of which kind: sev-snp or snp, the same (recorded on hardware), or tdx (simulated)
     #[arg(long, value_name = "KIND", default_value = verifier::SUBMOD_SNP)]
     kind: String,
     /// Threads, each with one appraisal at a time
@@ -108,7 +108,7 @@ struct Request {
 impl Request {
     fn of(kind: &str) -> Result<Self> {
         match kind {
-            verifier::SUBMOD_SNP => {
+            verifier::SUBMOD_SNP | "snp" => {
                 let milan = recorded::milan()?;
                 Ok(Self {
                     items: milan.items().collect(),

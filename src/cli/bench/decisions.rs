@@ -19,15 +19,30 @@ use super::meter::{Latencies, Memory, Rates, Usage, Window, count};
 use super::threads;
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// Clients, each with one decision at a time; threads of this process where nothing is asked of a service.
-    /// Without it, 16 that issue, and one that verifies or replays
-    #[arg(long, value_name = "N")]
-    clients: Option<usize>,
+pub(super) struct Issue {
+    /// Clients, each with one credential at a time
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    clients: usize,
+    #[command(flatten)]
+    load: Load,
+}
+
+/// Of what was issued before, without a service
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Again {
+    /// Threads, each with one credential at a time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    #[command(flatten)]
+    load: Load,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+struct Load {
     /// How long to measure, after a warm-up of a second at most
     #[arg(long, value_name = "S", default_value_t = 5)]
     seconds: u64,
-    /// Where to make the temporary folder
+    /// Where to make the temporary folder: the disk to be measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// The witness program; without it, `treering-witness` beside this program
@@ -38,20 +53,23 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Which decisions are measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+/// Which decisions are measured, by how many at a time.
+#[derive(Debug, Clone, Copy)]
+enum What {
     /// From challenge to credential, the workload's side and the witness included.
-    Issue,
+    Issue { clients: usize },
     /// A relying party's check of a credential, offline.
-    Verify,
+    Verify { threads: usize },
     /// Trace and replay of logged decisions from the stopped log.
-    Replay,
+    Replay { threads: usize },
 }
 
 #[derive(Serialize)]
 struct Figures {
-    clients: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
     #[serde(flatten)]
     rates: Rates,
     /// Entries are of several kinds; `all` holds sealed content too.
@@ -66,9 +84,24 @@ struct Figures {
     limits: Limits,
 }
 
-pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
-    let clients = args.clients.unwrap_or(if what == What::Issue { 16 } else { 1 });
-    ensure!((1..=1024).contains(&clients), "--clients is {clients}, want 1 to 1024");
+pub(super) fn issue(args: &Issue) -> Result<ExitCode> {
+    run(&args.load, What::Issue { clients: args.clients })
+}
+
+pub(super) fn verify(args: &Again) -> Result<ExitCode> {
+    run(&args.load, What::Verify { threads: args.threads })
+}
+
+pub(super) fn replay(args: &Again) -> Result<ExitCode> {
+    run(&args.load, What::Replay { threads: args.threads })
+}
+
+fn run(args: &Load, what: What) -> Result<ExitCode> {
+    let (option, at_a_time) = match what {
+        What::Issue { clients } => ("--clients", clients),
+        What::Verify { threads } | What::Replay { threads } => ("--threads", threads),
+    };
+    ensure!((1..=1024).contains(&at_a_time), "{option} is {at_a_time}, want 1 to 1024");
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
     let dir = temporary(args.dir.as_deref())?;
     // The hash is that of a report.
@@ -77,16 +110,18 @@ pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
     let measured = runtime.block_on(async {
         let scene = Scene::set(dir.path(), args.witness_bin.as_deref()).await?;
         match what {
-            What::Issue => issue(clients, args.seconds, scene).await,
-            What::Verify => verify(clients, args.seconds, scene).await,
-            What::Replay => replay(clients, args.seconds, scene).await,
+            What::Issue { clients } => issued(clients, args.seconds, scene).await,
+            What::Verify { threads } => verified(threads, args.seconds, scene).await,
+            What::Replay { threads } => replayed(threads, args.seconds, scene).await,
         }
     })?;
     let done = count(measured.latencies.count());
     ensure!(done > 0.0, "no decision was made in the time measured");
     let each = |seconds: f64| seconds * 1e6 / done;
+    let is_asked = matches!(what, What::Issue { .. });
     let figures = Figures {
-        clients,
+        clients: is_asked.then_some(at_a_time),
+        threads: (!is_asked).then_some(at_a_time),
         rates: Rates::of(&measured.latencies, measured.seconds, 1.0),
         disk_bytes_per_entry: measured.disk,
         cpu_us_each: each(measured.cpu_s),
@@ -98,7 +133,7 @@ pub(super) fn run(args: &Args, what: What) -> Result<ExitCode> {
     if args.json {
         output::json(&figures)?;
     } else {
-        print(what, &figures);
+        print(what, at_a_time, &figures);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +150,7 @@ struct Measured {
     disk: Disk,
 }
 
-async fn issue(clients: usize, seconds: u64, scene: Scene) -> Result<Measured> {
+async fn issued(clients: usize, seconds: u64, scene: Scene) -> Result<Measured> {
     let scene = Arc::new(scene);
     let window = Window::of_seconds(seconds);
     let clients: Vec<_> =
@@ -168,7 +203,7 @@ async fn credentials(scene: &Scene) -> Result<Vec<String>> {
     Ok(credentials)
 }
 
-async fn verify(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
+async fn verified(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
     let credentials = credentials(&scene).await?;
     let chains: Vec<_> =
         credentials.iter().map(|credential| files::certificates(credential.as_bytes())).collect();
@@ -187,7 +222,7 @@ async fn verify(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> 
     Ok(Measured::here(worked, Disk::of(stopped.open()?.log(), None)?))
 }
 
-async fn replay(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
+async fn replayed(threads: usize, seconds: u64, scene: Scene) -> Result<Measured> {
     let credentials = credentials(&scene).await?;
     let stopped = scene.stop().await?;
     let worked = {
@@ -220,16 +255,15 @@ impl Measured {
     }
 }
 
-fn print(what: What, figures: &Figures) {
+fn print(what: What, at_a_time: usize, figures: &Figures) {
     let name = match what {
-        What::Issue => "credentials issued, logged, witnessed",
-        What::Verify => "credentials verified offline",
-        What::Replay => "decisions traced and made again",
+        What::Issue { .. } => "credentials issued, logged, witnessed",
+        What::Verify { .. } => "credentials verified offline",
+        What::Replay { .. } => "decisions traced and made again",
     };
     output::line(format!(
-        "{:.0}/s {name}, {} at a time: {}",
+        "{:.0}/s {name}, {at_a_time} at a time: {}",
         figures.rates.throughput_per_s,
-        figures.clients,
         figures.rates.text()
     ));
     let part = |name: &str, cpu: Option<f64>| cpu.map_or(String::new(), |cpu| format!(", {cpu:.0} {name}"));

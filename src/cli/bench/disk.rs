@@ -16,7 +16,7 @@ use super::meter::count;
 /// Octets per entry over the entry itself, in table files, compacted.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Disk {
-    /// Tiles and bundles.
+    /// Tiles and bundles, and the fragments of those that are not full.
     pub(super) tree: f64,
     /// Everything: indexes, and where there are decisions their sealed content.
     pub(super) all: f64,
@@ -37,7 +37,7 @@ impl Disk {
             None => payload(log, stats.entries)?,
         };
         let over = |bytes: u64| (count(bytes) - count(payload)) / count(stats.entries.max(1));
-        Ok(Self { tree: over(of(&["entries", "tiles"])), all: over(of(&[])) })
+        Ok(Self { tree: over(of(&["edge", "entries", "tiles"])), all: over(of(&[])) })
     }
 
     /// For people.

@@ -11,18 +11,15 @@ use treering_log::{Log, fsck};
 use super::super::output;
 use super::api;
 use super::disk::{Disk, temporary};
+use super::fill::Filling;
 use super::limits::Limits;
 use super::meter::{Memory, Usage, count};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Entries of the log
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    entries: u64,
-    /// Octets of an entry
-    #[arg(long, value_name = "B", default_value_t = 400)]
-    entry_bytes: usize,
-    /// Where to make the temporary folder
+    #[command(flatten)]
+    filling: Filling,
+    /// Where to make the temporary folder: the disk to be measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Print one JSON object
@@ -42,28 +39,20 @@ struct Figures {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    ensure!((2..=1_000_000_000).contains(&args.entries), "--entries is {}, want 2 to 10^9", args.entries);
-    ensure!(
-        (32..=65_535).contains(&args.entry_bytes),
-        "--entry-bytes is {}, want 32 to 65535",
-        args.entry_bytes
-    );
+    let Filling { entries, entry_bytes } = args.filling;
+    args.filling.check()?;
     let dir = temporary(args.dir.as_deref())?;
     // A million entries are checked in about a second, and the limits are measured in as much.
-    let limits = Limits::measure(dir.path(), args.entry_bytes, Duration::from_micros(args.entries) * 10)?;
-    api::fill_apart(dir.path(), args.entries, args.entry_bytes)?;
+    let limits = Limits::measure(dir.path(), entry_bytes, Duration::from_micros(entries) * 10)?;
+    api::fill_apart(dir.path(), entries, entry_bytes)?;
     let log = Log::open_read_only(dir.path().join("data"))?;
     let (before, begin) = (Usage::of(None)?, Instant::now());
     let report = fsck::check(&log, |_, _| ());
     let seconds = begin.elapsed().as_secs_f64();
     let after = Usage::of(None)?;
-    ensure!(
-        report.is_clean() && report.entries == args.entries,
-        "the log is not clean: {:?}",
-        report.findings
-    );
+    ensure!(report.is_clean() && report.entries == entries, "the log is not clean: {:?}", report.findings);
     drop(log);
-    let disk = Disk::of(&api::opener(dir.path(), 0)?(false)?, Some(args.entry_bytes))?;
+    let disk = Disk::of(&api::opener(dir.path(), 0)?(false)?, Some(entry_bytes))?;
     let entries = count(report.entries);
     let figures = Figures {
         throughput_per_s: entries / seconds,
@@ -80,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             "{:.0} entries/s of {} octets recomputed and compared, every index included: {:.2} us of CPU each, \
              {:.1} leaf hashes of this machine",
             figures.throughput_per_s,
-            args.entry_bytes,
+            entry_bytes,
             figures.cpu_us_per_entry,
             figures.cpu_us_per_entry * figures.limits.sha256_per_s / 1e6
         ));

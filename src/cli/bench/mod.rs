@@ -25,8 +25,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use decisions::What;
-
 /// What every load prints of the machine.
 macro_rules! limits {
     () => {
@@ -85,7 +83,7 @@ const APPRAISE_EXAMPLES: &str = concat!(
 Examples:
   A report recorded on hardware, two threads:
     treering bench appraise
-  A simulated TDX quote with its collateral, for a program that keeps the figures:
+  A simulated TDX quote with its collateral, for a program:
     treering bench appraise --kind tdx --json
 
 Evidence and collateral are read from octets every time; warm is with verified chains kept.
@@ -97,8 +95,9 @@ With --json: kind, threads, ",
 
 const FILL_EXAMPLES: &str = "\
 Examples:
-  treering bench fill --entries 10000000 --dir /srv/bench/ten-million
-  For a program:
+  Ten million entries:
+    treering bench fill --entries 10000000 --dir /srv/bench/ten-million
+  A million, for a program:
     treering bench fill --entries 1000000 --dir bench-log --json
 
 Entries of one length, each different, appended 256 at a time; everything is on the disk when it ends. `bench append \
@@ -109,9 +108,10 @@ With --json: entries, seconds, throughput_per_s.";
 const ISSUE_EXAMPLES: &str = concat!(
     "\
 Examples:
-  treering bench issue --clients 16 --seconds 5
-  For a program that keeps the figures:
-    treering bench issue --json
+  Sixteen workloads at a time:
+    treering bench issue
+  One, for a program:
+    treering bench issue --clients 1 --json
 
 Each client makes a key, asks for a challenge, has a simulated report made and gets a certificate.
 
@@ -124,46 +124,49 @@ With --json: clients, ",
     "."
 );
 
-const VERIFY_EXAMPLES: &str = concat!(
-    "\
-Examples:
-  treering bench verify --seconds 5
-  On two threads, for a program that keeps the figures:
-    treering bench verify --clients 2 --json
+/// The help of what is done again with credentials that were issued before.
+macro_rules! again {
+    ($command:literal, $what:literal) => {
+        concat!(
+            "Examples:\n  One thread:\n    treering bench ",
+            $command,
+            "\n  Two threads, for a program:\n    treering bench ",
+            $command,
+            " --threads 2 --seconds 10 --json\n\n",
+            $what,
+            "\n\nWith --json: threads, ",
+            rates!(),
+            ", ",
+            room!(),
+            ", cpu_us_each, ",
+            limits!(),
+            "."
+        )
+    };
+}
 
-Credentials that were issued before, by the public keys of the trust file alone.
-
-With --json: clients, ",
-    rates!(),
-    ", ",
-    room!(),
-    ", cpu_us_each, ",
-    limits!(),
-    "."
+const VERIFY_EXAMPLES: &str = again!(
+    "verify",
+    "Credentials are issued before, by real processes that have ended when it is measured. Each is verified as `treering \
+     verify` does it: offline, by the public keys of the trust file alone."
 );
 
-const REPLAY_EXAMPLES: &str = concat!(
-    "\
-Examples:
-  treering bench replay --seconds 5
-  On two threads, for a program that keeps the figures:
-    treering bench replay --clients 2 --json
-
-With --json: clients, ",
-    rates!(),
-    ", ",
-    room!(),
-    ", cpu_us_each, ",
-    limits!(),
-    "."
+const REPLAY_EXAMPLES: &str = again!(
+    "replay",
+    "Credentials are issued before, by real processes that have ended when it is measured. Each is traced in the folder of \
+     the stopped log and its decision made again, as `treering trace` does it. How long all decisions of a log take, \
+     `treering replay` shows on that log."
 );
 
 const FSCK_EXAMPLES: &str = concat!(
     "\
 Examples:
-  treering bench fsck --entries 1000000
-  For a program that keeps the figures:
-    treering bench fsck --json
+  A log of a million entries:
+    treering bench fsck
+  Of ten thousand, for a program:
+    treering bench fsck --entries 10000 --json
+
+The log is filled by `bench fill`, and checked as `treering log fsck` does it: everything is recomputed from the entries.
 
 With --json: throughput_per_s, seconds, cpu_us_per_entry, ",
     room!(),
@@ -193,7 +196,7 @@ Examples:
     treering bench prove --path api --entries 1000000
   Receipts over TLS, the service a process of its own:
     treering bench prove --path http --clients 64
-  Tiles and entry bundles, whole:
+  Tiles and entry bundles, whole, for a program:
     treering bench prove --path tiles --clients 64 --json
 
 Each client verifies its first answer and every 256th: a receipt by the service's key, a tile by its octets and by being \
@@ -209,8 +212,22 @@ With --json: ",
      answers.errors, answers.checked, answers.passed."
 );
 
+const EXAMPLES: &str = "\
+Examples:
+  Everything, beside what was aimed at, some minutes (build with --release before):
+    treering bench table
+  One load:
+    treering bench append --clients 512 --seconds 10
+  The same for a program; the load's own help says what the fields are:
+    treering bench append --clients 512 --seconds 10 --json
+
+Each load but `fill` makes what it needs in a temporary folder (--dir says on which disk), on loopback, and leaves nothing. It \
+measures what the machine can do at most in the same run.
+Exit status: 0 measured, however it came out; 3 it could not be measured.";
+
 /// Measure this machine under load: appends, proofs, appraisal, issuance, verification, replay
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -232,19 +249,19 @@ enum Command {
     Fsck(fsck::Args),
     /// Issue credentials, from challenge to release
     #[command(after_help = ISSUE_EXAMPLES)]
-    Issue(decisions::Args),
+    Issue(decisions::Issue),
     /// Prove inclusion
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(prove::Args),
     /// Trace logged decisions and make them again
     #[command(after_help = REPLAY_EXAMPLES)]
-    Replay(decisions::Args),
+    Replay(decisions::Again),
     /// All of it, as one table
     #[command(after_help = TABLE_EXAMPLES)]
     Table(table::Args),
     /// Verify credentials offline, as a relying party does
     #[command(after_help = VERIFY_EXAMPLES)]
-    Verify(decisions::Args),
+    Verify(decisions::Again),
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -253,10 +270,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Command::Appraise(args) => appraise::run(args),
         Command::Fill(args) => fill::run(args),
         Command::Fsck(args) => fsck::run(args),
-        Command::Issue(args) => decisions::run(args, What::Issue),
+        Command::Issue(args) => decisions::issue(args),
         Command::Prove(args) => prove::run(args),
-        Command::Replay(args) => decisions::run(args, What::Replay),
+        Command::Replay(args) => decisions::replay(args),
         Command::Table(args) => table::run(args),
-        Command::Verify(args) => decisions::run(args, What::Verify),
+        Command::Verify(args) => decisions::verify(args),
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// By which way
     #[arg(long, value_enum, default_value_t = Way::Api)]
     path: Way,
-    /// Where to make the temporary folder
+    /// Where to make the temporary folder: the disk to be measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Print one JSON object

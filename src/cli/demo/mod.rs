@@ -27,11 +27,14 @@ use story::Story;
 
 const EXAMPLES: &str = "\
 Examples:
-  treering demo
-  treering demo --json
-  treering demo --keep /tmp/demo, and then by hand:
+  The whole story, in a folder that is removed afterwards:
+    treering demo
+  For a program:
+    treering demo --json
+  Keep everything, and go on by hand:
+    treering demo --keep /tmp/demo
     treering verify --credential /tmp/demo/credential.pem --trust /tmp/demo/trust.json
-    treering trace  --credential /tmp/demo/credential.pem --trust /tmp/demo/trust.json \\
+    treering trace --credential /tmp/demo/credential.pem --trust /tmp/demo/trust.json \\
         --key /tmp/demo/auditor.key --data /tmp/demo/ledger/data
     treering log fsck --data /tmp/demo/ledger/data --trust /tmp/demo/trust.json
 

@@ -24,8 +24,10 @@ Examples:
   From the service:
     treering log prove --url https://identity.bank.example --tls-ca ca.pem --index 7 > seven.tlog-proof
 
-The proof has the newest checkpoint, with its cosignatures where a quorum gave them. Whoever has a
-C2SP policy file checks it with any program that knows the form; with this one: log verify-proof.";
+The proof has the newest checkpoint, with its cosignatures where a quorum gave them. Whoever has a C2SP policy file checks it \
+with any program that knows the form; with this one: log verify-proof.
+
+With --json: index, leaf, proof, file.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -35,6 +37,8 @@ Examples:
     treering log verify-proof --proof seven.tlog-proof --entry seven.cose --policy policy.txt --json
 
 No network is used. The entry is what the log has (for a statement: with an empty unprotected header).
+
+With --json: proven; if it is, index, origin, size, cosigners (of each: name, time), and if not, why.
 Exit status: 0 proven, 1 not, 3 a file could not be read.";
 
 #[derive(Debug, clap::Args)]

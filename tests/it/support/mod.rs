@@ -4,6 +4,7 @@
 mod ask;
 pub(crate) mod demo;
 mod genesis;
+#[path = "../../../provenance/tests/it/law.rs"]
 pub(crate) mod law;
 mod net;
 mod people;

@@ -1,7 +1,8 @@
-//! The law, `schemas/statements.cddl`, as a validator of octets.
+//! The law, `schemas/statements.cddl`, as a validator of octets: of those that these tests make, and of those that the
+//! whole program leaves behind (the root package's tests include this file).
 //!
-//! `cddl-cat` knows no tags; so schema and data are both rewritten here: `#6.18(x)` becomes `["#6.18", x]`, also inside
-//! byte strings that hold tagged items.
+//! `cddl-cat` knows no tags, and the crate `cddl` brings a hundred others; so schema and data are both rewritten here:
+//! `#6.18(x)` becomes `["#6.18", x]`, also inside byte strings that hold tagged items.
 
 use cddl_cat::{cbor::validate_cbor, context::BasicContext, flatten::flatten_from_str};
 use ciborium::Value;
