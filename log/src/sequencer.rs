@@ -57,6 +57,9 @@ pub(crate) struct Sequencer {
     pub(crate) probe: Probed,
 }
 
+/// What new entries make of the tree: its edge, the tiles that they filled, its head.
+type Growth = (Edge, Vec<Filled>, Arc<Head>);
+
 /// Why a batch was not committed.
 enum Failure {
     /// Nothing was written and nothing has changed: the next batch may succeed.
@@ -237,11 +240,7 @@ impl Sequencer {
     }
 
     /// Adds the new entries to the batch, sealed under a new head; `None` if there are none.
-    fn grow(
-        &self,
-        batch: &mut Batch<'_>,
-        added: &[Added],
-    ) -> Result<Option<(Edge, Vec<Filled>, Arc<Head>)>, Failure> {
+    fn grow(&self, batch: &mut Batch<'_>, added: &[Added]) -> Result<Option<Growth>, Failure> {
         if added.is_empty() {
             return Ok(None);
         }
@@ -270,10 +269,14 @@ impl Sequencer {
                 let first = id.index * WIDTH;
                 let bundle = self.bundle_of(first, first + WIDTH, added)?;
                 batch.bundle(id.index, &bundle);
-                replaces.iter().for_each(|start| batch.remove_fragment(EdgeOf::Bundle, *start));
+                for start in replaces {
+                    batch.remove_fragment(EdgeOf::Bundle, *start);
+                }
             }
             batch.tile(*id, &tiles::encode(nodes.hashes(), nodes.inner()));
-            replaces.iter().for_each(|start| batch.remove_fragment(EdgeOf::Tile(id.level), *start));
+            for start in replaces {
+                batch.remove_fragment(EdgeOf::Tile(id.level), *start);
+            }
         }
         for Fragment { level, first, hashes } in &grown.fragments {
             if *level == 0 {

@@ -107,6 +107,22 @@ fn append_by_the_api_in_a_log_that_another_process_filled() {
 }
 
 #[test]
+fn a_log_that_is_kept_grows_from_run_to_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("log");
+    let dir = dir.to_str().unwrap();
+    cli(["bench", "fill", "--entries", "600", "--dir", dir]).ended(0);
+    let run = || {
+        let line = ["bench", "append", "--json", "--seconds", "1", "--clients", "4", "--log", dir];
+        let figures = cli(line).ended(0).json();
+        [whole(&figures, "log_entries.before"), whole(&figures, "log_entries.after")]
+    };
+    let ([before, between], [again, after]) = (run(), run());
+    assert_eq!((before, again), (600, between));
+    assert!(before < between && between < after);
+}
+
+#[test]
 fn append_by_scrapi_verifies_receipts_and_asks_again() {
     let load = ["--seconds", "1", "--clients", "4", "--path", "scrapi"];
     let figures = bench("append", &["by SCRAPI"], &load);
@@ -155,6 +171,8 @@ fn what_cannot_be_measured_is_said_before_anything_runs() {
     for (line, said) in [
         ("append --seconds 0", "--seconds is 0, want 1 to 3600"),
         ("append --path scrapi --prefill 10", "--prefill goes with --path api"),
+        ("append --path scrapi --log x", "--log goes with --path api"),
+        ("append --log no-such-folder", "no-such-folder has no log"),
         ("append --path scrapi --entries-per-append 2", "--entries-per-append goes with --path api"),
         ("append --witnesses 65", "--witnesses is 65, want at most 64"),
         ("prove --entries 5", "--entries is 5, want 512"),

@@ -30,7 +30,8 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     }
     let open = opener(dir, args.clients * args.entries_per_append * 2)?;
     let begin = Instant::now();
-    let log = open(args.prefill == 0)?;
+    let filled = args.prefill > 0 || args.log.is_some();
+    let log = open(!filled)?;
     let opened = begin.elapsed();
     let before = log.size();
     let measured = runtime.block_on(measure(args, dir, &log))?;
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Run> {
     let begin = Instant::now();
     let log = open(false)?;
     let reopened = begin.elapsed();
-    let open_ms = if args.prefill == 0 { reopened } else { opened }.as_secs_f64() * 1000.0;
+    let open_ms = if filled { opened } else { reopened }.as_secs_f64() * 1000.0;
     let entries = Grown { before, after: log.size() };
     let disk = Disk::of(&log, Some(args.entry_bytes))?;
     let Measured { latencies, window, cpu, memory } = measured;
@@ -87,9 +88,9 @@ async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<Measured> {
     let log_vkey = log.log_key().context("a log that is open for writing")?.to_string();
     witnesses.serve(&log_vkey).await?;
     let publisher = witnesses.publish(log, &log_vkey).await?;
-    let window = Window::of_seconds(args.seconds);
+    let (window, run) = (Window::of_seconds(args.seconds), log.size());
     let clients: Vec<_> = (0..args.clients)
-        .map(|client| tokio::spawn(client_loop(log.clone(), args.clone(), client, window)))
+        .map(|client| tokio::spawn(client_loop(log.clone(), args.clone(), (run, client), window)))
         .collect();
     tokio::time::sleep_until(window.begin().into()).await;
     let before = (Usage::of(None)?, witnesses.cpu_s()?);
@@ -110,13 +111,14 @@ async fn measure(args: &Args, dir: &Path, log: &Log) -> Result<Measured> {
     Ok(Measured { latencies, window, cpu, memory: usage.memory })
 }
 
-async fn client_loop(log: Log, args: Args, client: usize, window: Window) -> Result<Latencies> {
+/// `run` tells entries from those of another run in the same log.
+async fn client_loop(log: Log, args: Args, (run, client): (u64, usize), window: Window) -> Result<Latencies> {
     let mut latencies = Latencies::new()?;
     let mut n = 0;
     while window.is_open() {
         let entries = (0..args.entries_per_append).map(|_| {
             n += 1;
-            NewEntry::plain(entry(args.entry_bytes, client, n))
+            NewEntry::plain(entry(args.entry_bytes, (run, client as u64, n)))
         });
         let append = Append::of(entries.collect());
         let begin = Instant::now();
@@ -142,7 +144,7 @@ pub(super) async fn fill(log: &Log, entries: u64, entry_bytes: usize) -> Result<
     let mut waiting = tokio::task::JoinSet::new();
     while n < entries {
         let next = entries.min(n + 256);
-        let batch = (n..next).map(|n| NewEntry::plain(entry(entry_bytes, usize::MAX, n))).collect();
+        let batch = (n..next).map(|n| NewEntry::plain(entry(entry_bytes, (0, u64::MAX, n)))).collect();
         n = next;
         let log = log.clone();
         waiting.spawn(async move { log.append(Append::of(batch)).await.map(drop) });
@@ -157,10 +159,11 @@ pub(super) async fn fill(log: &Log, entries: u64, entry_bytes: usize) -> Result<
 }
 
 /// An entry that no other is equal to.
-fn entry(bytes: usize, client: usize, n: u64) -> Vec<u8> {
+fn entry(bytes: usize, (run, client, n): (u64, u64, u64)) -> Vec<u8> {
     let mut entry = Vec::with_capacity(bytes);
-    entry.extend_from_slice(&(client as u64).to_be_bytes());
-    entry.extend_from_slice(&n.to_be_bytes());
+    for part in [run, client, n] {
+        entry.extend_from_slice(&part.to_be_bytes());
+    }
     entry.resize(bytes, 0x5a);
     entry
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::super::output;
@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Entries that are in the log before, put there by another process (path api)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) prefill: u64,
+    /// A folder that `bench fill` made: its log is measured, and grows (path api)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["prefill", "dir"])]
+    pub(super) log: Option<PathBuf>,
     /// Where to make the temporary folder: the disk to be measured
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
@@ -127,16 +130,23 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     ensure!((1..=3600).contains(&args.seconds), "--seconds is {}, want 1 to 3600", args.seconds);
     ensure!(args.witnesses <= 64, "--witnesses is {}, want at most 64", args.witnesses);
     ensure!(args.path == Way::Api || args.prefill == 0, "--prefill goes with --path api");
+    ensure!(args.path == Way::Api || args.log.is_none(), "--log goes with --path api");
     ensure!(args.prefill != 1, "--prefill is 1, want 0, or 2 and more");
     ensure!(
         args.path == Way::Api || args.entries_per_append == 1,
         "--entries-per-append goes with --path api"
     );
-    let dir = temporary(args.dir.as_deref())?;
-    let limits = Limits::measure(dir.path(), args.entry_bytes, Duration::from_secs(args.seconds))?;
+    let own = args.log.is_none().then(|| temporary(args.dir.as_deref())).transpose()?;
+    let dir = own.as_ref().map_or(args.log.as_deref(), |own| Some(own.path())).context("a folder")?;
+    ensure!(
+        own.is_some() || dir.join("data").exists(),
+        "{} has no log: `treering bench fill`",
+        dir.display()
+    );
+    let limits = Limits::measure(dir, args.entry_bytes, Duration::from_secs(args.seconds))?;
     let run = match args.path {
-        Way::Api => api::run(args, dir.path())?,
-        Way::Scrapi => scrapi::run(args, dir.path())?,
+        Way::Api => api::run(args, dir)?,
+        Way::Scrapi => scrapi::run(args, dir)?,
     };
     let per_append = u32::try_from(args.entries_per_append).map_or(1.0, f64::from);
     let entries = (count(run.latencies.count()) * per_append).max(1.0);

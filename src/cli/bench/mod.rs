@@ -61,6 +61,9 @@ Examples:
     treering bench append --path scrapi --clients 128 --seconds 8
   In a log of a million, which another process has filled:
     treering bench append --path api --clients 512 --prefill 1000000
+  In a log that is kept, and grows from run to run:
+    treering bench fill --entries 10000000 --dir /srv/bench/ten-million
+    treering bench append --clients 512 --log /srv/bench/ten-million
 
 An append counts when it is durable, integrated, and answered with its inclusion proof to a signed checkpoint. By SCRAPI \
 each client verifies its first receipt and every 256th, and asks for the entry again at once. With witnesses the service \
@@ -75,7 +78,7 @@ With --json: ",
     "; with witnesses also witness_cpu_us_per_entry; by SCRAPI also server_cpu_us_per_entry, answers.refused, \
      answers.errors, answers.checked, answers.passed, signed_live.
 
-open_ms is opening the filled log by a process that had nothing of it, or, without --prefill, opening it again at the end."
+open_ms is opening the filled log by a process that had nothing of it, or, without --prefill and --log, opening it again at the end."
 );
 
 const APPRAISE_EXAMPLES: &str = concat!(

@@ -5,6 +5,7 @@
 
 mod aims;
 mod comparisons;
+mod growth;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use super::super::processes::{this_program, witness_program};
 use super::disk;
 use aims::{Aim, number, verdict};
 use comparisons::comparisons;
-use rows::{Base, SMALL_ENTRIES, WITNESS, WITNESS_AIMS, cpu, rows};
+use growth::SMALL_ENTRIES;
+use rows::{Base, WITNESS, WITNESS_AIMS, cpu, rows};
 
 /// Free disk that an entry of the large log may need: 450 octets at rest, as much again while tables are merged.
 const FREE_BYTES_PER_ENTRY: u64 = 1000;
@@ -57,11 +59,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let large = large(args.large, disk::free(&folder)?, &mut remarks)?;
     let mut table = Table { quiet: args.json, rows: Vec::new(), figures: Map::new(), failed: false };
     table.heading();
-    for row in rows(args, large)? {
+    for row in rows(args)? {
         let mut command = Command::new(&program);
         command.arg("bench").args(&row.arguments).arg("--json");
         table.add(&row.name, &mut command, row.base, &row.aims);
     }
+    growth::add(&mut table, args, &folder, large)?;
     table.add(WITNESS, &mut witness(args, &folder)?, Base::Sync, WITNESS_AIMS);
     table.end(large, &remarks)?;
     Ok(if table.failed { ExitCode::from(output::FAILED) } else { ExitCode::SUCCESS })
@@ -116,8 +119,13 @@ impl Table {
 
     /// Runs one measurement and adds its line. One that cannot be made leaves the others worth having.
     fn add(&mut self, name: &str, command: &mut Command, base: Base, aims: &[Aim]) {
-        match measure(command) {
-            Ok(figures) => self.measured(name, command, figures, (base, aims)),
+        let figures = measure(command);
+        self.put(name, command, figures, (base, aims));
+    }
+
+    fn put(&mut self, name: &str, command: &Command, figures: Result<Value>, judged: (Base, &[Aim])) {
+        match figures {
+            Ok(figures) => self.measured(name, command, figures, judged),
             Err(error) => {
                 self.failed = true;
                 self.line(format!("{name:<29} failed: {error:#}"));

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::aims::{Aim, at_least, at_most, number};
-use super::rows::{ONE, ONE_OF_THREE, SCRAPI, SMALL, SMALL_ENTRIES, large_name};
+use super::growth::{SMALL, SMALL_ENTRIES, large_name};
+use super::rows::{ONE, ONE_OF_THREE, SCRAPI};
 
 /// A figure made of those of rows.
 pub(super) struct Comparison {

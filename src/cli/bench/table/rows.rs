@@ -10,8 +10,6 @@ use super::aims::{Aim, at_least, at_most, number};
 pub(super) const ONE: &str = "one client";
 pub(super) const ONE_OF_THREE: &str = "one client, three in one";
 pub(super) const SCRAPI: &str = "SCRAPI over TLS, 128 clients";
-pub(super) const SMALL: &str = "in a log of 100000";
-pub(super) const SMALL_ENTRIES: u64 = 100_000;
 pub(super) const WITNESS: &str = "witness, 64 clients";
 
 /// One line of the table.
@@ -63,19 +61,13 @@ pub(super) fn cpu(figures: &Value) -> f64 {
     if each.is_nan() { number(figures, "cpu_us_per_entry") } else { each }
 }
 
-/// The name of the row of the large log.
-pub(super) fn large_name(large: u64) -> String {
-    format!("in a log of {large}")
-}
-
-/// All rows but the witness's, which another program measures.
-pub(super) fn rows(args: &Args, large: u64) -> Result<Vec<Row>> {
-    let mut rows = appends(large);
+/// All rows but those of a small and a large log, which are measured in turns, and the witness's, which another program
+/// measures.
+pub(super) fn rows(args: &Args) -> Result<Vec<Row>> {
+    let mut rows = appends();
     rows.extend(reads());
     for row in &mut rows {
-        // Every two million entries a large log merges the index of two million: a window that has one, in both logs.
-        let windows = if row.name == SMALL || row.name == large_name(large) { 2 } else { 1 };
-        row.arguments.extend(["--seconds".to_owned(), (windows * args.seconds).to_string()]);
+        row.arguments.extend(["--seconds".to_owned(), args.seconds.to_string()]);
     }
     rows.push(row("fsck", "fsck --entries 1000000", Base::Hash, &[at_least("throughput_per_s", 1e6)]));
     for row in &mut rows {
@@ -93,8 +85,7 @@ pub(super) fn rows(args: &Args, large: u64) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn appends(large: u64) -> Vec<Row> {
-    let prefilled = |entries: u64| format!("append --clients 512 --prefill {entries}");
+fn appends() -> Vec<Row> {
     vec![
         row(ONE, "append --clients 1", Base::Sync, &[at_most("p50_ms", 2.0), at_most("p99_ms", 12.0)]),
         row(ONE_OF_THREE, "append --clients 1 --entries-per-append 3", Base::Sync, &[]),
@@ -123,8 +114,6 @@ fn appends(large: u64) -> Vec<Row> {
             Base::Sync,
             &[at_most("p50_ms", 10.0), at_most("p99_ms", 40.0)],
         ),
-        row(SMALL, &prefilled(SMALL_ENTRIES), Base::Hash, &[]),
-        row(&large_name(large), &prefilled(large), Base::Hash, &[]),
     ]
 }
 
