@@ -2,9 +2,10 @@
 
 use super::{Context, NAME};
 use crate::verifier::appraisal::Status;
-use crate::verifier::checks::{Found, Outcome, fail};
+use crate::verifier::checks::{Found, Outcome, fail, relaxed};
 use crate::verifier::ear::tier;
 use crate::verifier::kinds::Assurance;
+use crate::verifier::reference::Words;
 
 /// Which part of a token each check reads.
 pub(super) fn reads(check: &str) -> Option<&'static str> {
@@ -99,7 +100,9 @@ pub(super) fn status(context: &Context<'_>) -> Outcome {
     let said = format!("{}: {}", vouched.status.name(), vouched.reason);
     match vouched.status {
         Status::Affirming => Ok(said),
-        Status::Warning if external.allow_warning => Ok(format!("{said}; the policy allows a warning")),
+        Status::Warning if external.allow_warning => {
+            relaxed("allow_warning", format!("{said}; the policy allows a warning"))
+        }
         Status::None | Status::Warning | Status::Contraindicated => fail(said),
     }
 }
@@ -116,7 +119,10 @@ pub(super) fn tee(context: &Context<'_>) -> Outcome {
 pub(super) fn assurance(context: &Context<'_>) -> Outcome {
     let (external, vouched) = (context.external()?, context.vouched()?);
     match vouched.assurance {
-        Some(Assurance::Simulated) if !external.allow_simulated => {
+        Some(Assurance::Simulated) if external.allow_simulated => {
+            relaxed("allow_simulated", Assurance::Simulated.as_str())
+        }
+        Some(Assurance::Simulated) => {
             fail("a simulated platform, which the policy does not accept from this Verifier")
         }
         Some(assurance) => Ok(assurance.as_str().to_owned()),
@@ -147,20 +153,17 @@ pub(super) fn debug(context: &Context<'_>) -> Outcome {
 
 pub(super) fn reference_value(context: &Context<'_>) -> Outcome {
     let (external, vouched) = (context.external()?, context.vouched()?);
-    if let Some(value) = vouched.reference(context.references) {
-        return Ok(format!("the measurement is that of {}", value.name));
-    }
-    let known = context.references.count(&vouched.reference_tee);
-    if known == 0 && !external.require_reference_value {
-        return Ok("no reference values given: the measurement is not judged".to_owned());
-    }
     let names: Vec<&str> = vouched.registers.keys().map(String::as_str).collect();
-    fail(match names.as_slice() {
-        [] => format!("the {NAME} carries no measurement that a reference value could name"),
-        names => format!(
-            "{} is none of the {known} reference values of {}",
-            names.join(", "),
-            vouched.reference_tee
-        ),
-    })
+    let words = Words {
+        found: "the measurement is that of",
+        unjudged: "the measurement is",
+        unknown: &format!("{} of {} is", names.join(", "), vouched.reference_tee),
+    };
+    let (references, required) = (context.references, external.require_reference_value);
+    match references.judge(&vouched.reference_tee, required, vouched.reference(references), &words) {
+        Err(Found::Failed(_)) if names.is_empty() => {
+            fail(format!("the {NAME} carries no measurement that a reference value could name"))
+        }
+        outcome => outcome,
+    }
 }

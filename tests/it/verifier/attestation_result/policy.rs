@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use treering::verifier::{self, Assurance, ReferenceValue, ReferenceValues, Status};
 
 use super::{Example, MEASUREMENT, NOW, case_of, examples, external, signer};
-use crate::verifier::{Case, assert_affirming, assert_refused, failed, main};
+use crate::verifier::{Case, assert_affirming, assert_refused, failed, main, relaxations};
 
 /// The name of a register of each format, and that another value is not accepted.
 #[test]
@@ -130,6 +130,38 @@ fn the_policy_is_kept() {
         let text = format!("version = 1\nname = \"t\"\n{text}");
         verifier::AppraisalPolicy::parse(text.as_bytes()).unwrap_err();
     }
+}
+
+/// What a section asks less than it would by default is in the result, where it is what lets a token pass.
+#[test]
+fn what_a_section_does_not_ask_is_in_the_result() {
+    const UNJUDGED: &str = r#"{"check":"reference-value","key":"require_reference_value"}"#;
+    let ear = &examples()[0];
+    let of = |claims: &Value, more: &str| relaxations(&ear.case(claims, more).appraise());
+    assert_eq!(of(&ear.claims, ""), format!("[{UNJUDGED}]"), "the examples' own");
+    let all = "allow_warning = true\nallow_simulated = true";
+    assert_eq!(of(&ear.claims, all), format!("[{UNJUDGED}]"), "it passes without them, too");
+    let submod = |claims: &mut Value, name: &str, value: Value| {
+        claims["submods"]["sev-snp"][name] = value;
+    };
+    let mut warns = ear.claims.clone();
+    warns["ear_status"] = "warning".into();
+    submod(&mut warns, "ear_status", "warning".into());
+    let warning = r#"{"check":"status","key":"allow_warning"}"#;
+    assert_eq!(of(&warns, "allow_warning = true"), format!("[{warning},{UNJUDGED}]"));
+    let mut simulated = ear.claims.clone();
+    submod(&mut simulated, "ear_verifier_claims", json!({ "assurance": "simulated" }));
+    let trial = r#"{"check":"assurance","key":"allow_simulated"}"#;
+    assert_eq!(of(&simulated, "allow_simulated = true"), format!("[{trial},{UNJUDGED}]"));
+    // With a value that is found, nothing is left unasked.
+    let value = ReferenceValue {
+        name: "payments 1".to_owned(),
+        tee: "sev-snp".to_owned(),
+        registers: [("measurement".to_owned(), MEASUREMENT.to_vec())].into(),
+        source: [0; 32],
+    };
+    let known = Case { references: ReferenceValues::new(vec![value]).unwrap(), ..ear.case(&ear.claims, "") };
+    assert_eq!(relaxations(&known.appraise()), "[]");
 }
 
 #[test]
