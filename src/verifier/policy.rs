@@ -258,9 +258,19 @@ impl AppraisalPolicy {
     }
 
     pub(super) fn waiver(&self, kind: &str, check: &str, now: u64) -> Option<&Waiver> {
-        let names =
-            |waiver: &&Waiver| waiver.check == check && waiver.kind.as_deref().is_none_or(|of| of == kind);
-        self.waivers.iter().filter(names).find(|waiver| now < waiver.until)
+        self.waivers_of(kind, check).find(|waiver| now < waiver.until)
+    }
+
+    /// Whether there is a waiver of this check, in force or not.
+    pub(super) fn waives(&self, kind: &str, check: &str) -> bool {
+        self.waivers_of(kind, check).next().is_some()
+    }
+
+    fn waivers_of(&self, kind: &str, check: &str) -> impl Iterator<Item = &Waiver> {
+        let names = move |waiver: &&Waiver| {
+            waiver.check == check && waiver.kind.as_deref().is_none_or(|of| of == kind)
+        };
+        self.waivers.iter().filter(names)
     }
 }
 

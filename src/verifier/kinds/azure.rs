@@ -145,7 +145,7 @@ impl Kind for AzSnp {
         if !policy.kinds().sev_snp.vmpl.contains(&0) {
             return Some("sev_snp.vmpl does not allow level 0, at which the paravisor asks".to_owned());
         }
-        sev_snp::SevSnp.impossible(policy)
+        sev_snp::impossible(self.name(), policy)
     }
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
@@ -216,7 +216,7 @@ impl Kind for AzTdx {
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
-        tdx::Tdx.impossible(policy)
+        tdx::inner_impossible(self.name(), policy)
     }
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {

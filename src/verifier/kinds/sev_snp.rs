@@ -134,7 +134,7 @@ impl Kind for SevSnp {
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
-        lint::impossible(&policy.kinds().sev_snp)
+        impossible(NAME, policy)
     }
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
@@ -178,6 +178,14 @@ fn wants(report: &Report) -> Vec<Wanted> {
         wanted.push(Wanted::AmdVcek { generation, hardware_id, tcb: report.reported_tcb() });
     }
     wanted
+}
+
+/// Why no report can pass a policy, if that is so: as evidence of its own, or inside that of another kind, whose waivers
+/// apply.
+pub(super) fn impossible(kind: &str, policy: &AppraisalPolicy) -> Option<String> {
+    let section = &policy.kinds().sev_snp;
+    let floor = || lint::no_floor(section).filter(|_| !policy.waives(kind, "tcb-floor"));
+    lint::impossible(section).or_else(floor)
 }
 
 /// The checks of a report inside other evidence: all but that of reference values, which are the other kind's.

@@ -164,6 +164,16 @@ pub(super) fn inner_checks() -> Vec<CheckInfo> {
     infos
 }
 
+/// Why no quote inside evidence of this other kind can pass a policy, if that is so.
+pub(super) fn inner_impossible(kind: &str, policy: &AppraisalPolicy) -> Option<String> {
+    let asked = || lint::asks_for_a_log(policy, kind);
+    Tdx.impossible(policy).or_else(|| {
+        asked().map(|key| {
+            format!("tdx.{key}: the quote inside has no event log, the one beside it is the vTPM's")
+        })
+    })
+}
+
 /// Appraises a quote inside evidence of another kind, whose waivers apply.
 pub(super) fn appraise_inner(kind: &str, quote: &[u8], input: &Input<'_>) -> Inner {
     let (mut finding, registers) = examine(kind, quote, &[], input);

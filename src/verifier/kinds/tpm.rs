@@ -104,6 +104,10 @@ impl Kind for Tpm {
         lint::lint(&policy.kinds().tpm, remarks);
     }
 
+    fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
+        lint::impossible(&policy.kinds().tpm)
+    }
+
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
         lint::is_off(&policy.kinds().tpm, check)
     }

@@ -126,6 +126,26 @@ fn composites_that_nothing_can_meet_are_named() {
     says(&of("software = 1"), Level::Error, "names no platform");
     let denied = of("sev-snp = 1").replace("\"genoa\",", "\"genoa\", \"milan\",");
     says(&denied, Level::Error, "sev-snp is wanted, and can never pass");
+    says(&of("tpm = 1"), Level::Error, "names no TPM");
+    // A floor that no generation has; a waiver lets it pass.
+    let floorless = "[composite.components]\nsev-snp = 1\n";
+    says(floorless, Level::Error, "no generation that may pass has one");
+    let waived = format!("{floorless}{}", waiver("tcb-floor", "2027-06-01T00:00:00Z"));
+    assert!(remarks(&waived).iter().all(|remark| remark.level != Level::Error));
+    // A quote inside evidence of Azure's has no log: what its section asks of logs, nothing can meet.
+    let azure =
+        |rules: &str, more: &str| format!("{SNP}[tdx]\n{rules}\n[composite.components]\naz-tdx = 1\n{more}");
+    says(&azure("require_event_log = true", ""), Level::Error, "tdx.require_event_log");
+    let events = "required_events = [\"boot\"]";
+    says(&azure(events, ""), Level::Error, "tdx.required_events");
+    let waiver = waiver("events", "2027-06-01T00:00:00Z").replace("sev-snp", "az-tdx");
+    for fine in [
+        azure(events, &waiver),
+        azure("", ""),
+        format!("{SNP}[tdx]\n{events}\n[composite.components]\ntdx = 1\n"),
+    ] {
+        assert!(remarks(&fine).iter().all(|remark| remark.level != Level::Error), "{fine}");
+    }
 }
 
 #[test]
@@ -157,6 +177,12 @@ fn other_verifiers_are_looked_at_together() {
     let empty = one("a", "https://a", "intel-trust-authority", "allowed_tcb_statuses = []");
     says(&empty, Level::Error, "no platform that states one can pass");
     says(&one("a", "https://a", "nvidia-nras", ""), Level::Error, "carry no measurement");
+    says(&one("a", "https://a", "intel-trust-authority", ""), Level::Error, "are about none of these");
+    let some =
+        one("a", "https://a", "azure-attestation", "").replace("[\"sev-snp\"]", "[\"sev-snp\", \"sgx\"]");
+    says(&some, Level::Warning, "no result of azure-attestation is about sgx");
+    let trial = one("a", "https://a", "azure-attestation", "allow_simulated = true");
+    says(&trial, Level::Warning, "is about a simulated platform");
     for key in ["allow_warning", "allow_simulated"] {
         says(&one("a", "https://a", "ear-04", &format!("{key} = true")), Level::Note, key);
     }
@@ -241,6 +267,11 @@ fn contradictions_of_intels_platforms_are_named() {
         says(&required, Level::Error, "are required, and may not be set");
     }
     says(&tdx("forbidden_xfam = 1"), Level::Error, "XFAM 0x1 are forbidden");
+    for text in ["", "a\\tb", "\u{e9}"] {
+        let events = tdx(&format!("required_events = [\"boot\", \"{text}\"]"));
+        says(&events, Level::Error, "no event is ever proven to be");
+    }
+    assert_eq!(remarks(&tdx("required_events = [\"boot\"]")), []);
     says(&tdx(&format!("service_td = [\"{}\"]", "01".repeat(48))), Level::Note, "another TD");
     let sgx = |rules: &str| format!("{SNP}[sgx]\n{rules}\n");
     says(&sgx("forbidden_attributes = 1"), Level::Error, "0x1 are forbidden, and must be set");
@@ -258,6 +289,32 @@ fn contradictions_of_other_kinds_are_named() {
     let key = format!("[[tpm.attestation_key]]\nname = \"a\"\nspki_sha256 = \"{digest}\"\n");
     assert_eq!(remarks(&of(&format!("{machine}{key}"))), []);
     assert_eq!(remarks(&of(&format!("{machine}[[tpm.root]]\nname = \"a\"\nsha256 = \"{digest}\"\n"))), []);
+    let wanted = "[composite.components]\ntpm = 1\n";
+    let other = key.replace(&digest, &"02".repeat(32));
+    says(
+        &of(&format!("{machine}{other}{wanted}")),
+        Level::Error,
+        "no machine that is named has an attestation_key",
+    );
+    assert_eq!(remarks(&of(&format!("{machine}{key}{wanted}"))), []);
+    // Devices: versions that are named, and too low; what a switch has not.
+    let gpu = |rules: &str| of(&format!("[nvidia_gpu]\n{rules}"));
+    let drivers =
+        |versions: &str| gpu(&format!("min_driver_version = \"570\"\ndriver_versions = [{versions}]"));
+    says(&drivers("\"535.86\", \"550\""), Level::Error, "every driver version that is named is below");
+    assert_eq!(remarks(&drivers("\"535.86\", \"570.1\"")), []);
+    let vbios = |denied: &str| {
+        gpu(&format!(
+            "{denied}\nvbios_versions = [\"96.00.01\"]\nmin_vbios_version = {{ hopper = \"96.00.02\" }}"
+        ))
+    };
+    assert_eq!(remarks(&vbios("")), [], "a Blackwell may have it");
+    says(
+        &vbios("denied_generations = [\"blackwell\"]"),
+        Level::Error,
+        "every VBIOS version that is named is below",
+    );
+    says(&of("[nvidia_switch]\nallow_protected_pcie = true"), Level::Warning, "a switch has no such mode");
     says(&of("[tpm]\nrequire_secure_boot = false"), Level::Note, "tpm.require_secure_boot");
     says(&of("[tpm]\nrequire_key_purpose = false"), Level::Note, "tpm.require_key_purpose");
     says(&of("[tdx]\nrequire_secure_boot = false"), Level::Note, "tdx.require_secure_boot");

@@ -43,6 +43,21 @@ fn alone(one: &External, out: &mut Vec<Remark>) {
     if one.max_age_s > 600 {
         out.push(Remark::lenient(at("max_age_s"), format!("{} s", one.max_age_s)));
     }
+    let silent: Vec<&str> = match one.format.speaks_of() {
+        Some(known) => one.tees.iter().map(String::as_str).filter(|tee| !known.contains(tee)).collect(),
+        None => Vec::new(),
+    };
+    if silent.len() == one.tees.len() {
+        let text = format!("results of {} are about none of these: none can pass", one.format.name());
+        out.push(Remark::error(at("tees"), text));
+    } else if !silent.is_empty() {
+        let text = format!("no result of {} is about {}: no effect", one.format.name(), silent.join(", "));
+        out.push(Remark::warning(at("tees"), text));
+    }
+    if one.allow_simulated && !one.format.is_ear() {
+        let text = "no result of this format is about a simulated platform: no effect";
+        out.push(Remark::warning(at("allow_simulated"), text));
+    }
     let has_tcb =
         matches!(one.format, Format::EarTrustee | Format::IntelTrustAuthority | Format::AzureAttestation);
     if has_tcb && one.allowed_tcb_statuses.is_empty() {

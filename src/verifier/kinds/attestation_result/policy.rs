@@ -43,6 +43,17 @@ impl Format {
         }
     }
 
+    /// The platforms that its tokens are ever about; `None` where that is open.
+    pub(super) const fn speaks_of(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Ear04 | Self::EarVeraison => None,
+            Self::EarTrustee | Self::AzureAttestation => Some(&["sev-snp", "tdx"]),
+            Self::IntelTrustAuthority => Some(&["tdx"]),
+            Self::GoogleConfidentialSpace => Some(&["tdx", "sev", "sev-es", "gcp-shielded-vm"]),
+            Self::NvidiaNras => Some(&["nvidia-gpu"]),
+        }
+    }
+
     /// Whether its tokens are EARs, which name submodules.
     pub(super) const fn is_ear(self) -> bool {
         matches!(self, Self::Ear04 | Self::EarVeraison | Self::EarTrustee)

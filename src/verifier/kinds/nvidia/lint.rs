@@ -1,7 +1,7 @@
 //! What the owner of a policy will hardly have meant about NVIDIA's devices.
 
 use super::device::{Class, NvidiaGeneration};
-use super::policy::Policy;
+use super::policy::{Policy, Version};
 use crate::verifier::lint::{self, Remark};
 
 const fn section(class: Class) -> &'static str {
@@ -21,7 +21,10 @@ pub(super) fn lint(class: Class, policy: &Policy, out: &mut Vec<Remark>) {
     if !policy.require_revocation {
         out.push(Remark::lenient(format!("{at}.require_revocation"), "false"));
     }
-    if policy.allow_protected_pcie {
+    if policy.allow_protected_pcie && class == Class::Switch {
+        let text = "a switch has no such mode: no effect";
+        out.push(Remark::warning(format!("{at}.allow_protected_pcie"), text));
+    } else if policy.allow_protected_pcie {
         out.push(Remark::lenient(
             format!("{at}.allow_protected_pcie"),
             "links between GPUs are not encrypted",
@@ -31,15 +34,31 @@ pub(super) fn lint(class: Class, policy: &Policy, out: &mut Vec<Remark>) {
 
 /// Why no report can pass.
 pub(super) fn impossible(class: Class, policy: &Policy) -> Option<String> {
-    let denied = |generation: &NvidiaGeneration| policy.denied_generations.contains(generation);
-    let mut of_class = NvidiaGeneration::ALL.iter().filter(|generation| generation.class() == class);
-    if of_class.all(denied) {
+    let denied = |generation: &&NvidiaGeneration| policy.denied_generations.contains(generation);
+    let of_class = NvidiaGeneration::ALL.iter().filter(|generation| generation.class() == class);
+    let allowed: Vec<_> = of_class.filter(|generation| !denied(generation)).collect();
+    if allowed.is_empty() {
         return Some("every generation is denied".to_owned());
     }
     if class == Class::Switch && (policy.min_driver.is_some() || !policy.driver_versions.is_empty()) {
         return Some("driver versions are named, and a switch has none".to_owned());
     }
+    if are_below(&policy.driver_versions, policy.min_driver.as_ref()) {
+        return Some("every driver version that is named is below min_driver_version".to_owned());
+    }
+    if allowed.iter().all(|generation| are_below(&policy.vbios_versions, policy.min_vbios.get(generation))) {
+        return Some("every VBIOS version that is named is below min_vbios_version".to_owned());
+    }
     None
+}
+
+/// Whether versions are named, and none of them is at or above the floor.
+fn are_below<const RADIX: u32>(named: &[String], floor: Option<&Version<RADIX>>) -> bool {
+    let reaches = |text: &String| {
+        floor
+            .is_none_or(|floor| Version::parse(text).is_some_and(|version: Version<RADIX>| version >= *floor))
+    };
+    !named.is_empty() && !named.iter().any(reaches)
 }
 
 /// Whether the policy asks for nothing that this check could find missing.

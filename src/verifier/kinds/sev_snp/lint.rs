@@ -89,6 +89,17 @@ pub(super) fn impossible(policy: &Policy) -> Option<String> {
     None
 }
 
+/// Why none has a floor that it is at or above.
+pub(super) fn no_floor(policy: &Policy) -> Option<String> {
+    let passes = |generation: &Generation| {
+        !policy.denied_generations.contains(generation) && policy.tcb_floor.contains_key(generation)
+    };
+    let none = policy.require_tcb_floor && !Generation::ALL.iter().any(passes);
+    none.then(|| {
+        "a floor is required (require_tcb_floor), and no generation that may pass has one".to_owned()
+    })
+}
+
 /// Whether the policy asks for nothing that this check could find missing.
 pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
     match check {

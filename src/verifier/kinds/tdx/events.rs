@@ -292,9 +292,12 @@ pub(super) fn required(context: &Context<'_>) -> Outcome {
 fn text_of(event: &Extended) -> Option<&str> {
     let Proven::Octets(octets) = &event.proven else { return None };
     let text = octets.strip_suffix(&[0]).unwrap_or(octets);
-    let printable =
-        !text.is_empty() && text.iter().all(|octet| (0x20..0x7f).contains(octet) || *octet == b'\n');
-    std::str::from_utf8(text).ok().filter(|_| printable)
+    std::str::from_utf8(text).ok().filter(|_| is_text(text))
+}
+
+/// Whether octets are what is taken for the text of an event.
+pub(super) fn is_text(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|octet| (0x20..0x7f).contains(octet) || *octet == b'\n')
 }
 
 /// The proven texts, if the logs hold.

@@ -1,9 +1,11 @@
 //! What the owner of a policy will hardly have meant about TDX.
 
 use super::super::intel::lint as intel;
+use super::events;
 use super::policy::Policy;
 use super::requirements::{DEBUG, MIGRATABLE, PROFILING, SEPT_VE_DISABLE};
 use crate::verifier::lint::{self, Remark};
+use crate::verifier::policy::AppraisalPolicy;
 
 /// XFAM's bits of x87 and SSE, which every TD has (ABI, "XFAM").
 const ALWAYS_XFAM: u64 = 0x3;
@@ -31,6 +33,17 @@ pub(super) fn impossible(policy: &Policy) -> Option<String> {
             intel::contradiction("attributes", attributes, (SEPT_VE_DISABLE, never))
         })
         .or_else(|| intel::contradiction("XFAM", (0, policy.forbidden_xfam), (ALWAYS_XFAM, 0)))
+        .or_else(|| {
+            let unreadable = policy.required_events.iter().find(|text| !events::is_text(text.as_bytes()));
+            unreadable.map(|text| format!("required_events: no event is ever proven to be {text:?}"))
+        })
+}
+
+/// The key by which a policy asks for a log, where evidence of this kind has a quote inside: it has no log of its own.
+pub(super) fn asks_for_a_log(policy: &AppraisalPolicy, kind: &str) -> Option<&'static str> {
+    let section = &policy.kinds().tdx;
+    let events = !section.required_events.is_empty() && !policy.waives(kind, "events");
+    section.require_event_log.then_some("require_event_log").or(events.then_some("required_events"))
 }
 
 /// Whether the policy asks for nothing that this check could find missing.

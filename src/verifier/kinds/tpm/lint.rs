@@ -26,6 +26,19 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
     lint::reference_values("tpm", policy.require_reference_value, "anything", out);
 }
 
+/// Why no quote can pass.
+pub(super) fn impossible(policy: &Policy) -> Option<String> {
+    if !policy.roots.is_empty() {
+        return None;
+    }
+    if policy.keys.is_empty() {
+        return Some("the policy names no TPM ([[tpm.attestation_key]], [[tpm.root]])".to_owned());
+    }
+    let known = policy.machines.iter().any(|machine| policy.keys.with(&machine.id).is_some());
+    (!policy.machines.is_empty() && !known)
+        .then(|| "no machine that is named has an attestation_key".to_owned())
+}
+
 /// Whether the policy asks for nothing that this check could find missing.
 pub(super) fn is_off(policy: &Policy, check: &str) -> bool {
     check == "secure-boot" && !policy.require_secure_boot
