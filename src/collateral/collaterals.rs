@@ -1,4 +1,6 @@
-//! What evidence calls for, from the caller, from what is kept, or from the vendor: in that order.
+//! What evidence calls for, from the caller, from what is kept, or from the vendor: in that order. Of what a vendor
+//! issues anew, such as a list of revoked certificates, the caller's is not the last word: what is kept goes along with
+//! it, and the Verifier takes the newest that is genuine.
 //!
 //! Nothing here fails an appraisal. Where a vendor cannot be asked, what is kept is used however old it is, and the
 //! Verifier says by the policy whether that will do; where there is nothing, it refuses and says what is missing.
@@ -81,20 +83,20 @@ impl Collaterals {
         }
     }
 
-    /// What came with the evidence, completed. What came is never replaced.
+    /// What came with the evidence, completed. What came is never left out; what is issued anew is looked for all the
+    /// same, so that nobody holds back what revokes him by giving an older list.
     pub async fn complete(&self, evidence: &Evidence, given: &Collateral, now: u64) -> Collateral {
-        let mut all = given.clone();
+        let mut found = Collateral::default();
         for wanted in verifier::wanted(evidence) {
-            if wanted.is_among(given) {
+            if !wanted.is_reissued() && wanted.is_among(given) {
                 continue;
             }
-            let Some(found) = self.find(&wanted, now).await else { continue };
-            // Over the limits of one snapshot, what came with the evidence is what counts.
-            if let Ok(merged) = all.clone().merged((*found).clone()) {
-                all = merged;
+            let Some(one) = self.find(&wanted, now).await else { continue };
+            if let Ok(merged) = found.clone().merged((*one).clone()) {
+                found = merged;
             }
         }
-        all
+        together(given, found)
     }
 
     /// The newest snapshot of something that can be had.
@@ -181,6 +183,14 @@ impl Collaterals {
         }
         kept.insert(name, one);
     }
+}
+
+/// Both in one snapshot. Over its limits what came is left out, its lists and documents first: nobody keeps what is known
+/// here away by giving much.
+fn together(given: &Collateral, found: Collateral) -> Collateral {
+    let certificates = || Collateral::from_der(given.certificates().to_vec());
+    let all = given.clone().merged(found.clone());
+    all.or_else(|_| certificates()?.merged(found.clone())).unwrap_or(found)
 }
 
 #[cfg(test)]
@@ -305,6 +315,35 @@ mod tests {
         let empty = Collateral::default();
         assert_eq!(scene.collaterals().complete(&scene.evidence, &empty, NOW).await, empty);
         assert_eq!(Collaterals::none().complete(&scene.evidence, &empty, NOW).await, empty);
+    }
+
+    /// A list of one's own that is older holds back neither the one that is kept nor the asking for it.
+    #[tokio::test]
+    async fn an_older_list_that_came_along_suppresses_nothing() {
+        let nitro = Arc::new(NitroPlatform::generate(NOW).unwrap());
+        let list = |from| nitro.crl(0, false, from, NOW + 9 * DAY).unwrap();
+        let (older, newer) = (list(NOW - DAY), list(NOW));
+        let vendor = Arc::new(Lists { lists: Mutex::new(vec![newer.clone()]), asked: AtomicU32::new(0) });
+        let document = nitro.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
+        let evidence = Evidence::new(document.items()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let fetcher = Fetcher::new(Arc::new(Arc::clone(&vendor)), Vendors::default(), 100);
+        let store = Store::open(dir.path()).unwrap();
+        let collaterals = Collaterals::new(store, Some(fetcher), Rules { refresh_s: DAY });
+        let given = |lists: &[&Vec<u8>]| {
+            Collateral::new(vec![], lists.iter().map(|one| (*one).clone()).collect()).unwrap()
+        };
+        for _ in 0..2 {
+            let all = collaterals.complete(&evidence, &given(&[&older]), NOW).await;
+            assert_eq!(all, given(&[&older, &newer]), "the Verifier takes the newer one");
+            assert_eq!(vendor.asked.load(Ordering::SeqCst), 1);
+        }
+        let all = collaterals.complete(&evidence, &given(&[&newer]), NOW).await;
+        assert_eq!(all, given(&[&newer]));
+        // As much as a snapshot takes, and all of it his: what is known here is in it, whatever is left out.
+        let many: Vec<Vec<u8>> = (0..verifier::MAX_CRLS as u64).map(|age| list(NOW - DAY - age)).collect();
+        let all = collaterals.complete(&evidence, &Collateral::new(vec![], many).unwrap(), NOW).await;
+        assert_eq!(all, given(&[&newer]));
     }
 
     #[tokio::test]

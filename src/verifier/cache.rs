@@ -3,6 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sha2::{Digest, Sha256};
+
+use super::collateral::Collateral;
+
+/// What is made of collateral and of other octets, such as the certificates that evidence brings along in their order.
+pub(super) fn key<'a>(collateral: &Collateral, octets: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let key = Sha256::new().chain_update(collateral.digest());
+    octets.into_iter().fold(key, |key, one| key.chain_update(Sha256::digest(one))).finalize().into()
+}
+
 /// A bounded map from a digest to what was made of it; what came first goes first.
 ///
 /// Only what holds belongs in it: a caller must not push good chains out with bad ones.

@@ -59,6 +59,13 @@ pub(super) fn verify(
     Ok(())
 }
 
+/// Whether something newer that the same authority says of the same takes the place of what it said at `from`, at this
+/// instant (RFC 5280 section 6.3.3, step (a): the current list). What is dated in the future takes no place, and keeps
+/// none where there is something of before.
+pub(super) fn is_superseded(from: u64, of_the_same: impl IntoIterator<Item = u64>, now: u64) -> bool {
+    of_the_same.into_iter().any(|other| other <= now && (other > from || from > now))
+}
+
 /// Whether a list that is one of several of its issuer's (RFC 5280 section 5.2.5) is the one for this certificate
 /// (section 6.3.3 (b)): AWS's Private CA divides those of large CAs, and any may say that it is undivided.
 fn is_for(extension: &Extension, about: &[u8]) -> Result<(), String> {
@@ -163,6 +170,19 @@ mod tests {
         ca.judge(HERE, Some(CrlScope::UserCertsOnly), &authority).unwrap_err();
         ca.judge(HERE, Some(CrlScope::CaCertsOnly), &leaf).unwrap_err();
         ca.judge(HERE, None, &ca.der).unwrap_err();
+    }
+
+    #[test]
+    fn the_newest_of_its_time_takes_the_place_of_the_others() {
+        let left = |lists: &[u64], now: u64| -> Vec<u64> {
+            let is_left = |from: &&u64| !is_superseded(**from, lists.iter().copied(), now);
+            lists.iter().filter(is_left).copied().collect()
+        };
+        assert_eq!(left(&[10, 20, 30], 25), [20]);
+        assert_eq!(left(&[30, 20, 10], 30), [30]);
+        assert_eq!(left(&[10, 10], 25), [10, 10], "neither is newer");
+        assert_eq!(left(&[20, 30], 5), [20, 30], "of none it is the time");
+        assert_eq!(left(&[], 5), [0; 0]);
     }
 
     #[test]

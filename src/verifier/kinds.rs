@@ -173,14 +173,21 @@ pub(super) struct Input<'a> {
 /// What a kind keeps between appraisals. It changes no result.
 #[derive(Debug)]
 pub(super) struct Caches {
+    pub(super) nitro: Cache<nitro::Verified>,
     pub(super) nvidia: Cache<nvidia::VerifiedChain>,
     pub(super) sev_snp: Cache<sev_snp::VerifiedVek>,
+    pub(super) tpm: Cache<tpm::Endorsement>,
 }
 
 impl Caches {
     /// Each kind keeps this many.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { nvidia: Cache::new(capacity), sev_snp: Cache::new(capacity) }
+        Self {
+            nitro: Cache::new(capacity),
+            nvidia: Cache::new(capacity),
+            sev_snp: Cache::new(capacity),
+            tpm: Cache::new(capacity),
+        }
     }
 }
 

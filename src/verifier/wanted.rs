@@ -156,6 +156,21 @@ pub(super) fn nvidia_ocsp_of(serial: &[u8]) -> String {
 }
 
 impl Wanted {
+    /// Whether its vendor issues it anew from time to time, so that of two the newer counts.
+    pub const fn is_reissued(&self) -> bool {
+        match self {
+            Self::AmdVcek { .. } | Self::AmdChain { .. } => false,
+            Self::AmdCrl { .. }
+            | Self::IntelTcbInfo { .. }
+            | Self::IntelQeIdentity { .. }
+            | Self::IntelPckCrl { .. }
+            | Self::IntelRootCrl
+            | Self::NitroCrl { .. }
+            | Self::NvidiaCrl { .. }
+            | Self::NvidiaOcsp(_) => true,
+        }
+    }
+
     /// Whether collateral that came with evidence has something in this place already, right or wrong: what came is not
     /// second-guessed.
     pub fn is_among(&self, given: &Collateral) -> bool {

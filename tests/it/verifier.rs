@@ -10,6 +10,7 @@ mod conformance;
 mod document;
 mod intel;
 mod lint;
+mod newest;
 mod nitro;
 mod nvidia;
 pub(crate) mod sev_snp;
@@ -19,6 +20,7 @@ mod tdx;
 pub(crate) mod tokens;
 mod tpm;
 mod vectors;
+mod warm;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

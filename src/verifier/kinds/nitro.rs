@@ -17,12 +17,14 @@ mod requirements;
 mod revocation;
 mod wanted;
 
+pub(in crate::verifier) use chain::Verified;
 pub(in crate::verifier) use policy::Policy;
 
 use serde_json::Value;
 
 use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
+use crate::verifier::cache;
 use crate::verifier::certificates::ends as certificates_end;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::Collateral;
@@ -37,7 +39,7 @@ use crate::verifier::wanted::Wanted;
 
 use chain::VerifiedChain;
 use document::{Document, PCR_BYTES};
-use revocation::Revocation;
+use revocation::Listed;
 
 /// The name of this kind.
 pub const NAME: &str = "nitro";
@@ -49,7 +51,7 @@ pub(in crate::verifier) struct Nitro;
 struct Context<'a> {
     document: Result<&'a Document, &'a Unreadable>,
     chain: Option<&'a VerifiedChain>,
-    crls: &'a [Result<Revocation, String>],
+    crls: &'a [&'a Listed],
     policy: &'a Policy,
     freshness: &'a CollateralPolicy,
     references: &'a ReferenceValues,
@@ -136,14 +138,21 @@ impl Kind for Nitro {
 
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let document = Document::read(input.item.bytes());
-        let chain = document.as_ref().ok().map(|document| chain::verify(document, input.roots));
-        let given = input.collateral.crls();
-        let found = chain.as_ref().map(|chain| revocation::read(given, &chain.certificates));
-        let (crls, used): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().unzip();
+        let verified = document.as_ref().ok().map(|document| {
+            let certificates = document.cabundle.iter().chain([&document.certificate]);
+            input.caches.nitro.get_or_make(
+                cache::key(input.collateral, certificates.map(Vec::as_slice)),
+                || Verified::of(document, input.collateral.crls(), input.roots),
+                Verified::holds,
+            )
+        });
+        let chain = verified.as_ref().map(|verified| &verified.chain);
+        let crls = verified.as_ref().map(|verified| revocation::in_force(&verified.crls, input.now));
+        let crls = crls.unwrap_or_default();
         let policy = &input.policy.kinds().nitro;
         let context = Context {
             document: document.as_ref(),
-            chain: chain.as_ref(),
+            chain,
             crls: &crls,
             policy,
             freshness: input.policy.collateral(),
@@ -152,7 +161,7 @@ impl Kind for Nitro {
         };
         let document = document.as_ref().ok();
         let reference = document.and_then(|document| input.references.find(NAME, &registers(document)));
-        let simulated = chain.as_ref().is_some_and(|chain| chain.root == Ok(chain::Root::Simulated));
+        let simulated = chain.is_some_and(|chain| chain.root == Ok(chain::Root::Simulated));
         Finding {
             recognised: self.recognises(input.item.bytes()),
             checks: checks::run(NAME, &table(), &context, input.policy, input.now),
@@ -171,7 +180,11 @@ impl Kind for Nitro {
             machine: document.and_then(Document::instance).map(|instance| instance.as_bytes().to_vec()),
             reference: reference.cloned(),
             // The certificates are in the document; only CRLs come from elsewhere.
-            collateral: Collateral::of_parts(Vec::new(), used, Vec::new()),
+            collateral: Collateral::of_parts(
+                Vec::new(),
+                crls.iter().map(|one| one.octets.clone()).collect(),
+                Vec::new(),
+            ),
         }
     }
 }

@@ -24,10 +24,9 @@ mod requirements;
 mod revocation;
 mod wanted;
 
-use sha2::{Digest, Sha256};
-
 use super::{About, Assurance, Finding, Input, Kind};
 use crate::verifier::binding::Carriage;
+use crate::verifier::cache;
 use crate::verifier::certificates::ends as certificates_end;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm};
 use crate::verifier::collateral::{Collateral, Document};
@@ -56,6 +55,7 @@ use chain::Root;
 use container::{Container, Unreadable};
 use device::{Class, Device};
 use report::Report;
+use revocation::Word;
 
 /// The two kinds: the same form, checks and root; the certificates say which a device is.
 pub(in crate::verifier) const GPU: Nvidia = Nvidia { class: Class::Gpu };
@@ -71,6 +71,7 @@ struct Context<'a> {
     class: Class,
     evidence: Result<&'a Evidence, &'a Unreadable>,
     chain: Option<&'a VerifiedChain>,
+    words: &'a [&'a Result<Word, String>],
     policy: &'a Policy,
     freshness: &'a CollateralPolicy,
     references: &'a ReferenceValues,
@@ -175,20 +176,20 @@ impl Kind for Nvidia {
     fn appraise(&self, input: &Input<'_>) -> Finding {
         let evidence = read(self.class, input.item.bytes());
         let chain = evidence.as_ref().ok().map(|evidence| {
-            let key = Sha256::new().chain_update(input.collateral.digest());
-            let key =
-                evidence.container.chain.iter().fold(key, |key, one| key.chain_update(Sha256::digest(one)));
             input.caches.nvidia.get_or_make(
-                key.finalize().into(),
+                cache::key(input.collateral, evidence.container.chain.iter().map(Vec::as_slice)),
                 || chain::verify(&evidence.container.chain, input.collateral, input.roots),
                 VerifiedChain::holds,
             )
         });
+        let said = chain.as_ref().map(|chain| chain.said.as_slice()).unwrap_or_default();
+        let (words, used) = revocation::in_force(said, input.now);
         let policy = self.section(input.policy);
         let context = Context {
             class: self.class,
             evidence: evidence.as_ref(),
             chain: chain.as_deref(),
+            words: &words,
             policy,
             freshness: input.policy.collateral(),
             references: input.references,
@@ -217,7 +218,7 @@ impl Kind for Nvidia {
             generation: device.map(|device| device.generation.name().to_owned()),
             machine: device.map(|device| device.serial.clone()),
             reference: reference.cloned(),
-            collateral: chain.map_or_else(Collateral::default, |chain| chain.collateral.clone()),
+            collateral: used,
         }
     }
 }

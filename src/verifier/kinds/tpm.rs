@@ -20,8 +20,10 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 pub(in crate::verifier) use policy::Policy;
+pub(in crate::verifier) use trust::Endorsement;
 
 use super::{About, Assurance, Finding, Input, Kind};
+use crate::verifier::cache;
 use crate::verifier::checks::{self, Check, CheckInfo, Found, Harm, Outcome, fail};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::ear::TrustVector;
@@ -34,7 +36,7 @@ use container::{Container, Unreadable};
 use key::Key;
 use log::BootLog;
 use quote::{Bank, Quote, QuoteClaims, Quoted};
-use trust::{Endorsement, Voucher};
+use trust::Voucher;
 
 /// The name of this kind.
 pub const NAME: &str = "tpm";
@@ -124,7 +126,13 @@ impl Kind for Tpm {
         let log = boot_log(input.supplements, policy.pcr_bank, quote);
         let key = container.map(|container| &container.key);
         let endorsement = key.and_then(|key| key.as_ref().ok());
-        let endorsement = endorsement.map(|key| trust::endorse(key, input.collateral, policy, input.roots));
+        let endorsement = endorsement.map(|key| {
+            input.caches.tpm.get_or_make(
+                cache::key(input.collateral, [&input.policy.digest()[..], &key.fingerprint()]),
+                || trust::endorse(key, input.collateral, policy, input.roots),
+                |made| made.voucher.is_ok(),
+            )
+        });
         let reference = quote.and_then(|quote| input.references.find(NAME, &quote.registers()));
         let context = Context {
             container: read.as_ref(),
@@ -134,7 +142,7 @@ impl Kind for Tpm {
                 bank: policy.pcr_bank,
                 log: log.as_ref(),
             },
-            endorsement: endorsement.as_ref(),
+            endorsement: endorsement.as_deref(),
             policy,
             reference,
             references: input.references,
@@ -161,7 +169,8 @@ impl Kind for Tpm {
             generation: None,
             machine: key.and_then(|key| key.as_ref().ok()).map(|key| key.fingerprint().to_vec()),
             reference: reference.cloned(),
-            collateral: endorsement.map_or_else(Collateral::default, |endorsement| endorsement.collateral),
+            collateral: endorsement
+                .map_or_else(Collateral::default, |endorsement| endorsement.collateral.clone()),
         }
     }
 }

@@ -8,7 +8,7 @@ use treering::attester::composite::Composite;
 use treering::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
 use treering::attester::simulated::nvidia::{Device, Model, Said};
 use treering::attester::simulated::{Launch, Platform};
-use treering::attester::{Attestation, Attester, AttesterError};
+use treering::attester::{Attestation, Attester, AttesterError, CRL_TYPE, EvidenceItem};
 use treering::verifier::{Evidence, NITRO_DOCUMENT, NVIDIA_GPU, Wanted, nvidia_from_hex_and_pem, wanted};
 use treering_provenance::content::{PolicyType, ReferenceValue, ReferenceValues, Refusal, V1};
 
@@ -40,6 +40,20 @@ impl Attester for Enclave {
         // Without the lists that a simulated one brings along: hardware's are to be fetched.
         let attestation = self.0.enclave(image(), now()).report(report_data)?;
         Ok(Attestation { documents: Vec::new(), ..attestation })
+    }
+}
+
+/// The same, with lists of its own, of two days ago.
+struct Hoarder(Arc<NitroPlatform>);
+
+impl Attester for Hoarder {
+    fn report(&self, report_data: &[u8; 64]) -> Result<Attestation, AttesterError> {
+        let list = |authority| {
+            let bytes = self.0.crl(authority, false, now() - 2 * DAY, now() + DAY)?;
+            Ok(EvidenceItem { media_type: CRL_TYPE, bytes })
+        };
+        let documents = [0, 1].into_iter().map(list).collect::<Result<_, AttesterError>>()?;
+        Ok(Attestation { documents, ..Enclave(Arc::clone(&self.0)).report(report_data)? })
     }
 }
 
@@ -365,8 +379,9 @@ async fn the_service_asks_whether_certificates_are_revoked() {
     let guest = milan.guest(Launch::of_image(b"image")).unwrap();
     govern(&stage, guest.launch().measurement.to_vec()).await;
     let with_gpu = Composite::new(vec![Box::new(guest), Box::new(Arc::clone(&gpu))]);
-    let workloads: [(&str, &dyn Attester); 2] =
-        [("enclave", &Enclave(Arc::clone(&nitro))), ("with-gpu", &with_gpu)];
+    let (enclave, hoarder) = (Enclave(Arc::clone(&nitro)), Hoarder(Arc::clone(&nitro)));
+    let workloads: [(&str, &dyn Attester); 3] =
+        [("enclave", &enclave), ("with-gpu", &with_gpu), ("enclave", &hoarder)];
     let net = stage.stranger();
     let ask = async |name: &str, attester| {
         Ask::begin(&stage, &net, &Stage::identifier(name)).await.attest(attester).send(&net).await
@@ -379,10 +394,10 @@ async fn the_service_asks_whether_certificates_are_revoked() {
     all_get_one().await;
     vendor.publish_nitro(&nitro, Some(1));
     vendor.publish_nvidia(&gpu, Said::Revoked(6));
-    for ((name, attester), words) in workloads.into_iter().zip([
-        "revoked: CA certificate 2 (zone.region.simulated.nitro-enclaves)",
-        "the boot ROM's certificate (GH100 A01 GSP BROM) is on hold (OCSP)",
-    ]) {
+    // Lists of one's own that are older hold back nothing.
+    let of_enclave = "revoked: CA certificate 2 (zone.region.simulated.nitro-enclaves)";
+    let of_gpu = "the boot ROM's certificate (GH100 A01 GSP BROM) is on hold (OCSP)";
+    for ((name, attester), words) in workloads.into_iter().zip([of_enclave, of_gpu, of_enclave]) {
         let refusal: Refusal = stage.refusal(&ask(name, attester).await).await;
         assert_eq!(
             (refusal.step.as_str(), refusal.reason.as_str()),

@@ -5,7 +5,7 @@ use treering::verifier::{self, Collateral, Evidence, Refused, Verifier};
 use super::{Case, assert_affirming, policy_of};
 
 /// One example of each kind that affirms: from hardware where there is one, else from a simulated platform.
-fn examples() -> Vec<Case> {
+pub(super) fn examples() -> Vec<Case> {
     let mut all = vec![
         super::sev_snp::example(),
         super::tdx::example(),

@@ -9,7 +9,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use dcap_qvl::QuoteCollateralV3;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use treering_provenance::x509::Profile;
+use treering_provenance::x509::{self, Profile};
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
@@ -89,21 +89,21 @@ struct Fitting<'a> {
     current: (u64, u64),
 }
 
-/// Takes what belongs to a quote out of what was given. Where several documents or CRLs fit, the current one is taken,
-/// and of several current ones the newest, whatever their order.
+/// Takes what belongs to a quote out of what was given. Where several documents or CRLs fit, a genuine one is taken, of
+/// these a current one, and of several current ones the newest, whatever their order.
 pub(super) fn choose(quote: &Quote, root: &[u8], given: &Collateral, now: u64) -> Result<Chosen, String> {
     let fmspc = HEXLOWER.encode(&quote.pck.fmspc);
     let (kind, identity) = (quote.tee.name(), quote.tee.identity());
-    let tcb_info =
-        newest(given, TCB_INFO_TYPE, now, |head| head.id == kind && head.fmspc.eq_ignore_ascii_case(&fmspc));
+    let signers = signers(given, root);
+    let newest = |media_type, fits: &dyn Fn(&Head) -> bool| newest(given, media_type, &signers, now, fits);
+    let tcb_info = newest(TCB_INFO_TYPE, &|head| head.id == kind && head.fmspc.eq_ignore_ascii_case(&fmspc));
     let tcb_info = tcb_info.ok_or_else(|| format!("TCB information of {kind} for FMSPC {fmspc}"));
-    let qe_identity = newest(given, ENCLAVE_IDENTITY_TYPE, now, |head| head.id == identity);
+    let qe_identity = newest(ENCLAVE_IDENTITY_TYPE, &|head| head.id == identity);
     let qe_identity = qe_identity.ok_or_else(|| format!("the identity of {identity}"));
     let [_, issuer, _] = quote.certificates();
     let pck_crl =
         newest_crl(given, issuer, now).ok_or_else(|| "the CRL of the PCK certificate's issuer".to_owned());
     let root_crl = newest_crl(given, root, now).ok_or_else(|| "the CRL of the root".to_owned());
-    let signers = signers(given, root);
     let signer = signers.first().ok_or_else(|| "the certificate of the TCB signing key".to_owned());
 
     let problems = [
@@ -189,12 +189,14 @@ pub(in crate::verifier) fn until(document: &[u8]) -> Option<u64> {
     clock::parse_rfc3339(&head(document)?.next_update).ok()
 }
 
-/// The document that fits: a current one before others, then the one of the latest TCB evaluation, then the newest.
+/// The document that fits: of several one that is signed before others, then a current one, then the one of the latest
+/// TCB evaluation, then the newest.
 fn newest<'a>(
     given: &'a Collateral,
     media_type: &str,
+    signers: &[&[u8]],
     now: u64,
-    fits: impl Fn(&Head) -> bool,
+    fits: &dyn Fn(&Head) -> bool,
 ) -> Option<Fitting<'a>> {
     let documents = given.documents().iter().filter(|document| document.media_type == media_type);
     let read = documents.filter_map(|document| {
@@ -207,11 +209,22 @@ fn newest<'a>(
         let current = (issued, until);
         fits(&head).then_some((rank, Fitting { document, body: signed.body.get(), signature, current }))
     });
-    read.max_by_key(|(rank, _)| *rank).map(|(_, fitting)| fitting)
+    best(read, |fitting| signers.iter().any(|der| is_signed(fitting, der)))
 }
 
-/// The CRL of this issuer, when it was issued and is to be replaced: a current one before others, then the newest.
+/// The one of the highest rank, genuine ones before others: whether they are is asked only where there are several.
+fn best<R: Ord, T>(ranked: impl Iterator<Item = (R, T)>, genuine: impl Fn(&T) -> bool) -> Option<T> {
+    let mut all: Vec<(R, T)> = ranked.collect();
+    if all.len() > 1 && all.iter().any(|(_, one)| genuine(one)) {
+        all.retain(|(_, one)| genuine(one));
+    }
+    all.into_iter().max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, one)| one)
+}
+
+/// The CRL of this issuer, when it was issued and is to be replaced: of several one that it signed before others, then a
+/// current one, then the newest.
 fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u64, Option<u64>)> {
+    let spki = Profile::parse(issuer).ok()?.spki().to_vec();
     let issuer = x509_cert::Certificate::from_der(issuer).ok()?;
     let read = given.crls().iter().filter_map(|der| {
         let list: CertificateList = CertificateList::from_der(der).ok()?;
@@ -221,7 +234,7 @@ fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u
         let rank = ((issued..=until.unwrap_or(u64::MAX)).contains(&now), issued);
         (&list.issuer == issuer.tbs_certificate().subject()).then_some((rank, (der.clone(), issued, until)))
     });
-    read.max_by_key(|(rank, _)| *rank).map(|(_, found)| found)
+    best(read, |(der, ..)| x509::is_signed_by(der, &spki))
 }
 
 /// Certificates that name this root as their issuer and are no CA's: of the keys that sign documents.
@@ -233,18 +246,25 @@ pub(super) fn signers<'a>(given: &'a Collateral, root: &[u8]) -> Vec<&'a [u8]> {
     given.certificates().iter().map(Vec::as_slice).filter(is_signer).collect()
 }
 
+/// Whether the key of this certificate signed a document.
+fn is_signed(document: &Fitting<'_>, der: &[u8]) -> bool {
+    let Ok(profile) = Profile::parse(der) else { return false };
+    let spki = profile.spki();
+    let point = spki.get(spki.len().saturating_sub(POINT_BYTES)..).unwrap_or_default();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    key.verify(document.body.as_bytes(), &document.signature).is_ok()
+}
+
 /// The one that signed a document. If none did, the first, for the verification to complain about.
 fn signer_of<'a>(document: &Fitting<'_>, signers: &[&'a [u8]]) -> &'a [u8] {
-    let signed = |der: &&&[u8]| {
-        let Ok(profile) = Profile::parse(der) else { return false };
-        let spki = profile.spki();
-        let point = spki.get(spki.len().saturating_sub(POINT_BYTES)..).unwrap_or_default();
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-        key.verify(document.body.as_bytes(), &document.signature).is_ok()
-    };
     match signers {
         [only] => only,
-        several => several.iter().find(signed).or(several.first()).copied().unwrap_or_default(),
+        several => several
+            .iter()
+            .find(|der| is_signed(document, der))
+            .or(several.first())
+            .copied()
+            .unwrap_or_default(),
     }
 }
 

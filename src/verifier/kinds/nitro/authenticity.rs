@@ -70,7 +70,7 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let mut oldest: Option<u64> = None;
     let mut late: Option<Found> = None;
     for crl in context.crls {
-        let crl = crl.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
+        let crl = crl.read.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &crl.revoked {
             return Err(Found::Final(format!("revoked: {revoked}")));
         }
@@ -81,7 +81,7 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
         }
         oldest = Some(oldest.map_or(crl.this_update, |oldest| oldest.min(crl.this_update)));
     }
-    let given = |issuer: usize| context.crls.iter().flatten().any(|crl| crl.issuer == issuer);
+    let given = |issuer: usize| context.crls.iter().flat_map(|one| &one.read).any(|crl| crl.issuer == issuer);
     let silent = publishers(&chain.certificates)
         .filter(|issuer| !given(*issuer))
         .find_map(|issuer| chain.certificates.get(issuer));

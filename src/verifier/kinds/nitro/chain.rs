@@ -1,9 +1,13 @@
 //! From the key that signed a document up to a pinned root, through the certificates that the document brings.
+//!
+//! What is decided here depends on the certificates, the lists and the pinned roots alone, not on what else the document
+//! says or the time: so it can be kept. An enclave has one certificate for three hours.
 
 use treering_provenance::cose::{Algorithm, VerifyingKey};
 use treering_provenance::x509::{Path, PathError, Profile, verify_path};
 
 use super::document::Document;
+use super::revocation::{self, Listed};
 use crate::verifier::roots::{HardwareRoots, fingerprint};
 
 /// SHA-256 of the root of the AWS Nitro Attestation PKI (G1) in DER, as AWS publishes it.
@@ -20,13 +24,38 @@ pub(super) enum Root {
 }
 
 /// One certificate of the chain.
+#[derive(Debug)]
 pub(super) struct Link {
     pub(super) name: String,
     pub(super) der: Vec<u8>,
     pub(super) profile: Profile,
 }
 
+/// What the document's certificates are worth, and what their authorities' lists say of them. Only [`Verified::of`] makes
+/// one.
+#[derive(Debug)]
+pub(in crate::verifier) struct Verified {
+    pub(super) chain: VerifiedChain,
+    pub(super) crls: Vec<Listed>,
+}
+
+impl Verified {
+    /// Five signatures of P-384 at most, and those of the lists.
+    pub(super) fn of(document: &Document, crls: &[Vec<u8>], roots: &HardwareRoots) -> Self {
+        let chain = verify(document, roots);
+        let crls = revocation::read(crls, &chain.certificates);
+        Self { chain, crls }
+    }
+
+    /// Whether it is worth keeping: a caller must not push good chains out with bad ones, nor fill memory with lists of
+    /// its own making.
+    pub(super) fn holds(&self) -> bool {
+        self.chain.key.is_some() && self.crls.iter().all(|one| one.read.is_ok())
+    }
+}
+
 /// What the document's certificates are worth.
+#[derive(Debug)]
 pub(super) struct VerifiedChain {
     /// Whether signatures lead from the leaf to the first certificate of `cabundle`, each by one that may issue.
     pub(super) chain: Result<Path, String>,
@@ -39,8 +68,8 @@ pub(super) struct VerifiedChain {
     pub(super) certificates: Vec<Link>,
 }
 
-/// Verifies the certificates against the pinned roots: at most five signatures of P-384.
-pub(super) fn verify(document: &Document, roots: &HardwareRoots) -> VerifiedChain {
+/// Verifies the certificates against the pinned roots.
+fn verify(document: &Document, roots: &HardwareRoots) -> VerifiedChain {
     let root = document.cabundle.first().ok_or_else(|| "cabundle is empty".to_owned());
     let root = root.and_then(|der| trusted(der, roots));
     let certificates = match read(document) {

@@ -9,6 +9,7 @@ use crate::verifier::certificates::{called, crl_points};
 use crate::verifier::crl::{self, Authority};
 
 /// A CRL that an authority of the chain signed.
+#[derive(Debug)]
 pub(super) struct Revocation {
     /// The position of the authority in the chain, counted from the root.
     pub(super) issuer: usize,
@@ -18,15 +19,25 @@ pub(super) struct Revocation {
     pub(super) revoked: Option<String>,
 }
 
-/// Each CRL given that names an authority of the chain as its issuer, or cannot be read, with its octets. Those of
-/// others are for other components of the evidence.
-pub(super) fn read(given: &[Vec<u8>], chain: &[Link]) -> Vec<(Result<Revocation, String>, Vec<u8>)> {
-    let one = |der: &Vec<u8>| match CertificateList::from_der(der) {
-        Err(error) => Some((Err(format!("not a CRL: {error}")), der.clone())),
-        Ok(list) => {
-            let issuer = chain.iter().position(|link| is_issued_by(&list, link))?;
-            Some((verified(der, &list, issuer, chain), der.clone()))
-        }
+/// A CRL that was given, its octets, and what it is worth.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) octets: Vec<u8>,
+    pub(super) read: Result<Revocation, String>,
+}
+
+/// Each CRL given that names an authority of the chain as its issuer, or cannot be read. Those of others are for other
+/// components of the evidence.
+pub(super) fn read(given: &[Vec<u8>], chain: &[Link]) -> Vec<Listed> {
+    let one = |der: &Vec<u8>| {
+        let read = match CertificateList::from_der(der) {
+            Err(error) => Err(format!("not a CRL: {error}")),
+            Ok(list) => {
+                let issuer = chain.iter().position(|link| is_issued_by(&list, link))?;
+                verified(der, &list, issuer, chain)
+            }
+        };
+        Some(Listed { octets: der.clone(), read })
     };
     given.iter().filter_map(one).collect()
 }
@@ -36,6 +47,16 @@ pub(super) fn publishers(chain: &[Link]) -> impl Iterator<Item = usize> {
     let says_where =
         |link: &Link| Certificate::from_der(&link.der).is_ok_and(|one| !crl_points(&one).is_empty());
     chain.iter().skip(1).enumerate().filter(move |(_, link)| says_where(link)).map(|(issuer, _)| issuer)
+}
+
+/// Of lists that were read those that count at an instant: of each authority the newest, and what cannot be believed.
+pub(super) fn in_force(read: &[Listed], now: u64) -> Vec<&Listed> {
+    let all = || read.iter().filter_map(|one| one.read.as_ref().ok());
+    let counts = |one: &Revocation| {
+        let of_the_same = all().filter(|other| other.issuer == one.issuer);
+        !crl::is_superseded(one.this_update, of_the_same.map(|other| other.this_update), now)
+    };
+    read.iter().filter(|one| one.read.as_ref().map_or(true, counts)).collect()
 }
 
 fn is_issued_by(list: &CertificateList, link: &Link) -> bool {

@@ -66,7 +66,7 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
         return Err(Found::NotEvaluated("no chain leads to a pinned root"));
     }
     let (mut spoken_of, mut late) = (Vec::new(), None);
-    for word in &chain.words {
+    for word in context.words {
         let word = word.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &word.revoked {
             return Err(Found::Final(revoked.clone()));

@@ -7,7 +7,7 @@ use treering_provenance::cose::{Algorithm, VerifyingKey};
 use treering_provenance::x509::{Path, PathError, Profile, verify_path};
 
 use super::device::Device;
-use super::revocation::{self, Word};
+use super::revocation::{self, Said};
 use crate::verifier::collateral::Collateral;
 use crate::verifier::roots::{HardwareRoots, fingerprint};
 
@@ -42,17 +42,15 @@ pub(in crate::verifier) struct VerifiedChain {
     pub(super) root: Result<Root, String>,
     pub(super) device: Result<Device, String>,
     /// What authorities of the chain say about its certificates.
-    pub(super) words: Vec<Result<Word, String>>,
+    pub(super) said: Vec<Said>,
     /// The leaf's key, if the chain holds up to a pinned root.
     pub(super) key: Option<VerifyingKey>,
-    /// What of the collateral it rests on.
-    pub(super) collateral: Collateral,
 }
 
 impl VerifiedChain {
     /// Whether it is worth keeping.
     pub(super) fn holds(&self) -> bool {
-        self.key.is_some() && self.words.iter().all(Result::is_ok)
+        self.key.is_some() && revocation::holds(&self.said)
     }
 }
 
@@ -71,19 +69,18 @@ pub(super) fn verify(chain: &[Vec<u8>], collateral: &Collateral, roots: &Hardwar
         (Ok(_), Some(Err(error))) | (Err(error), _) => (Err(error), None),
         (Ok(_), None) => (Err("there is no certificate".to_owned()), None),
     };
-    let (words, collateral) = match &key {
+    let said = match &key {
         Some(_) => revocation::read(collateral, &links),
         // Of nobody's chain no authority can say anything.
-        None => (Vec::new(), Collateral::default()),
+        None => Vec::new(),
     };
     VerifiedChain {
         names: links.iter().map(|link| link.name).collect(),
         chain: path,
         root,
         device: Device::of(chain),
-        words,
+        said,
         key,
-        collateral,
     }
 }
 

@@ -12,7 +12,7 @@ use super::chain::Link;
 use super::ocsp;
 use crate::verifier::certificates::called;
 use crate::verifier::checks::Outcome;
-use crate::verifier::collateral::Collateral;
+use crate::verifier::collateral::{Collateral, Document};
 use crate::verifier::crl::{self, Authority};
 use crate::verifier::policy::CollateralPolicy;
 
@@ -39,20 +39,54 @@ impl Word {
     }
 }
 
-/// Every CRL and OCSP response about this chain, or that cannot be read; and the collateral that they are.
-pub(super) fn read(given: &Collateral, chain: &[Link]) -> (Vec<Result<Word, String>>, Collateral) {
+/// A piece of collateral about the chain, and what it says, or why it cannot be believed.
+#[derive(Debug)]
+pub(super) struct Said {
+    piece: Piece,
+    words: Vec<Result<Word, String>>,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Crl(Vec<u8>),
+    Answer(Document),
+}
+
+/// Every CRL and OCSP response about this chain, or that cannot be read.
+pub(super) fn read(given: &Collateral, chain: &[Link]) -> Vec<Said> {
+    let lists = given.crls().iter().filter_map(|der| {
+        let words = vec![of_crl(der, chain)?];
+        Some(Said { piece: Piece::Crl(der.clone()), words })
+    });
+    let answers = given.documents().iter().filter(|document| document.media_type == ocsp::OCSP_RESPONSE);
+    let answers = answers.map(|document| {
+        let words = ocsp::read(&document.bytes, chain);
+        Said { piece: Piece::Answer(document.clone()), words }
+    });
+    lists.chain(answers.filter(|said| !said.words.is_empty())).collect()
+}
+
+/// Whether all that was given can be believed.
+pub(super) fn holds(said: &[Said]) -> bool {
+    said.iter().flat_map(|one| &one.words).all(Result::is_ok)
+}
+
+/// What counts at an instant: of what is said of a certificate in the same way the newest, and what cannot be believed;
+/// and the collateral that says it.
+pub(super) fn in_force(said: &[Said], now: u64) -> (Vec<&Result<Word, String>>, Collateral) {
+    let all = || said.iter().flat_map(|one| &one.words).flatten();
+    let counts = |word: &Word| {
+        let of_the_same = all().filter(|other| (other.about, other.what) == (word.about, word.what));
+        !crl::is_superseded(word.from, of_the_same.map(|other| other.from), now)
+    };
     let (mut words, mut crls, mut documents) = (Vec::new(), Vec::new(), Vec::new());
-    for der in given.crls() {
-        if let Some(word) = of_crl(der, chain) {
-            words.push(word);
-            crls.push(der.clone());
-        }
-    }
-    for document in given.documents().iter().filter(|document| document.media_type == ocsp::OCSP_RESPONSE) {
-        let said = ocsp::read(&document.bytes, chain);
-        if !said.is_empty() {
-            words.extend(said);
-            documents.push(document.clone());
+    for one in said {
+        let before = words.len();
+        words.extend(one.words.iter().filter(|word| word.as_ref().map_or(true, counts)));
+        match &one.piece {
+            _ if words.len() == before => {}
+            Piece::Crl(der) => crls.push(der.clone()),
+            Piece::Answer(document) => documents.push(document.clone()),
         }
     }
     (words, Collateral::of_parts(Vec::new(), crls, documents))

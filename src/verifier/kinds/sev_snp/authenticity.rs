@@ -80,8 +80,8 @@ pub(super) fn validity(context: &Context<'_>) -> Outcome {
 pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let mut oldest: Option<u64> = None;
     let mut late: Option<Found> = None;
-    for crl in &context.vek.crls {
-        let revocation = crl.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
+    for crl in context.vek.in_force(context.now) {
+        let revocation = crl.read.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &revocation.revoked {
             return Err(Found::Final(format!("revoked: {revoked}")));
         }

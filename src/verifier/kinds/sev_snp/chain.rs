@@ -7,8 +7,9 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 
 use super::certificate::{Crl, Endorsement, Parsed, Role};
 use super::generation::{Generation, PinnedRoot, pinned};
-use super::snapshot::{completed, only};
+use super::snapshot::completed;
 use crate::verifier::collateral::Collateral;
+use crate::verifier::crl;
 use crate::verifier::roots::HardwareRoots;
 
 /// A pinned root under which a chain ends.
@@ -34,12 +35,18 @@ pub(super) struct Revocation {
     pub(super) revoked: Option<String>,
 }
 
+/// A CRL that was given, its octets, and what it is worth.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    octets: Vec<u8>,
+    pub(super) read: Result<Revocation, String>,
+}
+
 /// What the collateral is worth. Only [`verify`] makes one.
 #[derive(Debug)]
 pub(in crate::verifier) struct VerifiedVek {
-    /// The snapshot it rests on: the chain found and the CRLs, or all that was given where there is no chain.
-    pub(super) collateral: Collateral,
-    /// Its digest.
+    /// The certificates of the snapshot it rests on: the chain found, or all that were given where there is none.
+    certificates: Vec<Vec<u8>>,
     /// The VCEK or VLEK certificate, read.
     pub(super) endorsement: Result<Endorsement, String>,
     /// Whether signatures lead from it up to a self-signed root.
@@ -49,7 +56,7 @@ pub(in crate::verifier) struct VerifiedVek {
     /// Validity of every certificate of the chain.
     pub(super) windows: Vec<Window>,
     /// Each CRL given.
-    pub(super) crls: Vec<Result<Revocation, String>>,
+    crls: Vec<Listed>,
     /// The key, if the whole chain holds.
     pub(super) key: Option<ParsedPublicKey>,
 }
@@ -58,21 +65,40 @@ impl VerifiedVek {
     /// Whether it is worth keeping: a caller must not push good chains out with bad ones, nor fill memory with a CRL
     /// of its own making.
     pub(super) fn holds(&self) -> bool {
-        self.key.is_some() && self.crls.iter().all(Result::is_ok)
+        self.key.is_some() && self.crls.iter().all(|one| one.read.is_ok())
+    }
+
+    /// The lists that count at an instant: the newest, those that revoke something of the chain, however old (AMD has two
+    /// lists of one root, of which each may know something else), and what cannot be believed.
+    pub(super) fn in_force(&self, now: u64) -> impl Iterator<Item = &Listed> {
+        let date = |one: &Listed| one.read.as_ref().ok().map(|read| read.crl.this_update);
+        self.crls.iter().filter(move |one| {
+            let Ok(read) = &one.read else { return true };
+            let all = self.crls.iter().filter_map(date);
+            read.revoked.is_some() || !crl::is_superseded(read.crl.this_update, all, now)
+        })
+    }
+
+    /// The snapshot that it rests on at an instant.
+    pub(super) fn collateral(&self, now: u64) -> Collateral {
+        let crls = self.in_force(now).map(|one| one.octets.clone()).collect();
+        Collateral::of_parts(self.certificates.clone(), crls, Vec::new())
     }
 }
 
 /// Verifies a snapshot against the pinned roots: four RSA signatures at most for each chain tried, and the CRLs'.
 pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
     let parsed = completed(given);
-    let whole: Vec<&Parsed> = parsed.iter().collect();
+    let listed = |octets: &Vec<u8>, read| Listed { octets: octets.clone(), read };
+    let unjudged =
+        |reason: &str| given.crls().iter().map(|one| listed(one, Err(reason.to_owned()))).collect();
     let mut verified = VerifiedVek {
-        collateral: only(&whole, given.crls().to_vec()),
+        certificates: ders(parsed.iter()),
         endorsement: Err("no VCEK or VLEK certificate was given".to_owned()),
         chain: Err("no VCEK or VLEK certificate was given".to_owned()),
         root: Err("no chain leads to a root".to_owned()),
         windows: Vec::new(),
-        crls: Vec::new(),
+        crls: unjudged("no chain to check it against"),
         key: None,
     };
     let leaf = match only_endorsement(&parsed) {
@@ -103,14 +129,10 @@ pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
             if read.iter().any(|(_, read)| read.is_ok()) {
                 read.retain(|(crl, read)| read.is_ok() || !root.is_of_another_key(crl));
             }
-            let (crls, read): (Vec<&Vec<u8>>, Vec<_>) = read.into_iter().unzip();
-            verified.crls = read;
-            verified.collateral = only(&[leaf, issuer, root], crls.into_iter().cloned().collect());
+            verified.crls = read.into_iter().map(|(crl, read)| listed(crl, read)).collect();
+            verified.certificates = ders([leaf, issuer, root]);
         }
-        Err(error) => {
-            verified.chain = Err(error);
-            verified.crls = vec![Err("no chain to check it against".to_owned()); given.crls().len()];
-        }
+        Err(error) => verified.chain = Err(error),
     }
     if let (Ok(endorsement), true) = (&verified.endorsement, verified.root.is_ok()) {
         match ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &endorsement.public_key) {
@@ -119,6 +141,10 @@ pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
         }
     }
     verified
+}
+
+fn ders<'a>(certificates: impl IntoIterator<Item = &'a Parsed>) -> Vec<Vec<u8>> {
+    certificates.into_iter().map(|one| one.der().to_vec()).collect()
 }
 
 fn only_endorsement(parsed: &[Parsed]) -> Result<&Parsed, String> {

@@ -29,9 +29,9 @@ pub(super) enum Voucher {
 /// tcg-kp-AIKCertificate (TCG EK Credential Profile, section 3.6): the key is an attestation key.
 const ATTESTATION_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
 
-/// What the collateral and the policy are worth for one key.
+/// What the collateral and the policy are worth for one key: kept, since the quote and the instant do not count in it.
 #[derive(Debug)]
-pub(super) struct Endorsement {
+pub(in crate::verifier) struct Endorsement {
     /// The key's certificate, or that the policy needs none.
     pub(super) certificate: Result<String, String>,
     /// Whether it says that the key is for attestation: restricted, so that it signs as a quote only what the TPM made.

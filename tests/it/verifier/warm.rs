@@ -1,0 +1,76 @@
+//! What a verifier keeps between appraisals changes no result: warm and cold they are the same, to the octet.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use treering::verifier::{AppraisalPolicy, Collateral, Verifier};
+
+use super::{Case, conformance, policy_of};
+
+static EXAMPLES: LazyLock<Vec<Case>> = LazyLock::new(conformance::examples);
+
+/// An appraisal beside the one that an example is: at another time, with less collateral, under another policy, of octets
+/// of which one is changed.
+#[derive(Debug, Clone)]
+struct Step {
+    later_s: i64,
+    bare: bool,
+    policy: usize,
+    flip: Option<(prop::sample::Index, u8)>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    const YEAR: i64 = 366 * 86_400;
+    let later = prop_oneof![
+        4 => Just(0_i64),
+        1 => -600_i64..600,
+        1 => prop::sample::select(vec![-40 * YEAR, -YEAR, YEAR, 40 * YEAR]),
+    ];
+    let flip = prop::option::of((any::<prop::sample::Index>(), 0_u8..8));
+    (later, prop::bool::weighted(0.2), 0_usize..3, flip).prop_map(|(later_s, bare, policy, flip)| Step {
+        later_s,
+        bare,
+        policy,
+        flip,
+    })
+}
+
+impl Step {
+    fn of(&self, example: &Case) -> Case {
+        let mut octets = example.octets().to_vec();
+        if let Some((at, bit)) = &self.flip {
+            let at = at.index(octets.len());
+            octets[at] ^= 1 << bit;
+        }
+        let policy = match self.policy {
+            0 => example.policy.clone(),
+            1 => AppraisalPolicy::baseline(),
+            _ => policy_of(""),
+        };
+        let collateral = if self.bare { Collateral::default() } else { example.collateral.clone() };
+        let now = example.now.saturating_add_signed(self.later_s);
+        Case { policy, collateral, now, ..example.with_octets(octets) }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever was appraised before, and however little is kept.
+    #[test]
+    fn what_is_kept_changes_no_result(
+        steps in prop::collection::vec(step(), 1..5),
+        capacity in 1_usize..3,
+    ) {
+        for example in EXAMPLES.iter() {
+            let verifier = Verifier::with_capacity(example.roots.clone(), capacity);
+            let first = Step { later_s: 0, bare: false, policy: 0, flip: None };
+            for step in std::iter::once(&first).chain(&steps).chain([&first]) {
+                let case = step.of(example);
+                let Case { evidence, collateral, policy, references, now, .. } = &case;
+                let warm = verifier.appraise(evidence, collateral, policy, references, *now);
+                prop_assert_eq!(warm, case.appraise(), "{}: {:?}", &example.name, step);
+            }
+        }
+    }
+}
