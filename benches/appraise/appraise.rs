@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
@@ -16,12 +17,15 @@ use dcap_qvl::verify::QuoteVerifier;
 use sev::certs::snp::{Certificate, Chain, Verifiable, builtin::milan, ca};
 use sev::firmware::guest::AttestationReport;
 use sev::parser::ByteParser;
-use treering::attester::recorded;
 use treering::attester::simulated::intel::{IntelModel, IntelPlatform, Td as SimulatedTd, measure};
+use treering::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
+use treering::attester::simulated::nvidia::{Device, Model};
+use treering::attester::simulated::tpm::Tpm;
+use treering::attester::{Attester, CRL_TYPE, recorded};
 use treering::verifier::{
     AppraisalPolicy, Collateral, Document, Evidence, HardwareRoots, MAX_REFERENCE_VALUES, MEASUREMENT,
     ReferenceValue, ReferenceValues, Registers, SIGNED_BYTES, SUBMOD_SNP, TDX_QUOTE, Verifier,
-    intel_quote_length,
+    fingerprint, intel_quote_length, kind_of,
 };
 use x509_cert::der::Decode;
 
@@ -254,5 +258,37 @@ fn tdx(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bare, snp, tdx);
+/// The kinds whose certificates come with the evidence or with the collateral, and are kept: of simulated platforms, whose
+/// chains are as long as the vendors' and of keys of the same kind (of TPMs, whose makers differ, P-256).
+fn kept(c: &mut Criterion) {
+    let now = recorded::INSTANT;
+    let nitro = Arc::new(NitroPlatform::generate(now).unwrap());
+    let enclave = nitro.enclave(EnclaveImage::of(b"image"), now).report(&[0x5a; 64]).unwrap();
+    let gpu = Device::generate(Model::Gh100, now).unwrap();
+    let lists = (1..4).map(|position| gpu.crl(position, false, now - 60, now + 60).unwrap()).collect();
+    let tpm = Tpm::generate(now).unwrap();
+    let cases = [
+        (fingerprint(nitro.root_certificate()), enclave, Vec::new()),
+        (gpu.root_fingerprint(), Attester::report(&gpu, &[0x5a; 64]).unwrap(), lists),
+        (tpm.root_fingerprint(), tpm.report(&[0x5a; 64]).unwrap(), Vec::new()),
+    ];
+    for (root, attestation, lists) in cases {
+        let brought = attestation.documents.iter().filter(|one| one.media_type == CRL_TYPE);
+        let lists = brought.map(|one| one.bytes.clone()).chain(lists).collect();
+        let case = Case {
+            evidence: Evidence::new(attestation.items()).unwrap(),
+            collateral: Collateral::new(attestation.endorsements.clone(), lists).unwrap(),
+            roots: HardwareRoots::with_simulated([root]),
+            now,
+            ..milan_case()
+        };
+        let verifier = case.warm();
+        let mut group = c.benchmark_group(kind_of(case.evidence.items()[0].media_type()).unwrap());
+        group.bench_function("cold", |b| b.iter(|| black_box(&case).cold()));
+        group.bench_function("warm", |b| b.iter(|| black_box(&case).appraise(&verifier)));
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bare, snp, tdx, kept);
 criterion_main!(benches);
