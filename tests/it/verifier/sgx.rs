@@ -7,18 +7,18 @@ use treering::attester::simulated::intel::{
 };
 use treering::verifier::{self, Assurance, Collateral, Evidence, ReferenceValue, ReferenceValues, Status};
 
-use super::intel::{DAY, NOW, PLATFORM, assert_only, check, of_items, simulated, with_collateral};
-use super::{Case, assert_affirming, assert_refused, collateral, failed, main, policy_of, read, vectors};
+use super::intel::{
+    self, DAY, MID_2025, NOW, PLATFORM, assert_only, check, flipped_bits_are_refused, of_items, simulated,
+    with_collateral,
+};
+use super::{Case, assert_affirming, assert_refused, failed, main, policy_of};
 
-/// 2025-06-25T00:00:00Z: the collateral of the vector is current.
-const MID_2025: u64 = 1_750_809_600;
 const BINDING: [u8; 64] = [0x5a; 64];
 const LENIENT: &str = "[sgx]\nrequire_reference_value = false\n";
 
 fn real() -> Option<Case> {
-    let dir = vectors()?.join("evidence/sgx/dcap-qvl");
-    let collateral = collateral(&[read(dir.join("sgx_quote_collateral.json"))]);
-    Some(Case::of("real", verifier::SGX_QUOTE, read(dir.join("sgx_quote")), collateral, MID_2025))
+    let files = ("sgx_quote", "sgx_quote_collateral.json");
+    intel::real(verifier::SGX_QUOTE, "sgx/dcap-qvl", files, ("real", MID_2025))
 }
 
 fn enclave() -> Enclave {
@@ -52,15 +52,7 @@ fn the_real_quote_is_genuine_and_of_a_platform_that_needs_hardening() {
 #[test]
 fn flipped_bits_of_the_real_quote_are_refused() {
     let Some(case) = real() else { return };
-    let verifier = verifier::Verifier::new(case.roots.clone());
-    for at in (0..case.octets().len()).step_by(7) {
-        let mut octets = case.octets().to_vec();
-        octets[at] ^= 1 << (at % 8);
-        let evidence = case.with_octets(octets).evidence;
-        let appraisal =
-            verifier.appraise(&evidence, &case.collateral, &case.policy, &case.references, case.now);
-        assert!(matches!(appraisal.refusal(), Some(verifier::Refused::Check { .. })), "{at:#x}");
-    }
+    flipped_bits_are_refused(&case);
 }
 
 #[test]

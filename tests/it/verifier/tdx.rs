@@ -7,16 +7,15 @@ mod logs;
 mod policy;
 mod simulated;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use treering::attester::simulated::intel::{Td, measure};
 use treering::verifier::{self, Evidence};
 
-use super::intel::{PLATFORM, cut, simulated};
-use super::{Case, collateral, read, vectors};
+use super::intel::{self, MID_2025, PLATFORM, simulated};
+use super::{Case, vectors};
 
-/// 2025-06-25T00:00:00Z, 2026-03-21T00:00:00Z: instants at which the collateral of the vectors is current.
-const MID_2025: u64 = 1_750_809_600;
+/// 2026-03-21T00:00:00Z: the collateral of the later vectors is current.
 const MARCH_2026: u64 = 1_774_051_200;
 const BINDING: [u8; 64] = [0x5a; 64];
 /// Lenient, as far as the test at hand is not about it.
@@ -26,18 +25,10 @@ fn folder() -> Option<PathBuf> {
     Some(vectors()?.join("evidence/tdx"))
 }
 
-fn real(name: &str, quote_file: &str, collateral_file: &str, now: u64) -> Option<Case> {
-    let dir = folder()?;
-    let octets = read(dir.join(quote_file));
-    let octets = if Path::new(quote_file).extension().is_some_and(|extension| extension == "hex") {
-        let text = String::from_utf8(octets).unwrap();
-        data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().trim_start_matches("0x").as_bytes()).unwrap()
-    } else {
-        octets
-    };
-    let collateral = collateral(&[read(dir.join(collateral_file))]);
-    Some(Case::of(name, verifier::TDX_QUOTE, cut(&octets), collateral, now))
+fn real(name: &str, quote: &str, collateral: &str, now: u64) -> Option<Case> {
+    intel::real(verifier::TDX_QUOTE, "tdx", (quote, collateral), (name, now))
 }
+
 const COLLATERAL_2025: &str = "dcap-qvl/tdx_quote_collateral.json";
 const COLLATERAL_50806F: &str = "assembled/collateral_fmspc_50806f_2026-03.json";
 const COLLATERAL_90C06F: &str = "assembled/collateral_fmspc_90c06f_2026-03.json";
