@@ -4,6 +4,7 @@
 pub(crate) mod attestation_result;
 mod azure;
 mod build;
+mod causes;
 mod cca;
 mod composite;
 mod conformance;

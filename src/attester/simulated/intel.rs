@@ -187,6 +187,11 @@ impl IntelPlatform {
         documents::publish(self, collateral)
     }
 
+    /// Signs TCB information or the identity of a quoting enclave, whatever this body says.
+    pub fn sign_document(&self, media_type: &'static str, body: &str) -> Result<EvidenceItem, AttesterError> {
+        documents::sign(self, media_type, body)
+    }
+
     /// Signs a header and body, and makes a quote of them.
     pub fn sign_quote(&self, signed: &[u8], enclave: &QuotingEnclave) -> Result<Vec<u8>, AttesterError> {
         quote::assemble(self, signed, enclave, self.chain())

@@ -179,18 +179,18 @@ pub(super) fn publish(
     let mut items: Vec<EvidenceItem> =
         crls.into_iter().map(|bytes| EvidenceItem { media_type: CRL_TYPE, bytes }).collect();
     for tdx in [true, false] {
-        items.push(document(platform, "tcbInfo", TCB_INFO_TYPE, &collateral.tcb_info(tdx))?);
-        items.push(document(platform, "enclaveIdentity", ENCLAVE_IDENTITY_TYPE, &collateral.identity(tdx))?);
+        items.push(sign(platform, TCB_INFO_TYPE, &collateral.tcb_info(tdx))?);
+        items.push(sign(platform, ENCLAVE_IDENTITY_TYPE, &collateral.identity(tdx))?);
     }
     Ok(items)
 }
 
-fn document(
+pub(super) fn sign(
     platform: &IntelPlatform,
-    key: &str,
     media_type: &'static str,
     body: &str,
 ) -> Result<EvidenceItem, AttesterError> {
+    let key = if media_type == TCB_INFO_TYPE { "tcbInfo" } else { "enclaveIdentity" };
     let signature = HEXLOWER.encode(&platform.signing_key.sign_fixed(body.as_bytes())?);
     let bytes = format!(r#"{{"{key}":{body},"signature":"{signature}"}}"#).into_bytes();
     Ok(EvidenceItem { media_type, bytes })

@@ -2,8 +2,8 @@
 //!
 //! The crate goes through its steps in one order and stops at the first that fails, with a text. The table [`CAUSES`]
 //! says which step and which check a text belongs to; what comes after that step was not looked at, and no check says
-//! that it was. The tests of TDX and SGX make those come about that a simulated platform can be
-//! made to cause, each by what is wrong; the rest of the table names what would else be blamed on the certificates.
+//! that it was. Each text is made to come about by a test, or named there with why it cannot
+//! (`tests/it/verifier/causes.rs`).
 
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{QuoteClaims, QuotePolicy};
@@ -99,6 +99,7 @@ const CAUSES: &[(&str, Step, &str)] = &[
     ("component count mismatch", Step::TcbLevel, "tcb-level"),
     ("in TCB Info", Step::TcbLevel, "tcb-level"),
     ("tcbDate", Step::TcbLevel, "tcb-level"),
+    ("platform TCB date", Step::TcbLevel, "tcb-level"),
     ("TD migration", Step::Attributes, "migration"),
     ("TD attributes", Step::Attributes, "td-attributes"),
     ("SEPT_VE_DISABLE", Step::Attributes, "td-attributes"),
