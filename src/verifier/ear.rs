@@ -19,6 +19,7 @@ use super::composite::{self, COLOCATION, SUBMOD_COMPOSITE};
 use super::kinds::Finding;
 use super::policy::{AppraisalPolicy, ni_uri};
 
+pub(super) use labels::name_of_path;
 pub use read::{Ear as AttestationResult, EarProfile, EarSubmod};
 pub(super) use token::cwt_claims;
 pub use token::{

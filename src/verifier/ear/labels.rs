@@ -141,6 +141,32 @@ fn cbor(place: Place, name: &str, value: &Json) -> Result<Cbor, String> {
     })
 }
 
+/// A claim by the names that JSON has, from its path in CBOR: `[266].sev-snp[1000]` is `submods.sev-snp.ear_status`.
+pub(in crate::verifier) fn name_of_path(path: &str) -> String {
+    let (mut place, mut name, mut rest) = (Place::Top, String::new(), path);
+    while let Some(first) = rest.chars().next() {
+        // Up to the bracket that closes a number, or to what begins the next name.
+        let after_first = rest.get(first.len_utf8()..).unwrap_or_default();
+        let length = match first {
+            '[' => after_first.find(']').map(|at| at.saturating_add(2)),
+            _ => after_first.find(['[', '.']).map(|at| at.saturating_add(first.len_utf8())),
+        };
+        let length = length.unwrap_or(rest.len());
+        let (segment, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        rest = after;
+        let number = segment.strip_prefix('[').and_then(|one| one.strip_suffix(']'));
+        let label = number.and_then(|number| number.parse::<i64>().ok());
+        let known = place.labels().iter().find(|(_, known)| Some(*known) == label).map(|(known, _)| *known);
+        let claim = known.unwrap_or_else(|| segment.trim_start_matches('.'));
+        if known.is_some() && !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(known.unwrap_or(if name.is_empty() { claim } else { segment }));
+        place = place.below(claim);
+    }
+    name
+}
+
 /// The claims with the names that JSON has for them.
 pub(super) fn to_json(claims: &Cbor) -> Result<Json, String> {
     json(Place::Top, "", claims)
@@ -195,5 +221,30 @@ fn name_of(place: Place, key: &Cbor) -> Result<String, String> {
             Ok(known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned()))
         }
         _ => Err("a claim that is named by neither text nor number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_cbor_have_the_names_of_json() {
+        for (path, name) in [
+            ("[6]", "iat"),
+            ("[1004][1]", "ear_verifier_id.build"),
+            ("[266].sev-snp[1000]", "submods.sev-snp.ear_status"),
+            ("[266].sev-snp[1001][4]", "submods.sev-snp.ear_trustworthiness_vector.hardware"),
+            ("[266].sev-snp[1005].report_data", "submods.sev-snp.ear_attester_claims.report_data"),
+            ("[266].sev-snp[1003][0]", "submods.sev-snp.ear_appraisal_policy_ids[0]"),
+            ("[3][1]", "aud[1]"),
+            (".own", "own"),
+            ("[77]", "[77]"),
+            ("", ""),
+            ("[6", "[6"),
+            ("\u{e9}", "\u{e9}"),
+        ] {
+            assert_eq!(name_of_path(path), name, "{path}");
+        }
     }
 }

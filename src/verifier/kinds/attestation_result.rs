@@ -28,7 +28,7 @@ use crate::verifier::ear::{TrustVector, tier};
 use crate::verifier::evidence::EvidenceItem;
 use crate::verifier::jose::{Times, TokenError, looks_like_a_token};
 use crate::verifier::lint::Remark;
-use crate::verifier::parts::{Part, of_jwt};
+use crate::verifier::parts::Part;
 use crate::verifier::policy::AppraisalPolicy;
 use crate::verifier::reference::{ReferenceValue, ReferenceValues, Registers};
 
@@ -143,7 +143,7 @@ impl Kind for AttestationResult {
     }
 
     fn parts(&self, octets: &[u8]) -> Vec<Part> {
-        of_jwt(octets)
+        presented::parts(octets)
     }
 
     /// When the token says that it was issued.

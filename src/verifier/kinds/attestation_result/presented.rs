@@ -8,9 +8,10 @@ use super::{
     ATTESTATION_RESULT, ATTESTATION_RESULT_BUNDLE, ATTESTATION_RESULT_CWT, ATTESTATION_RESULT_JWT, External,
     Format,
 };
-use crate::verifier::ear::cwt_claims;
+use crate::verifier::ear::{cwt_claims, name_of_path};
 use crate::verifier::jose::{MAX_TOKEN_BYTES, Times, Token, TokenError, TokenKeys};
 use crate::verifier::json;
+use crate::verifier::parts::{Part, of_cbor, of_jwt, place};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -125,6 +126,44 @@ impl Detached {
     pub(super) fn claims(&self) -> Result<Value, String> {
         json::object(self.token.payload())
     }
+}
+
+/// Where the parts of a token are, or those of the tokens in a bundle.
+pub(super) fn parts(octets: &[u8]) -> Vec<Part> {
+    match octets.first() {
+        Some(b'[') => parts_of_bundle(octets),
+        Some(b'e') => of_jwt(octets),
+        _ => of_cbor(
+            octets,
+            |path| path == "[2]",
+            |path| {
+                Some(match path {
+                    "[0]" => "protected header".to_owned(),
+                    "[2]" => "payload".to_owned(),
+                    "[3]" => "signature".to_owned(),
+                    other => name_of_path(other.strip_prefix("[2]")?),
+                })
+            },
+        ),
+    }
+}
+
+/// The text of a token has no character that JSON would write otherwise, so it stands in a bundle as it is.
+fn parts_of_bundle(octets: &[u8]) -> Vec<Part> {
+    let Ok(bundle) = json::parse(octets) else { return Vec::new() };
+    let detached = bundle.pointer("/1").and_then(Value::as_object).into_iter().flatten();
+    let detached = detached.filter_map(|(name, token)| Some((name.as_str(), token.as_str()?)));
+    let main = at(&bundle, "/0/1").map(|token| ("the main token", token));
+    let mut all = Vec::new();
+    for (name, token) in main.into_iter().chain(detached) {
+        let Some(range) = place(octets, token.as_bytes()) else { continue };
+        all.extend(of_jwt(token.as_bytes()).into_iter().map(|part| {
+            let (from, to) = (part.range.start, part.range.end);
+            let range = range.start.saturating_add(from)..range.start.saturating_add(to);
+            Part::new(format!("{name}: {}", part.name), range)
+        }));
+    }
+    all
 }
 
 fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -2,14 +2,43 @@
 
 use data_encoding::HEXLOWER;
 use treering::verifier::{
-    self, ATTESTATION_RESULT, ATTESTATION_RESULT_CWT, Collateral, EarProfile, ReferenceValues, Status,
-    TokenError, TokenKeys, TokenOptions,
+    self, ATTESTATION_RESULT, ATTESTATION_RESULT_CWT, Collateral, EarProfile, Evidence, ReferenceValues,
+    Status, TokenError, TokenKeys, TokenOptions,
 };
 use treering_provenance::cose::{Es256Signer, Signer};
 
 use super::{ED25519, NOW, case_of, ed25519_signer, external, jwks_of, our_cwt, signed};
 use crate::verifier::tokens::{self, KID};
 use crate::verifier::{Case, main, policy_of, sev_snp};
+
+/// Each part of a CWT is where it is said, by the names that a JWT has; and of a bundle each token's.
+#[test]
+fn parts_of_tokens_have_positions() {
+    let case = our_cwt();
+    let all = verifier::parts_of(&case.evidence);
+    let [(_, octets, parts)] = all.as_slice() else { panic!("one component") };
+    let find = |name: &str| {
+        let part = parts.iter().find(|part| part.name == name);
+        &octets[part.unwrap_or_else(|| panic!("{name}: {parts:#?}")).range.clone()]
+    };
+    assert_eq!(find("submods.sev-snp.ear_status"), [2], "affirming");
+    assert_eq!(find("ear_verifier_id.developer"), verifier::DEVELOPER.as_bytes());
+    assert_eq!(find("signature").len(), 64);
+    let bundle = br#"[["JWT","aa.bbb.c"],{"GPU-0":"dd.e.ff"}]"#;
+    let evidence = Evidence::new([(verifier::ATTESTATION_RESULT_BUNDLE, bundle.to_vec())]).unwrap();
+    let all = verifier::parts_of(&evidence);
+    let found = all[0].2.iter().map(|part| (part.name.as_str(), &bundle[part.range.clone()]));
+    let found: Vec<(&str, &[u8])> = found.collect();
+    let wanted: [(&str, &[u8]); 6] = [
+        ("the main token: header", b"aa"),
+        ("the main token: payload", b"bbb"),
+        ("the main token: signature", b"c"),
+        ("GPU-0: header", b"dd"),
+        ("GPU-0: payload", b"e"),
+        ("GPU-0: signature", b"ff"),
+    ];
+    assert_eq!(found, wanted);
+}
 
 #[test]
 fn our_results_are_read_back_in_both_forms() {
