@@ -297,24 +297,6 @@ fn contradictions_of_other_kinds_are_named() {
         "no machine that is named has an attestation_key",
     );
     assert_eq!(remarks(&of(&format!("{machine}{key}{wanted}"))), []);
-    // Devices: versions that are named, and too low; what a switch has not.
-    let gpu = |rules: &str| of(&format!("[nvidia_gpu]\n{rules}"));
-    let drivers =
-        |versions: &str| gpu(&format!("min_driver_version = \"570\"\ndriver_versions = [{versions}]"));
-    says(&drivers("\"535.86\", \"550\""), Level::Error, "every driver version that is named is below");
-    assert_eq!(remarks(&drivers("\"535.86\", \"570.1\"")), []);
-    let vbios = |denied: &str| {
-        gpu(&format!(
-            "{denied}\nvbios_versions = [\"96.00.01\"]\nmin_vbios_version = {{ hopper = \"96.00.02\" }}"
-        ))
-    };
-    assert_eq!(remarks(&vbios("")), [], "a Blackwell may have it");
-    says(
-        &vbios("denied_generations = [\"blackwell\"]"),
-        Level::Error,
-        "every VBIOS version that is named is below",
-    );
-    says(&of("[nvidia_switch]\nallow_protected_pcie = true"), Level::Warning, "a switch has no such mode");
     says(&of("[tpm]\nrequire_secure_boot = false"), Level::Note, "tpm.require_secure_boot");
     says(&of("[tpm]\nrequire_key_purpose = false"), Level::Note, "tpm.require_key_purpose");
     says(&of("[tdx]\nrequire_secure_boot = false"), Level::Note, "tdx.require_secure_boot");
@@ -360,6 +342,29 @@ fn contradictions_of_other_kinds_are_named() {
     says(&of("[cca]\nrequire_platform_reference = false"), Level::Note, "require_platform_reference");
     says(&of("[cca]\nrequire_reference_value = false"), Level::Warning, "any realm may run");
     says(&of("[composite.components]\ncca = 1"), Level::Error, "names no platform key");
+}
+
+/// Versions that are named, and too low; what a switch has not.
+#[test]
+fn contradictions_of_nvidias_devices_are_named() {
+    let of = |rules: &str| format!("{SNP}{rules}\n");
+    let gpu = |rules: &str| of(&format!("[nvidia_gpu]\n{rules}"));
+    let drivers =
+        |versions: &str| gpu(&format!("min_driver_version = \"570\"\ndriver_versions = [{versions}]"));
+    says(&drivers("\"535.86\", \"550\""), Level::Error, "every driver version that is named is below");
+    assert_eq!(remarks(&drivers("\"535.86\", \"570.1\"")), []);
+    let vbios = |denied: &str| {
+        gpu(&format!(
+            "{denied}\nvbios_versions = [\"96.00.01\"]\nmin_vbios_version = {{ hopper = \"96.00.02\" }}"
+        ))
+    };
+    assert_eq!(remarks(&vbios("")), [], "a Blackwell may have it");
+    says(
+        &vbios("denied_generations = [\"blackwell\"]"),
+        Level::Error,
+        "every VBIOS version that is named is below",
+    );
+    says(&of("[nvidia_switch]\nallow_protected_pcie = true"), Level::Warning, "a switch has no such mode");
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Step {
         };
         let collateral = if self.bare { Collateral::default() } else { example.collateral.clone() };
         let now = example.now.saturating_add_signed(self.later_s);
-        Case { policy, collateral, now, ..example.with_octets(octets) }
+        Case { collateral, policy, now, ..example.with_octets(octets) }
     }
 }
 

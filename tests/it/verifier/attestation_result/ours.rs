@@ -203,7 +203,7 @@ fn a_local_appraisal_and_the_result_of_another_verifier_say_the_same() {
 fn a_result_beside_local_evidence_counts_for_its_part() {
     let local = sev_snp::simulated_case();
     let token = our_cwt();
-    let evidence = verifier::Evidence::new([
+    let evidence = Evidence::new([
         (verifier::SNP_REPORT, local.octets().to_vec()),
         (ATTESTATION_RESULT_CWT, token.octets().to_vec()),
     ]);
