@@ -171,8 +171,8 @@ impl Wanted {
         }
     }
 
-    /// Whether collateral that came with evidence has something in this place already, right or wrong: what came is not
-    /// second-guessed.
+    /// Whether collateral that came with evidence has something in this place already, right or wrong. What is
+    /// not reissued is then not looked for.
     pub fn is_among(&self, given: &Collateral) -> bool {
         let (name, of) = (self.name(), self.of());
         let is_it = |one: &str| one == name || of.as_deref() == Some(one);
