@@ -23,8 +23,17 @@ pub const EMPTY_ROOT: Hash = Hash([
 ]);
 
 /// The hash of a leaf, an inner node or a whole tree.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Hash([u8; HASH_SIZE]);
+
+/// Its first eight octets are as scattered as all of them, and tables are keyed by hash at every append: a table's own key
+/// (`RandomState`) still keeps its places from whoever can choose entries.
+impl std::hash::Hash for Hash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let (first, _) = self.0.as_chunks::<8>();
+        state.write_u64(first.first().map_or(0, |first| u64::from_ne_bytes(*first)));
+    }
+}
 
 impl Hash {
     /// Wraps 32 bytes.
