@@ -130,9 +130,13 @@ impl RunId {
     }
 
     /// Filter blocks of a page: each is 2 bits for a lead, in memory. Every new entry is looked for in every run, so few
-    /// answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in two hundred.
+    /// answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in five or two hundred.
     const fn page_blocks(self) -> u16 {
-        if self.level < 2 { 8 } else { 6 }
+        match self.level {
+            0 | 1 => 8,
+            2 => 7,
+            _ => 6,
+        }
     }
 
     fn missing(self) -> StoreError {

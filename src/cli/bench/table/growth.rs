@@ -1,8 +1,8 @@
 //! Whether appending costs more in a large log: a small and a large one, measured in turns.
 //!
 //! Filling a large log writes gigabytes, and a machine that has just done so is slower for a while, whatever is measured
-//! then: a log of 100,000, too. So the large log is filled first, and each is measured as often as the other, in between,
-//! by new processes.
+//! then: a log of 100,000, too. So a turn is to fill the large log, to measure the small one, and to measure the large
+//! one, each by a process of its own.
 
 use std::path::Path;
 use std::process::Command;
@@ -31,7 +31,6 @@ pub(super) fn large_name(large: u64) -> String {
 
 /// Adds both rows: the means of all turns.
 pub(super) fn add(table: &mut Table, args: &Args, folder: &Path, large: u64) -> Result<()> {
-    let dir = disk::temporary(Some(folder))?;
     let program = this_program()?;
     let seconds = (WINDOWS * args.seconds).to_string();
     let append = |log: &[&str]| {
@@ -40,21 +39,22 @@ pub(super) fn add(table: &mut Table, args: &Args, folder: &Path, large: u64) -> 
         command
     };
     let entries = SMALL_ENTRIES.to_string();
-    let (of_small, of_large) =
-        (["--prefill", &entries, "--dir", text(folder)?], ["--log", text(dir.path())?]);
-    let (mut small, mut grown) = (Vec::new(), Vec::new());
-    let turns = api::fill_apart(dir.path(), large, ENTRY_BYTES).and_then(|()| {
-        for _ in 0..TURNS {
-            small.push(measure(&mut append(&of_small))?);
-            grown.push(measure(&mut append(&of_large))?);
-        }
-        Ok(())
-    });
-    for (name, figures, arguments) in
-        [(SMALL.to_owned(), small, of_small.as_slice()), (large_name(large), grown, &of_large)]
-    {
-        let figures = turns.as_ref().map(|()| mean(&figures)).map_err(|error| anyhow::anyhow!("{error:#}"));
-        table.put(&name, &append(arguments), figures, (Base::Hash, &[]));
+    let mut small = append(&["--prefill", &entries, "--dir", text(folder)?]);
+    let turn = || {
+        let dir = disk::temporary(Some(folder))?;
+        api::fill_apart(dir.path(), large, ENTRY_BYTES)?;
+        Ok([measure(&mut small)?, measure(&mut append(&["--log", text(dir.path())?]))?])
+    };
+    let turns = std::iter::repeat_with(turn).take(TURNS).collect::<Result<Vec<_>>>();
+    let figures = |which: usize| match &turns {
+        Ok(turns) => Ok(mean(&turns.iter().filter_map(|turn| turn.get(which).cloned()).collect::<Vec<_>>())),
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+    };
+    let figures = [figures(0), figures(1)];
+    let names = [SMALL.to_owned(), large_name(large)];
+    let commands = [small, append(&["--log", "FOLDER"])];
+    for ((name, command), figures) in names.iter().zip(&commands).zip(figures) {
+        table.put(name, command, figures, (Base::Hash, &[]));
     }
     Ok(())
 }
