@@ -190,3 +190,107 @@ pub(crate) fn entry(store: &Store, index: u64) -> Result<Vec<u8>, StoreError> {
     let broken = |why| StoreError::Inconsistent { what: "an entry", at: index, why };
     found.unwrap_or(Err("its bundle is missing")).map_err(broken)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use treering_tlog::hash::leaf_hash;
+
+    use super::*;
+    use crate::{
+        sim::disk::Disk,
+        store::engine::{Engine, EngineError, Estimate, Pairs, Table, WriteSet},
+    };
+
+    /// An engine that commits something right after the first look that finds nothing.
+    #[derive(Debug)]
+    struct Moving {
+        engine: Box<dyn Engine>,
+        then: Mutex<Option<WriteSet>>,
+    }
+
+    impl Engine for Moving {
+        fn get(&self, family: Family, key: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), EngineError> {
+            let mut found = false;
+            self.engine.get(family, key, &mut |value| {
+                found = true;
+                show(value);
+            })?;
+            match self.then.lock().unwrap().take() {
+                Some(writes) if !found => self.engine.commit(&writes),
+                _ => Ok(()),
+            }
+        }
+
+        fn at_or_before(
+            &self,
+            family: Family,
+            key: &[u8],
+            show: &mut dyn FnMut(&[u8], &[u8]),
+        ) -> Result<(), EngineError> {
+            self.engine.at_or_before(family, key, show)
+        }
+
+        fn from(&self, family: Family, key: &[u8]) -> Result<Pairs<'_>, EngineError> {
+            self.engine.from(family, key)
+        }
+
+        fn commit(&self, writes: &WriteSet) -> Result<(), EngineError> {
+            self.engine.commit(writes)
+        }
+
+        fn table(&self, family: Family) -> Result<Box<dyn Table + '_>, EngineError> {
+            self.engine.table(family)
+        }
+
+        fn remove_tables(&self, family: Family, first: &[u8], last: &[u8]) -> Result<(), EngineError> {
+            self.engine.remove_tables(family, first, last)
+        }
+
+        fn compact(&self, family: Family) -> Result<(), EngineError> {
+            self.engine.compact(family)
+        }
+
+        fn estimate(&self, family: Family) -> Result<Estimate, EngineError> {
+            self.engine.estimate(family)
+        }
+    }
+
+    fn entry(index: u64) -> Vec<u8> {
+        index.to_be_bytes().to_vec()
+    }
+
+    fn bundle_of(entries: std::ops::Range<u64>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        entries.for_each(|index| bundle::push(&mut bytes, &entry(index)).unwrap());
+        bytes
+    }
+
+    /// Entries 256 to 259 in a fragment; the commit that comes between two looks fills the tile.
+    fn moving() -> Store {
+        let engine = Disk::default().engine();
+        let leaves: Vec<Hash> = (256..512).map(|index| leaf_hash(&entry(index))).collect();
+        let mut fragments = WriteSet::default();
+        fragments.put(Family::Edge, &edge_key(EdgeOf::Tile(0), 256), &encode(&leaves[..4], &[]));
+        fragments.put(Family::Edge, &edge_key(EdgeOf::Bundle, 256), &bundle_of(256..260));
+        engine.commit(&fragments).unwrap();
+        let mut filled = WriteSet::default();
+        filled.put(Family::Tiles, &tile_key(TileId::new(0, 1)), &encode(&leaves, &leaves[..INNER_NODES]));
+        filled.put(Family::Entries, &bundle_key(1), &bundle_of(256..512));
+        filled.delete(Family::Edge, &edge_key(EdgeOf::Tile(0), 256));
+        filled.delete(Family::Edge, &edge_key(EdgeOf::Bundle, 256));
+        Store::on(Box::new(Moving { engine, then: Mutex::new(Some(filled)) }))
+    }
+
+    #[test]
+    fn what_is_moved_between_two_looks_is_found() {
+        let first = tile(&moving(), TileId::new(0, 1), 4).unwrap().first(4);
+        assert_eq!(first, (256..260).map(|index| leaf_hash(&entry(index))).collect::<Vec<_>>());
+        assert_eq!(bundle_bytes(&moving(), 1, 4).unwrap(), bundle_of(256..260));
+        assert_eq!(super::entry(&moving(), 259).unwrap(), entry(259));
+        // What is nowhere is missing, however often one looks.
+        assert!(tile(&moving(), TileId::new(0, 2), 4).is_err());
+        assert!(bundle_bytes(&moving(), 2, 4).is_err() && super::entry(&moving(), 513).is_err());
+    }
+}

@@ -14,7 +14,7 @@
 #![expect(clippy::cast_possible_truncation, clippy::print_stderr, reason = "test code")]
 
 mod client;
-mod disk;
+pub(crate) mod disk;
 #[path = "../it/random.rs"]
 mod random;
 mod told;
