@@ -66,7 +66,7 @@ impl Append {
 pub struct NewEntry {
     /// The bytes that are hashed into the tree, 1 to 65,535.
     pub bytes: Vec<u8>,
-    /// Content kept under the entry's leaf hash, outside the tree.
+    /// Content kept for the entry, outside the tree.
     pub content: Option<Vec<u8>>,
     /// Keys under which [`lookup`](crate::Log::lookup) finds the entry.
     pub index_keys: Vec<[u8; 32]>,

@@ -5,6 +5,7 @@
 //! ([`fsck`](crate::fsck)): opening reads some kilobytes, however large the log is.
 
 mod check;
+pub(crate) mod format;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -288,12 +289,11 @@ pub(crate) fn check_manifest(
 /// Opens the store for reading, with as few checks as reading needs: finding what is wrong is fsck's work.
 pub(crate) fn open_read_only(dir: &Path) -> Result<OpenedForReading, OpenError> {
     let path = dir.join(DATABASE);
-    match Store::unknown_families(&path)? {
-        None => return Err(OpenError::Missing { dir: dir.to_path_buf() }),
-        Some(unknown) => refuse_unknown(&unknown)?,
+    if !format::look(&path)? {
+        return Err(OpenError::Missing { dir: dir.to_path_buf() });
     }
     let store = Store::open_read_only(&path)?;
-    check_format(&store)?;
+    format::check(&store)?;
     let origin = stored_origin(&store)?.ok_or_else(|| OpenError::Missing { dir: dir.to_path_buf() })?;
     let (head, witnessed) = (stored_head(&store)?, stored_witnessed(&store)?);
     let index = Index::load(&store, head.as_ref().map_or(0, |head| head.size), Damage::Skip, RUN_BITS)?;
@@ -332,17 +332,14 @@ fn open_store(
 ) -> Result<Store, OpenError> {
     let path = dir.join(DATABASE);
     let (mut born, missing) = (false, || OpenError::Missing { dir: dir.to_path_buf() });
-    match Store::unknown_families(&path)? {
-        Some(unknown) => refuse_unknown(&unknown)?,
-        None if published.is_some() => {
-            return Err(OpenError::Behind { database: 0, file: published.map_or(0, Checkpoint::size) });
-        }
-        None if !create => return Err(missing()),
-        None => {}
+    match (format::look(&path)?, published) {
+        (false, Some(file)) => return Err(OpenError::Behind { database: 0, file: file.size() }),
+        (false, None) if !create => return Err(missing()),
+        _ => {}
     }
     check_manifest(dir, &path, published)?;
     let store = Store::open(&path, create)?;
-    check_format(&store)?;
+    format::check(&store)?;
     match stored_origin(&store)? {
         Some(actual) if actual == origin => {}
         Some(actual) => return Err(OpenError::Origin { actual, wanted: origin.to_owned() }),
@@ -360,21 +357,6 @@ fn open_store(
         probe.pass(Point::Born);
     }
     Ok(store)
-}
-
-pub(crate) fn refuse_unknown(families: &[String]) -> Result<(), OpenError> {
-    if families.is_empty() {
-        return Ok(());
-    }
-    Err(OpenError::Newer { what: format!("the unknown column families {}", families.join(", ")) })
-}
-
-pub(crate) fn check_format(store: &Store) -> Result<(), OpenError> {
-    match store.get(Family::Meta, meta::FORMAT)?.as_deref().map(schema::decode_format).transpose()? {
-        Some(format) if format > FORMAT => Err(OpenError::Newer { what: format!("format {format}") }),
-        Some(format) if format < FORMAT => Err(OpenError::Older { format }),
-        Some(_) | None => Ok(()),
-    }
 }
 
 pub(crate) fn stored_origin(store: &Store) -> Result<Option<String>, OpenError> {

@@ -86,11 +86,12 @@ pub fn reindex(dir: &Path, mut progress: impl FnMut(Step, u64, u64)) -> Result<u
 /// The database, with what opening checks of it before it looks at what is in it.
 fn store_of(dir: &Path) -> Result<Store, OpenError> {
     let (path, missing) = (dir.join(DATABASE), || OpenError::Missing { dir: dir.to_path_buf() });
-    let unknown = Store::unknown_families(&path)?.ok_or_else(missing)?;
-    open::refuse_unknown(&unknown)?;
+    if !open::format::look(&path)? {
+        return Err(missing());
+    }
     open::check_manifest(dir, &path, None)?;
     let store = Store::open(&path, false)?;
-    open::check_format(&store)?;
+    open::format::check(&store)?;
     open::stored_origin(&store)?.ok_or_else(missing)?;
     Ok(store)
 }

@@ -94,9 +94,14 @@ impl Store {
         Ok(Self::on(Box::new(Rocks::open_read_only(path)?)))
     }
 
-    /// The names of families on disk that this version does not know; `None` if there is no store.
-    pub(crate) fn unknown_families(path: &Path) -> Result<Option<Vec<String>>, StoreError> {
-        Ok(Rocks::unknown_families(path)?)
+    /// The names of the families on disk; `None` if there is no store.
+    pub(crate) fn families(path: &Path) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(Rocks::families(path)?)
+    }
+
+    /// A value of `meta` in a store that may have other families than this version; nothing on disk is changed.
+    pub(crate) fn meta_alone(path: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(Rocks::read_alone(path, Family::Meta, key)?)
     }
 
     /// The store on an engine.
@@ -220,6 +225,12 @@ impl Store {
             return Err(StoreError::Engine { doing: "write", why: "IO error: injected by a test".into() });
         }
         Ok(self.engine.commit(writes)?)
+    }
+
+    /// Removes a family with all that is in it, as an older format may lack it.
+    #[cfg(test)]
+    pub(crate) fn testing_only_remove_family(path: &Path, family: Family) {
+        Rocks::testing_only_remove_family(path, family);
     }
 
     /// Makes the next write fail before it reaches RocksDB.

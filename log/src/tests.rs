@@ -18,6 +18,7 @@ use crate::{
     index::run::{self, RUN_BITS, RunId},
     probe::Probed,
     schema::{self, EdgeOf, Family, meta},
+    store::Store,
     support::{TestSealer, append, config, entry, grow, leaf, open},
 };
 
@@ -180,7 +181,7 @@ fn reopened_with(dir: &Path, family: Family, key: &[u8], value: &[u8]) -> OpenEr
     let error = Log::open(config(dir), TestSealer::new(1)).unwrap_err();
     let log = Log::open_read_only(dir);
     drop(log);
-    let store = crate::store::Store::open(&dir.join("db"), false).unwrap();
+    let store = Store::open(&dir.join("db"), false).unwrap();
     store.testing_only_put(family, key, &before);
     error
 }
@@ -216,6 +217,30 @@ async fn opening_checks_the_right_edge() {
     let error = reopened_with(dir, Family::Edge, &schema::edge_key(EdgeOf::Bundle, 555), &bundle);
     assert!(matches!(error, OpenError::Entry { index: 558 }), "{error}");
     assert_eq!(open(dir).size(), SIZE);
+}
+
+/// An older store lacks families, and opening would add them to it: it is refused, by whoever opens it, as it is.
+#[tokio::test]
+async fn a_store_of_an_older_format_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("db");
+    let log = log_of(dir.path()).await;
+    log.store().testing_only_put(Family::Meta, meta::FORMAT, &schema::encode_format(5));
+    drop(log);
+    Store::testing_only_remove_family(&database, Family::Edge);
+    let before = Store::families(&database).unwrap();
+    let refused = [
+        Log::open(config(dir.path()), TestSealer::new(1)).unwrap_err(),
+        Log::open_read_only(dir.path()).unwrap_err(),
+        match crate::reindex::reindex(dir.path(), |_, _, _| ()).unwrap_err() {
+            crate::reindex::ReindexError::Open(error) => error,
+            other => panic!("{other}"),
+        },
+    ];
+    for refused in refused {
+        assert!(matches!(refused, OpenError::Older { format: 5 }), "{refused}");
+    }
+    assert_eq!(Store::families(&database).unwrap(), before);
 }
 
 /// Bundles and tiles are C2SP bytes, at the right edge in fragments that never cross a border, and whole in their own place

@@ -133,7 +133,7 @@ impl<'a, S: Source> Reader<'a, S> {
             return Err(not_opened("no auditor's key was given".to_owned()));
         }
         let wrong = |reason: String| TraceError::Entry { index, reason };
-        let sealed = self.source.content(&statement.leaf()).await?;
+        let sealed = self.source.content(index, &statement.leaf()).await?;
         let sealed = sealed.ok_or_else(|| wrong("its content is missing, without a tombstone".to_owned()))?;
         self.keyring.open(statement, &sealed).map_err(|error| match error {
             EnvelopeError::NoKey(_) => not_opened("its key was not granted".to_owned()),

@@ -24,8 +24,8 @@ pub trait Source {
     async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, SourceError>;
     /// The inclusion path of an index in the tree of a size.
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, SourceError>;
-    /// The sealed content of the statement with this leaf hash.
-    async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError>;
+    /// The sealed content of the statement at an index, which has this leaf hash.
+    async fn content(&self, index: u64, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError>;
     /// The grants to a key: names and sealed messages.
     async fn grants(&self, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, SourceError>;
     /// The key-encryption keys of a grant: names and wrapped octets.
@@ -74,8 +74,8 @@ impl Source for LocalSource {
         self.0.inclusion(index, size).map_err(error)
     }
 
-    async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
-        self.0.content(leaf).map_err(error)
+    async fn content(&self, index: u64, _: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
+        self.0.content_at(index).map_err(error)
     }
 
     async fn grants(&self, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, SourceError> {

@@ -58,7 +58,7 @@ impl Source for RemoteSource {
         Ok(answer.path.into_iter().map(Hash::from).collect())
     }
 
-    async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
+    async fn content(&self, _: u64, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
         let answer = self.0.get(&format!("/v1/leaves/{}/content", name(leaf))).await;
         Ok(found(answer)?.map(|answer| answer.body))
     }

@@ -2,7 +2,7 @@
 //!
 //! In scope: one random key-encryption key (KEK) per (scope, class, day), sealed under the vault's own key in the
 //! log's side tables; grant keys, and the KEKs wrapped to them. Content itself lies in the log's content table under
-//! the leaf hash of its statement, never under its own hash.
+//! the index of its statement, never under its own hash.
 //! Out of scope: the format of content (`treering_provenance::envelope`), who may grant (`governance`).
 //!
 //! A KEK is on disk (synced) before anything is sealed under it, so no crash can leave content that nobody can open.

@@ -130,7 +130,7 @@ impl RunId {
     }
 
     /// Filter blocks of a page: each is 2 bits for a lead, in memory. Every new entry is looked for in every run, so few
-    /// answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in five or two hundred.
+    /// answers may be wrong: one in a thousand, and in long runs, which are most of the memory, one in five hundred or in two hundred.
     const fn page_blocks(self) -> u16 {
         match self.level {
             0 | 1 => 8,

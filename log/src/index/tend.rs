@@ -36,7 +36,12 @@ impl Index {
         loop {
             self.remove_replaced(store, probe)?;
             self.write_blocks(store, probe)?;
-            let Some(run) = self.due() else { return Ok(()) };
+            let Some(run) = self.due() else {
+                if self.waiting() == 0 {
+                    return Ok(());
+                }
+                continue;
+            };
             match self.merge(store, run, probe, stop) {
                 Ok(Ok(())) => {}
                 Ok(Err(Stopped)) => return Ok(()),
@@ -54,11 +59,10 @@ impl Index {
         self.unmergeable.store(true, Ordering::Relaxed);
     }
 
+    /// Those that wait now: where appends fill others as fast as a slow disk takes these, merging would never begin.
     fn write_blocks(&self, store: &Store, probe: &Probed) -> Result<(), StoreError> {
-        loop {
-            let Some(young) = self.state().full.first().cloned() else { return Ok(()) };
-            self.write_block(store, &young, probe)?;
-        }
+        let waiting = self.state().full.clone();
+        waiting.iter().try_for_each(|young| self.write_block(store, young, probe))
     }
 
     fn write_block(&self, store: &Store, young: &Young, probe: &Probed) -> Result<(), StoreError> {

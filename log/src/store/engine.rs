@@ -21,6 +21,7 @@ pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, EngineError>> +
 ///    store again finds out. The caller writes nothing more before that.
 /// 3. Damage is an error, here or at opening: an engine never drops what was committed in silence.
 /// 4. What [`from`](Self::from) gives is one snapshot.
+/// 5. Reads of one reader go forward: none sees an older state than the one before it, of whatever family.
 pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Shows the value under a key, if there is one: it can be a bundle of many entries, of which one is wanted.
     fn get(&self, family: Family, key: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), EngineError>;

@@ -99,15 +99,34 @@ impl Rocks {
         Ok(Self::new(db, path, &caches))
     }
 
-    /// The names of column families on disk that this version does not know; `None` if there is no database.
-    pub(super) fn unknown_families(path: &Path) -> Result<Option<Vec<String>>, EngineError> {
+    /// The names of column families on disk; `None` if there is no database.
+    pub(super) fn families(path: &Path) -> Result<Option<Vec<String>>, EngineError> {
         // CURRENT names the manifest; RocksDB writes it last when it makes a database.
         if !path.join("CURRENT").exists() {
             return Ok(None);
         }
         let names = DB::list_cf(&Options::default(), path).map_err(failed("list column families"))?;
-        let known = |name: &str| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
-        Ok(Some(names.into_iter().filter(|name| !known(name)).collect()))
+        Ok(Some(names.into_iter().filter(|name| name != "default").collect()))
+    }
+
+    /// A value of a database of which only one family is opened, and that for reading.
+    pub(super) fn read_alone(
+        path: &Path,
+        family: Family,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let names = ["default", family.name()];
+        let db = DB::open_cf_for_read_only(&database_options(), path, names, false);
+        let db = db.map_err(failed("open for reading"))?;
+        let handle = db.cf_handle(family.name());
+        handle.map(|handle| db.get_cf(handle, key)).transpose().map(Option::flatten).map_err(failed("read"))
+    }
+
+    #[cfg(test)]
+    pub(super) fn testing_only_remove_family(path: &Path, family: Family) {
+        let mut db =
+            DB::open_cf_descriptors(&database_options(), path, families(&Caches::new().unwrap())).unwrap();
+        db.drop_cf(family.name()).unwrap();
     }
 
     fn handle(&self, family: Family) -> Result<&ColumnFamily, EngineError> {

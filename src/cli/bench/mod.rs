@@ -1,7 +1,8 @@
 //! `treering bench`: closed-loop load with N clients, beside the limits of the machine measured in the same run.
 //!
 //! In scope: load, latencies, what it cost in CPU, memory and disk. Out of scope: judging: no figure passes or fails.
-//! Everything runs in a temporary folder on loopback and ends by itself.
+//! Everything runs in a temporary folder on loopback and ends by itself; a log is kept where it is asked for (`fill`,
+//! `append --log`).
 
 mod api;
 mod append;
@@ -224,7 +225,7 @@ Examples:
   The same for a program; the load's own help says what the fields are:
     treering bench append --clients 512 --seconds 10 --json
 
-Each load but `fill` makes what it needs in a temporary folder (--dir says on which disk), on loopback, and leaves nothing. It \
+Each load but `fill` and `append --log` makes what it needs in a temporary folder (--dir says on which disk), on loopback, and leaves nothing. It \
 measures what the machine can do at most in the same run.
 Exit status: 0 measured, however it came out; 3 it could not be measured.";
 

@@ -119,19 +119,19 @@ impl Table {
 
     /// Runs one measurement and adds its line. One that cannot be made leaves the others worth having.
     fn add(&mut self, name: &str, command: &mut Command, base: Base, aims: &[Aim]) {
-        let figures = measure(command);
-        self.put(name, command, figures, (base, aims));
-    }
-
-    fn put(&mut self, name: &str, command: &Command, figures: Result<Value>, judged: (Base, &[Aim])) {
-        match figures {
-            Ok(figures) => self.measured(name, command, figures, judged),
+        match measure(command) {
+            Ok(figures) => self.measured(name, command, figures, (base, aims)),
             Err(error) => {
-                self.failed = true;
-                self.line(format!("{name:<29} failed: {error:#}"));
+                self.fail(&format!("{name:<29} failed: {error:#}"));
                 self.rows.push(json!({ "name": name, "error": format!("{error:#}") }));
             }
         }
+    }
+
+    /// Something could not be measured.
+    fn fail(&mut self, what: &str) {
+        self.failed = true;
+        self.line(what);
     }
 
     fn measured(&mut self, name: &str, command: &Command, figures: Value, (base, aims): (Base, &[Aim])) {

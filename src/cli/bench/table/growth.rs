@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 use super::super::super::processes::{text, this_program};
+use super::super::meter::count;
 use super::super::{api, disk};
 use super::{Args, Base, Table, measure};
 
@@ -21,6 +22,8 @@ const TURNS: usize = 3;
 /// A large log merges its index of two million entries every two million entries: in windows of this many times the others,
 /// both logs have such a merge.
 const WINDOWS: u64 = 2;
+/// The figure that is a greatest one.
+const PEAK: &str = "rss_peak_bytes";
 /// Octets of an entry.
 const ENTRY_BYTES: usize = 400;
 
@@ -40,42 +43,58 @@ pub(super) fn add(table: &mut Table, args: &Args, folder: &Path, large: u64) -> 
     };
     let entries = SMALL_ENTRIES.to_string();
     let mut small = append(&["--prefill", &entries, "--dir", text(folder)?]);
-    let turn = || {
+    let turn = || -> Result<[Value; 2]> {
         let dir = disk::temporary(Some(folder))?;
         api::fill_apart(dir.path(), large, ENTRY_BYTES)?;
         Ok([measure(&mut small)?, measure(&mut append(&["--log", text(dir.path())?]))?])
     };
-    let turns = std::iter::repeat_with(turn).take(TURNS).collect::<Result<Vec<_>>>();
-    let figures = |which: usize| match &turns {
-        Ok(turns) => Ok(mean(&turns.iter().filter_map(|turn| turn.get(which).cloned()).collect::<Vec<_>>())),
-        Err(error) => Err(anyhow::anyhow!("{error:#}")),
-    };
-    let figures = [figures(0), figures(1)];
-    let names = [SMALL.to_owned(), large_name(large)];
-    let commands = [small, append(&["--log", "FOLDER"])];
-    for ((name, command), figures) in names.iter().zip(&commands).zip(figures) {
-        table.put(name, command, figures, (Base::Hash, &[]));
+    let (mut of_small, mut of_large, mut error) = (Vec::new(), Vec::new(), None);
+    for turn in std::iter::repeat_with(turn).take(TURNS) {
+        match turn {
+            Ok([small, large]) => {
+                of_small.push(small);
+                of_large.push(large);
+            }
+            Err(failed) => error = Some(failed),
+        }
+    }
+    // A turn that cannot be made leaves the others worth having.
+    if let Some(error) = &error {
+        table.fail(&format!("a turn of the two logs failed: {error:#}"));
+    }
+    let rows =
+        [(SMALL.to_owned(), small, of_small), (large_name(large), append(&["--log", "FOLDER"]), of_large)];
+    for (name, command, figures) in rows {
+        if !figures.is_empty() {
+            table.measured(&name, &command, mean(&figures), (Base::Hash, &[]));
+        }
     }
     Ok(())
 }
 
-/// The mean of each figure of some runs of one measurement.
+/// Each figure of some runs of one measurement: the mean, whole where all are; of what is at most, the greatest.
 fn mean(runs: &[Value]) -> Value {
-    match runs {
-        [Value::Object(first), ..] => {
-            let of = |name: &String| {
-                mean(&runs.iter().filter_map(|run| run.get(name).cloned()).collect::<Vec<_>>())
-            };
-            Value::Object(first.keys().map(|name| (name.clone(), of(name))).collect::<Map<_, _>>())
-        }
-        [Value::Number(_), ..] => {
-            let numbers: Vec<f64> = runs.iter().filter_map(Value::as_f64).collect();
-            let mean = numbers.iter().sum::<f64>() / super::super::meter::count(numbers.len() as u64);
-            Number::from_f64(mean).map_or(Value::Null, Value::Number)
-        }
-        [first, ..] => first.clone(),
-        [] => Value::Null,
+    let [first, ..] = runs else { return Value::Null };
+    if let Value::Object(first) = first {
+        let of = |name: &String| {
+            let runs: Vec<Value> = runs.iter().filter_map(|run| run.get(name).cloned()).collect();
+            if name == PEAK { greatest(&runs) } else { mean(&runs) }
+        };
+        return Value::Object(first.keys().map(|name| (name.clone(), of(name))).collect());
     }
+    let whole: Option<Vec<u64>> = runs.iter().map(Value::as_u64).collect();
+    if let Some(whole) = whole {
+        return (whole.iter().sum::<u64>() / whole.len() as u64).into();
+    }
+    let numbers: Option<Vec<f64>> = runs.iter().map(Value::as_f64).collect();
+    numbers.map_or_else(
+        || first.clone(),
+        |numbers| (numbers.iter().sum::<f64>() / count(numbers.len() as u64)).into(),
+    )
+}
+
+fn greatest(runs: &[Value]) -> Value {
+    runs.iter().filter_map(Value::as_u64).max().into()
 }
 
 #[cfg(test)]
@@ -86,9 +105,11 @@ mod tests {
 
     #[test]
     fn each_figure_is_the_mean_of_its_own() {
-        let run = |rate: u64, sync: f64| json!({ "rate": rate, "limits": { "sync": sync }, "kind": "api" });
-        let wanted = json!({ "rate": 15.0, "limits": { "sync": 0.5 }, "kind": "api" });
-        assert_eq!(mean(&[run(10, 0.25), run(20, 0.75)]), wanted);
+        let run = |rate: f64, peak: u64| json!({ "rate": rate, "limits": { "sync": rate / 4.0 }, "rss_peak_bytes": peak, "rss_end_bytes": peak, "kind": "api" });
+        let wanted = json!({
+            "rate": 15.0, "limits": { "sync": 3.75 }, "rss_peak_bytes": 300, "rss_end_bytes": 200, "kind": "api",
+        });
+        assert_eq!(mean(&[run(10.0, 100), run(20.0, 300)]), wanted);
         assert_eq!(mean(&[]), Value::Null);
     }
 }

@@ -44,8 +44,8 @@ impl Source for Withholding {
         self.inner.inclusion(index, size).await
     }
 
-    async fn content(&self, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
-        if self.content == Some(*leaf) { Ok(None) } else { self.inner.content(leaf).await }
+    async fn content(&self, index: u64, leaf: &Hash) -> Result<Option<Vec<u8>>, SourceError> {
+        if self.content == Some(*leaf) { Ok(None) } else { self.inner.content(index, leaf).await }
     }
 
     async fn grants(&self, thumbprint: &[u8; 32]) -> Result<Vec<(GrantId, Delivery)>, SourceError> {
