@@ -9,7 +9,7 @@ use treering::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
 use treering::attester::simulated::nvidia::{Device, Model, Said};
 use treering::attester::simulated::{Launch, Platform, Processor};
 use treering::verifier::{
-    self, Appraisal, Collateral, Document, HardwareRoots, NITRO_DOCUMENT, SNP_REPORT, TDX_QUOTE,
+    self, Appraisal, Collateral, Document, HardwareRoots, NITRO_DOCUMENT, SNP_REPORT, Status, TDX_QUOTE,
 };
 
 use super::intel::{self, of_items, with_collateral};
@@ -17,6 +17,9 @@ use super::{Case, assert_affirming, assert_refused, nvidia, policy_of};
 
 const NOW: u64 = intel::NOW;
 const DAY: u64 = intel::DAY;
+
+/// Of a list: whether it revokes, from when it is and until when.
+type Dated = (bool, u64, u64);
 
 /// From what an appraisal says that it used, the same result comes again, octet for octet.
 #[track_caller]
@@ -119,6 +122,70 @@ fn the_newest_list_of_amd_counts_and_what_any_revokes_is_revoked() {
         let lists = vec![list(!revoked, at, NOW + DAY), list(revoked, other, NOW + DAY)];
         assert_refused(&replayed(&with(lists)), "revocation");
     }
+}
+
+const WAIVER: &str = "[[waiver]]\ncheck = \"revocation\"\nreason = \"r\"\nuntil = \"2030-01-01T00:00:00Z\"\n";
+
+/// A waiver of what is not known lets pass that one list has ended, and not what the other revokes: whichever of the two
+/// is looked at first.
+#[test]
+fn under_a_waiver_a_list_that_has_ended_hides_no_revocation() {
+    let ended = (false, NOW - 9 * DAY, NOW - DAY);
+    let revokes = (true, NOW - DAY, NOW + DAY);
+    let both = [[ended, revokes], [revokes, ended]];
+    let check = |with: &dyn Fn(Vec<Vec<u8>>, Vec<Vec<u8>>) -> Case,
+                 list: &dyn Fn(usize, Dated) -> Vec<u8>| {
+        for [one, other] in both {
+            let appraisal = replayed(&with(vec![list(0, one), list(1, other)], vec![]));
+            assert_refused(&appraisal, "revocation");
+        }
+        let waived = replayed(&with(vec![list(0, ended), list(1, ended)], vec![]));
+        assert_eq!((waived.refusal(), waived.status()), (None, Status::Warning));
+    };
+
+    let nitro = Arc::new(NitroPlatform::generate(NOW).unwrap());
+    let mut document = nitro.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
+    let case = Case {
+        policy: policy_of(&format!("[nitro]\nrequire_reference_value = false\n{WAIVER}")),
+        roots: HardwareRoots::with_simulated([verifier::fingerprint(nitro.root_certificate())]),
+        ..Case::of("nitro", NITRO_DOCUMENT, document.evidence.remove(0).bytes, Collateral::default(), NOW)
+    };
+    check(
+        &|crls, _| Case { collateral: lists(crls), ..case.clone() },
+        &|authority, (revoked, from, until)| nitro.crl(authority, revoked, from, until).unwrap(),
+    );
+
+    let gpu = Device::generate(Model::Gh100, NOW).unwrap();
+    let rules = "[nvidia_gpu]\nrequire_reference_value = false\n";
+    let case =
+        Case { now: NOW, policy: policy_of(&format!("{rules}{WAIVER}")), ..nvidia::case_of("gpu", &gpu) };
+    let with = |crls, answers: Vec<Vec<u8>>| {
+        let document = |bytes| Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes };
+        let collateral = lists(crls).with_documents(answers.into_iter().map(document).collect()).unwrap();
+        Case { collateral, ..case.clone() }
+    };
+    check(&with, &|issuer, (revoked, from, until)| gpu.crl(issuer + 1, revoked, from, until).unwrap());
+    // Lists are looked at before answers.
+    let list = gpu.crl(2, false, ended.1, ended.2).unwrap();
+    let answer = gpu.ocsp(1, Said::Revoked(6), revokes.1, revokes.2).unwrap();
+    assert_refused(&replayed(&with(vec![list], vec![answer])), "revocation");
+
+    let processor = Processor::Milan;
+    let milan = Arc::new(Platform::generate(processor, processor.ordinary_tcb(), NOW).unwrap());
+    let report = milan.guest(Launch::of([1; 48])).unwrap().report(&[0; 64]).unwrap().evidence.remove(0).bytes;
+    let certificates = Collateral::from_der(milan.certificates().to_vec()).unwrap();
+    let rules = "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n";
+    let snp = |crls: Vec<Vec<u8>>| Case {
+        policy: policy_of(&format!("{rules}{WAIVER}")),
+        roots: HardwareRoots::with_simulated([milan.root_fingerprint()]),
+        ..Case::of("snp", SNP_REPORT, report.clone(), certificates.clone().merged(lists(crls)).unwrap(), NOW)
+    };
+    // The shorter list is looked at first. It is the newer one, and has ended; the older one, which revokes, has not.
+    let ended = milan.crl(false, NOW - 60, NOW - 30).unwrap();
+    let revokes = milan.crl(true, NOW - DAY, NOW + DAY).unwrap();
+    assert_refused(&replayed(&snp(vec![ended.clone(), revokes])), "revocation");
+    let waived = replayed(&snp(vec![ended]));
+    assert_eq!((waived.refusal(), waived.status()), (None, Status::Warning));
 }
 
 /// A newer one that Intel did not sign takes no place of one that it did.
