@@ -197,6 +197,11 @@ impl Verifier {
         Self { roots, caches: Caches::new(chains) }
     }
 
+    /// How many chains it keeps now, of all kinds.
+    pub fn kept_chains(&self) -> usize {
+        self.caches.len()
+    }
+
     /// The roots it trusts.
     pub fn roots(&self) -> &HardwareRoots {
         &self.roots
