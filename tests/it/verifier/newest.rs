@@ -92,6 +92,13 @@ fn the_newest_word_of_nvidia_counts() {
     assert_eq!(held.collateral().documents().len(), 1);
     let released = vec![answer(Said::Revoked(6), old), answer(Said::Good, new)];
     assert_affirming("released", &replayed(&with(vec![list(true, old), list(false, new)], released)));
+    // Which certificate of its responder an answer comes with is not signed: a renewed one makes an old answer no newer.
+    let renewed = gpu.ocsp_with_certificate(1, true, Said::Good, (old, NOW + DAY), NOW - 30).unwrap();
+    assert_affirming("by a responder", &replayed(&with(vec![], vec![renewed.clone()])));
+    assert_refused(&replayed(&with(vec![], vec![renewed, answer(Said::Revoked(6), new)])), "revocation");
+    // Nor is it relied on before its time.
+    let early = gpu.ocsp_with_certificate(1, true, Said::Good, (old, NOW + DAY), NOW + 30).unwrap();
+    assert_refused(&replayed(&with(vec![], vec![early])), "revocation");
     // A list and an answer are words of two kinds: a newer answer takes no list's place.
     let both = with(vec![gpu.crl(1, true, old, NOW + DAY).unwrap()], vec![answer(Said::Good, new)]);
     assert_refused(&replayed(&both), "revocation");
@@ -215,10 +222,18 @@ fn the_newest_genuine_list_and_document_of_intel_counts() {
     (collateral.crls_current.0, collateral.current.0) =
         (collateral.crls_current.0 + 60, collateral.current.0 + 60);
     let forged = of_items(vec![], other.publish(&collateral).unwrap());
-    let beside = Case { collateral: case.collateral.clone().merged(forged).unwrap(), now: later, ..case };
-    let appraisal = replayed(&beside);
-    assert_affirming("beside a forged one", &appraisal);
-    assert_eq!(appraisal.collateral().documents().len(), 2);
+    let signer = Collateral::from_der([other.signer().to_vec()]).unwrap();
+    let certified = forged.clone().merged(signer).unwrap();
+    // Also with the certificate of who signed it, which names the root and is not signed by it.
+    for (name, forged) in
+        [("beside a forged one", forged), ("beside one with a signer of its own", certified)]
+    {
+        let collateral = case.collateral.clone().merged(forged).unwrap();
+        let appraisal = replayed(&Case { collateral, now: later, ..case.clone() });
+        assert_affirming(name, &appraisal);
+        let used = appraisal.collateral();
+        assert_eq!((used.documents().len(), used.certificates().len()), (2, 1), "{name}");
+    }
 }
 
 fn both(one: &Case, other: &Case) -> Collateral {

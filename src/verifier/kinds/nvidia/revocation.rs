@@ -10,8 +10,9 @@ use x509_cert::der::Decode;
 
 use super::chain::Link;
 use super::ocsp;
+use crate::clock::rfc3339;
 use crate::verifier::certificates::called;
-use crate::verifier::checks::Outcome;
+use crate::verifier::checks::{Outcome, fail};
 use crate::verifier::collateral::{Collateral, Document};
 use crate::verifier::crl::{self, Authority};
 use crate::verifier::policy::CollateralPolicy;
@@ -25,8 +26,12 @@ pub(super) struct Word {
     pub(super) about: usize,
     /// What it is: `crl` or `ocsp-response`, as the policy names them.
     pub(super) what: &'static str,
+    /// When the authority said it, by its own signed word: of two, the later counts.
     pub(super) from: u64,
     pub(super) until: Option<u64>,
+    /// From when the key that signed it may be relied on. Nobody signs which certificate of a responder goes along with an
+    /// answer, so this makes nothing newer.
+    pub(super) signer_from: u64,
     /// Why the certificate is not to be relied on, if it is not.
     pub(super) revoked: Option<String>,
 }
@@ -35,6 +40,10 @@ impl Word {
     /// Whether it may be used at this instant.
     pub(super) fn usable(&self, freshness: &CollateralPolicy, now: u64) -> Outcome {
         let name = if self.what == CRL { "CRL" } else { "OCSP response" };
+        if now < self.signer_from {
+            let from = rfc3339(self.signer_from);
+            return fail(format!("the certificate of who signed the {name} is not valid before {from}"));
+        }
         freshness.usable(self.what, name, self.from, self.until, now)
     }
 }
@@ -123,6 +132,7 @@ fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -
         what: CRL,
         from: list.tbs_cert_list.this_update.to_unix_duration().as_secs(),
         until: list.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs()),
+        signer_from: 0,
         revoked: revoked
             .map(|link| format!("{} is on a CRL of {}", called(link.name, &link.der), authority.name)),
     })
