@@ -10,6 +10,7 @@ use treering::attester::simulated::nvidia::{Device, Model, Said};
 use treering::attester::simulated::{Launch, Platform, Processor};
 use treering::verifier::{
     self, Appraisal, Collateral, Document, HardwareRoots, NITRO_DOCUMENT, SNP_REPORT, Status, TDX_QUOTE,
+    Verifier,
 };
 
 use super::intel::{self, of_items, with_collateral};
@@ -21,9 +22,16 @@ const DAY: u64 = intel::DAY;
 /// Of a list: whether it revokes, from when it is and until when.
 type Dated = (bool, u64, u64);
 
-/// From what an appraisal says that it used, the same result comes again, octet for octet.
+/// From what an appraisal says that it used, the same result comes again, octet for octet; and so it does from what one
+/// Verifier kept, at another instant before and after.
 #[track_caller]
 fn replayed(case: &Case) -> Appraisal {
+    let verifier = Verifier::new(case.roots.clone());
+    for now in [case.now - 120, case.now, case.now - 120] {
+        let at = Case { now, ..case.clone() };
+        let warm = verifier.appraise(&at.evidence, &at.collateral, &at.policy, &at.references, now);
+        assert_eq!(warm, at.appraise(), "{}: {now}", case.name);
+    }
     let appraisal = case.appraise();
     let again = Case { collateral: appraisal.collateral().clone(), ..case.clone() }.appraise();
     assert_eq!(again, appraisal);
@@ -34,17 +42,76 @@ fn lists(crls: Vec<Vec<u8>>) -> Collateral {
     Collateral::new(vec![], crls).unwrap()
 }
 
+fn with_answers(crls: Vec<Vec<u8>>, answers: Vec<Vec<u8>>) -> Collateral {
+    let document = |bytes| Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes };
+    lists(crls).with_documents(answers.into_iter().map(document).collect()).unwrap()
+}
+
+/// An enclave, without lists, under these rules beside that any may run.
+fn nitro(rules: &str) -> (Arc<NitroPlatform>, Case) {
+    let platform = Arc::new(NitroPlatform::generate(NOW).unwrap());
+    let mut document = platform.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
+    let case = Case {
+        policy: policy_of(&format!("[nitro]\nrequire_reference_value = false\n{rules}")),
+        roots: HardwareRoots::with_simulated([verifier::fingerprint(platform.root_certificate())]),
+        ..Case::of("nitro", NITRO_DOCUMENT, document.evidence.remove(0).bytes, Collateral::default(), NOW)
+    };
+    (platform, case)
+}
+
+/// A guest of a Milan, without lists, likewise.
+fn milan(rules: &str) -> (Arc<Platform>, Case) {
+    let processor = Processor::Milan;
+    let milan = Arc::new(Platform::generate(processor, processor.ordinary_tcb(), NOW).unwrap());
+    let report = milan.guest(Launch::of([1; 48])).unwrap().report(&[0; 64]).unwrap().evidence.remove(0).bytes;
+    let certificates = Collateral::from_der(milan.certificates().to_vec()).unwrap();
+    let lenient = "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n";
+    let case = Case {
+        policy: policy_of(&format!("{lenient}{rules}")),
+        roots: HardwareRoots::with_simulated([milan.root_fingerprint()]),
+        ..Case::of("snp", SNP_REPORT, report, certificates, NOW)
+    };
+    (milan, case)
+}
+
+fn with_lists(case: &Case, crls: Vec<Vec<u8>>) -> Case {
+    Case { collateral: case.collateral.clone().merged(lists(crls)).unwrap(), ..case.clone() }
+}
+
+/// Cases that affirm, with several lists and answers each: which of them count the instant says.
+pub(super) fn of_several_lists() -> Vec<Case> {
+    let (old, new, end) = (NOW - DAY, NOW - 60, NOW + DAY);
+    let (enclaves, enclave) = nitro("require_crl = false\n");
+    let list = |authority, revoked, from| enclaves.crl(authority, revoked, from, end).unwrap();
+    let all = vec![list(0, false, old), list(0, true, NOW + 60), list(1, true, old), list(1, false, new)];
+    let enclave = with_lists(&enclave, all);
+    let (platform, guest) = milan("require_crl = false\n");
+    let list = |from| platform.crl(false, from, end).unwrap();
+    let guest = with_lists(&guest, vec![list(old), list(new), list(NOW + 60)]);
+    let gpu = Device::generate(Model::Gh100, NOW).unwrap();
+    let list = |revoked, from| gpu.crl(2, revoked, from, end).unwrap();
+    let answer = |said, from| gpu.ocsp(1, said, from, end).unwrap();
+    let said =
+        vec![answer(Said::Revoked(6), old), answer(Said::Good, new), answer(Said::Revoked(1), NOW + 60)];
+    let collateral = with_answers(vec![list(true, old), list(false, new)], said);
+    let device = Case { now: NOW, collateral, ..nvidia::case_of("gpu", &gpu) };
+    vec![enclave, guest, device]
+}
+
+#[test]
+fn of_several_lists_the_instant_says_which_count() {
+    for case in of_several_lists() {
+        assert_affirming(&case.name, &replayed(&case));
+        let checks = |now| replayed(&Case { now, ..case.clone() }).checks().cloned().collect::<Vec<_>>();
+        assert_ne!(checks(NOW - 120), checks(NOW), "{}", case.name);
+    }
+}
+
 /// The older list, which says nothing, and the newer one, which revokes; and the other way round, which is a hold that
 /// ended. Both at an instant, and before the newer one was there.
 #[test]
 fn the_newest_list_of_nitro_counts() {
-    let platform = Arc::new(NitroPlatform::generate(NOW).unwrap());
-    let mut document = platform.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
-    let case = Case {
-        policy: policy_of("[nitro]\nrequire_reference_value = false\n"),
-        roots: HardwareRoots::with_simulated([verifier::fingerprint(platform.root_certificate())]),
-        ..Case::of("nitro", NITRO_DOCUMENT, document.evidence.remove(0).bytes, Collateral::default(), NOW)
-    };
+    let (platform, case) = nitro("");
     let list = |authority, revoked, from, until| platform.crl(authority, revoked, from, until).unwrap();
     let root = list(0, false, NOW - DAY, NOW + DAY);
     let of_region = |crls: Vec<Vec<u8>>| {
@@ -76,11 +143,7 @@ fn the_newest_list_of_nitro_counts() {
 fn the_newest_word_of_nvidia_counts() {
     let gpu = Device::generate(Model::Gh100, NOW).unwrap();
     let case = Case { now: NOW, ..nvidia::case_of("gpu", &gpu) };
-    let with = |crls: Vec<Vec<u8>>, answers: Vec<Vec<u8>>| {
-        let document = |bytes| Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes };
-        let collateral = lists(crls).with_documents(answers.into_iter().map(document).collect()).unwrap();
-        Case { collateral, ..case.clone() }
-    };
+    let with = |crls, answers| Case { collateral: with_answers(crls, answers), ..case.clone() };
     let list = |revoked, from| gpu.crl(2, revoked, from, NOW + DAY).unwrap();
     let answer = |said, from| gpu.ocsp(1, said, from, NOW + DAY).unwrap();
     let (old, new) = (NOW - DAY, NOW - 60);
@@ -108,16 +171,8 @@ fn the_newest_word_of_nvidia_counts() {
 /// what either revokes is revoked, and the newer one says how current what is known is.
 #[test]
 fn the_newest_list_of_amd_counts_and_what_any_revokes_is_revoked() {
-    let processor = Processor::Milan;
-    let milan = Arc::new(Platform::generate(processor, processor.ordinary_tcb(), NOW).unwrap());
-    let report = milan.guest(Launch::of([1; 48])).unwrap().report(&[0; 64]).unwrap().evidence.remove(0).bytes;
-    let certificates = Collateral::from_der(milan.certificates().to_vec()).unwrap();
-    let rules = "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n";
-    let with = |crls: Vec<Vec<u8>>| Case {
-        policy: policy_of(rules),
-        roots: HardwareRoots::with_simulated([milan.root_fingerprint()]),
-        ..Case::of("snp", SNP_REPORT, report.clone(), certificates.clone().merged(lists(crls)).unwrap(), NOW)
-    };
+    let (milan, case) = milan("");
+    let with = |crls| with_lists(&case, crls);
     let list = |revoked, from, until| milan.crl(revoked, from, until).unwrap();
     let ended = list(false, NOW - 9 * DAY, NOW - DAY);
     assert_refused(&replayed(&with(vec![ended.clone()])), "revocation");
@@ -150,13 +205,7 @@ fn under_a_waiver_a_list_that_has_ended_hides_no_revocation() {
         assert_eq!((waived.refusal(), waived.status()), (None, Status::Warning));
     };
 
-    let nitro = Arc::new(NitroPlatform::generate(NOW).unwrap());
-    let mut document = nitro.enclave(EnclaveImage::of(b"image"), NOW).report(&[0; 64]).unwrap();
-    let case = Case {
-        policy: policy_of(&format!("[nitro]\nrequire_reference_value = false\n{WAIVER}")),
-        roots: HardwareRoots::with_simulated([verifier::fingerprint(nitro.root_certificate())]),
-        ..Case::of("nitro", NITRO_DOCUMENT, document.evidence.remove(0).bytes, Collateral::default(), NOW)
-    };
+    let (nitro, case) = nitro(WAIVER);
     check(
         &|crls, _| Case { collateral: lists(crls), ..case.clone() },
         &|authority, (revoked, from, until)| nitro.crl(authority, revoked, from, until).unwrap(),
@@ -166,27 +215,15 @@ fn under_a_waiver_a_list_that_has_ended_hides_no_revocation() {
     let rules = "[nvidia_gpu]\nrequire_reference_value = false\n";
     let case =
         Case { now: NOW, policy: policy_of(&format!("{rules}{WAIVER}")), ..nvidia::case_of("gpu", &gpu) };
-    let with = |crls, answers: Vec<Vec<u8>>| {
-        let document = |bytes| Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes };
-        let collateral = lists(crls).with_documents(answers.into_iter().map(document).collect()).unwrap();
-        Case { collateral, ..case.clone() }
-    };
+    let with = |crls, answers| Case { collateral: with_answers(crls, answers), ..case.clone() };
     check(&with, &|issuer, (revoked, from, until)| gpu.crl(issuer + 1, revoked, from, until).unwrap());
     // Lists are looked at before answers.
     let list = gpu.crl(2, false, ended.1, ended.2).unwrap();
     let answer = gpu.ocsp(1, Said::Revoked(6), revokes.1, revokes.2).unwrap();
     assert_refused(&replayed(&with(vec![list], vec![answer])), "revocation");
 
-    let processor = Processor::Milan;
-    let milan = Arc::new(Platform::generate(processor, processor.ordinary_tcb(), NOW).unwrap());
-    let report = milan.guest(Launch::of([1; 48])).unwrap().report(&[0; 64]).unwrap().evidence.remove(0).bytes;
-    let certificates = Collateral::from_der(milan.certificates().to_vec()).unwrap();
-    let rules = "[sev_snp]\nrequire_reference_value = false\nrequire_tcb_floor = false\n";
-    let snp = |crls: Vec<Vec<u8>>| Case {
-        policy: policy_of(&format!("{rules}{WAIVER}")),
-        roots: HardwareRoots::with_simulated([milan.root_fingerprint()]),
-        ..Case::of("snp", SNP_REPORT, report.clone(), certificates.clone().merged(lists(crls)).unwrap(), NOW)
-    };
+    let (milan, case) = milan(WAIVER);
+    let snp = |crls| with_lists(&case, crls);
     // The shorter list is looked at first. It is the newer one, and has ended; the older one, which revokes, has not.
     let ended = milan.crl(false, NOW - 60, NOW - 30).unwrap();
     let revokes = milan.crl(true, NOW - DAY, NOW + DAY).unwrap();
