@@ -378,7 +378,7 @@ mod tests {
         let all = collaterals.complete(&evidence, &given(&[&newer]), NOW).await;
         assert_eq!(all, given(&[&newer]));
         // As much as a snapshot takes, and all of it his: what is known here is in it, whatever is left out.
-        let many: Vec<Vec<u8>> = (0..verifier::MAX_CRLS as u64).map(|age| list(NOW - DAY - age)).collect();
+        let many: Vec<Vec<u8>> = (0..MAX_CRLS as u64).map(|age| list(NOW - DAY - age)).collect();
         let all = collaterals.complete(&evidence, &Collateral::new(vec![], many).unwrap(), NOW).await;
         assert_eq!(all, given(&[&newer]));
     }
@@ -390,7 +390,7 @@ mod tests {
         let list = |authority, from| nitro.crl(authority, false, from, NOW + 9 * DAY).unwrap();
         let (found, newer, other) = (list(0, NOW - 60), list(0, NOW - 30), list(1, NOW - DAY));
         let older = (0..).map(|age| list(0, NOW - DAY - age));
-        let lists: Vec<Vec<u8>> = [newer, other].into_iter().chain(older).take(verifier::MAX_CRLS).collect();
+        let lists: Vec<Vec<u8>> = [newer, other].into_iter().chain(older).take(MAX_CRLS).collect();
         let answer = Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes: vec![0x30, 0] };
         let given = Collateral::new(scene().vcek.certificates().to_vec(), lists.clone()).unwrap();
         let given = given.with_documents(vec![answer]).unwrap();
@@ -404,7 +404,7 @@ mod tests {
         let future = Collateral::new(vec![], vec![list(0, NOW + 60)]).unwrap();
         let all = together(&given, future.clone(), NOW);
         assert!(all.crls().contains(&future.crls()[0]));
-        assert_eq!((all.crls().len(), all.documents().len()), (verifier::MAX_CRLS, 1));
+        assert_eq!((all.crls().len(), all.documents().len()), (MAX_CRLS, 1));
         // Certificates likewise: what is found is in it, and as many of the others as there is room for.
         assert_eq!(filled(&[1], &[1, 2, 3], 2, |_| true), [1, 2]);
     }
