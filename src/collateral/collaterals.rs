@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fetch::{Fetcher, Outcome};
 use super::store::{Entry, Store, StoreError};
-use crate::verifier::{self, Collateral, Evidence, Wanted};
+use crate::verifier::{
+    self, Collateral, CollateralError, Edition, Evidence, MAX_CERTIFICATES, MAX_CRLS, MAX_DOCUMENTS, Wanted,
+};
 
 /// Snapshots kept in memory, of a few KiB each: a chip is one.
 const MAX_KEPT: usize = 4096;
@@ -83,11 +85,15 @@ impl Collaterals {
         }
     }
 
-    /// What came with the evidence, completed. What came is never left out; what is issued anew is looked for all the
-    /// same, so that nobody holds back what revokes him by giving an older list.
+    /// What came with the evidence, completed. What is issued anew is looked for although one came, so that nobody holds
+    /// back what revokes him by giving an older list. What came is left out only where both are more than one snapshot
+    /// takes: what there is something as new of, and beyond that what there is no room for.
     pub async fn complete(&self, evidence: &Evidence, given: &Collateral, now: u64) -> Collateral {
         let mut found = Collateral::default();
-        for wanted in verifier::wanted(evidence) {
+        let mut all = verifier::wanted(evidence);
+        // Lists, answers and documents first: none is left out because of too many certificates.
+        all.sort_by_key(|wanted| !wanted.is_reissued());
+        for wanted in all {
             if !wanted.is_reissued() && wanted.is_among(given) {
                 continue;
             }
@@ -96,7 +102,7 @@ impl Collaterals {
                 found = merged;
             }
         }
-        together(given, found)
+        together(given, found, now)
     }
 
     /// The newest snapshot of something that can be had.
@@ -185,12 +191,40 @@ impl Collaterals {
     }
 }
 
-/// Both in one snapshot. Over its limits what came is left out, its lists and documents first: nobody keeps what is known
-/// here away by giving much.
-fn together(given: &Collateral, found: Collateral) -> Collateral {
-    let certificates = || Collateral::from_der(given.certificates().to_vec());
-    let all = given.clone().merged(found.clone());
-    all.or_else(|_| certificates()?.merged(found.clone())).unwrap_or(found)
+/// Both in one snapshot. Where that is more than one takes, all that was found is in it, and of what came along as much as
+/// there is room for of what nothing as new was found of: nobody keeps what is known here away by giving much.
+fn together(given: &Collateral, found: Collateral, now: u64) -> Collateral {
+    if let Ok(all) = given.clone().merged(found.clone()) {
+        return all;
+    }
+    let places: Vec<(String, Edition)> = verifier::named(&found)
+        .into_iter()
+        .map(|(name, part)| (name, verifier::edition(&part)))
+        // As for the Verifier, what is dated in the future takes no place.
+        .filter(|(_, edition)| edition.issued <= now)
+        .collect();
+    let is_news = |piece: Result<Collateral, CollateralError>| {
+        let named = piece.map(|piece| verifier::named(&piece)).unwrap_or_default();
+        !named.iter().any(|(name, part)| {
+            let edition = verifier::edition(part);
+            places.iter().any(|(place, found)| place == name && *found >= edition)
+        })
+    };
+    let certificates = filled(found.certificates(), given.certificates(), MAX_CERTIFICATES, |_| true);
+    let crls = filled(found.crls(), given.crls(), MAX_CRLS, |der| {
+        is_news(Collateral::new(Vec::new(), vec![der.clone()]))
+    });
+    let documents = filled(found.documents(), given.documents(), MAX_DOCUMENTS, |document| {
+        is_news(Collateral::default().with_documents(vec![document.clone()]))
+    });
+    let all = Collateral::new(certificates, crls).and_then(|all| all.with_documents(documents));
+    all.unwrap_or(found)
+}
+
+/// What was found, and what came along beside it that counts, up to so many.
+fn filled<T: Clone + PartialEq>(found: &[T], given: &[T], max: usize, counts: impl Fn(&T) -> bool) -> Vec<T> {
+    let more = given.iter().filter(|one| !found.contains(one) && counts(one));
+    found.iter().chain(more).take(max).cloned().collect()
 }
 
 #[cfg(test)]
@@ -204,6 +238,9 @@ mod tests {
     use crate::attester::simulated::nitro::{EnclaveImage, NitroPlatform};
     use crate::attester::simulated::{Launch, Platform, Processor};
     use crate::collateral::{Get, GetError, Question, Response, Vendors};
+
+    use crate::attester::simulated::intel::{IntelModel, IntelPlatform, Td};
+    use crate::verifier::Document;
 
     const NOW: u64 = 1_780_000_000;
     const DAY: u64 = 86_400;
@@ -341,9 +378,67 @@ mod tests {
         let all = collaterals.complete(&evidence, &given(&[&newer]), NOW).await;
         assert_eq!(all, given(&[&newer]));
         // As much as a snapshot takes, and all of it his: what is known here is in it, whatever is left out.
-        let many: Vec<Vec<u8>> = (0..verifier::MAX_CRLS as u64).map(|age| list(NOW - DAY - age)).collect();
+        let many: Vec<Vec<u8>> = (0..MAX_CRLS as u64).map(|age| list(NOW - DAY - age)).collect();
         let all = collaterals.complete(&evidence, &Collateral::new(vec![], many).unwrap(), NOW).await;
         assert_eq!(all, given(&[&newer]));
+    }
+
+    /// Where both are too much, what nothing as new is known of stays: a list of another authority, a newer one, a document.
+    #[tokio::test]
+    async fn of_too_much_only_what_is_known_as_new_is_left_out() {
+        let nitro = Arc::new(NitroPlatform::generate(NOW).unwrap());
+        let list = |authority, from| nitro.crl(authority, false, from, NOW + 9 * DAY).unwrap();
+        let (found, newer, other) = (list(0, NOW - 60), list(0, NOW - 30), list(1, NOW - DAY));
+        let older = (0..).map(|age| list(0, NOW - DAY - age));
+        let lists: Vec<Vec<u8>> = [newer, other].into_iter().chain(older).take(MAX_CRLS).collect();
+        let answer = Document { media_type: verifier::OCSP_RESPONSE.to_owned(), bytes: vec![0x30, 0] };
+        let given = Collateral::new(scene().vcek.certificates().to_vec(), lists.clone()).unwrap();
+        let given = given.with_documents(vec![answer]).unwrap();
+        let both = |found: &[Vec<u8>]| {
+            let want = Collateral::new(given.certificates().to_vec(), [&lists[..2], found].concat()).unwrap();
+            want.with_documents(given.documents().to_vec()).unwrap()
+        };
+        let known = Collateral::new(vec![], vec![found.clone()]).unwrap();
+        assert_eq!(together(&given, known, NOW), both(&[found]));
+        // What is known is of the future: it takes no place, and there is room for seven of those that came.
+        let future = Collateral::new(vec![], vec![list(0, NOW + 60)]).unwrap();
+        let all = together(&given, future.clone(), NOW);
+        assert!(all.crls().contains(&future.crls()[0]));
+        assert_eq!((all.crls().len(), all.documents().len()), (MAX_CRLS, 1));
+        // Certificates likewise: what is found is in it, and as many of the others as there is room for.
+        assert_eq!(filled(&[1], &[1, 2, 3], 2, |_| true), [1, 2]);
+    }
+
+    /// A document with its signer's certificate is looked for before the certificates of chips, however many they are.
+    #[tokio::test]
+    async fn certificates_push_nothing_out_that_is_issued_anew() {
+        let scene = scene();
+        let intel = Arc::new(IntelPlatform::generate(IntelModel::default(), NOW).unwrap());
+        let quote = intel.guest(Td::of([1; 48])).report(&[0; 64]).unwrap();
+        let chip = scene.evidence.items().iter();
+        let chip = chip.map(|item| (item.media_type().to_owned(), item.bytes().to_vec()));
+        let td = quote.items().map(|(media_type, octets)| (media_type.to_owned(), octets));
+        let evidence = Evidence::new(chip.chain(td)).unwrap();
+        let wanted = verifier::wanted(&evidence);
+        let of = |name: &str| wanted.iter().map(Wanted::name).find(|one| one.starts_with(name)).unwrap();
+        let chips = (0..MAX_CERTIFICATES / 4).flat_map(|_| {
+            let others = IntelPlatform::generate(IntelModel::default(), NOW).unwrap();
+            [others.chain().as_slice(), &[others.signer()]]
+                .concat()
+                .into_iter()
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        });
+        let chips = Collateral::from_der(chips).unwrap();
+        assert_eq!(chips.certificates().len(), MAX_CERTIFICATES);
+        scene.store.put(&of("amd/milan/vcek/"), &chips, NOW, "chips", None).unwrap();
+        let document = Document { media_type: verifier::TCB_INFO_TYPE.to_owned(), bytes: b"{}".to_vec() };
+        let signed = Collateral::from_der([intel.signer().to_vec()]).unwrap();
+        let signed = signed.with_documents(vec![document.clone()]).unwrap();
+        scene.store.put(&of("intel/tdx/tcb/"), &signed, NOW, "levels", None).unwrap();
+        let collaterals = Collaterals::new(scene.store.clone(), None, Rules { refresh_s: DAY });
+        let all = collaterals.complete(&evidence, &Collateral::default(), NOW).await;
+        assert_eq!(all.documents(), [document]);
     }
 
     #[tokio::test]

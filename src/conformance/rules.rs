@@ -209,7 +209,7 @@ pub const RULES: &[Rule] = &[
         "errors.algorithm-title",
         "SCRAPI 2.3.3",
         Level::Should,
-        "The title for such an algorithm is \"Bad Signature Algorithm\"",
+        "The title for an algorithm that nobody takes is \"Bad Signature Algorithm\"",
     ),
     rule(
         "errors.signature",

@@ -34,6 +34,11 @@ impl<T> Cache<T> {
         Self { capacity: capacity.max(1), kept: Mutex::new(kept) }
     }
 
+    /// How many values are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).order.len()
+    }
+
     /// The value kept under this digest, or the one made now, which is kept if it `holds`.
     pub(super) fn get_or_make(
         &self,

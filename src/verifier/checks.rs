@@ -63,6 +63,19 @@ pub(super) fn relaxed(key: &'static str, detail: impl Into<String>) -> Outcome {
     Err(Found::Relaxed(key, detail.into()))
 }
 
+/// Of several that must all be usable: the first that is not, or else the grace that one of them needs, if any does.
+pub(super) fn grace_of(usable: impl IntoIterator<Item = Outcome>) -> Result<Option<Found>, Found> {
+    let mut late = None;
+    for one in usable {
+        match one {
+            Ok(_) => {}
+            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
+            Err(found) => return Err(found),
+        }
+    }
+    Ok(late)
+}
+
 /// One check of a kind; `C` is what the checks of that kind look at.
 pub(super) struct Check<C> {
     pub(super) info: CheckInfo,

@@ -189,6 +189,12 @@ impl Caches {
             tpm: Cache::new(capacity),
         }
     }
+
+    /// How many are kept, of all kinds.
+    pub(super) fn len(&self) -> usize {
+        let Self { nitro, nvidia, sev_snp, tpm } = self;
+        [nitro.len(), nvidia.len(), sev_snp.len(), tpm.len()].iter().sum()
+    }
 }
 
 /// What a kind found.

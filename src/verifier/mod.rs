@@ -88,8 +88,11 @@ pub use wanted::{Edition, OcspQuestion, Wanted, current_until, edition, named, w
 use composite::Group;
 use kinds::{Caches, Input, KINDS, Kind};
 
-/// Verified chains and collateral kept by default, of each kind: one per chip and TCB version, so a fleet of that many
-/// hosts stays warm. Each takes about 10 KiB.
+/// Verified chains and what was read of collateral kept by default, of each kind: one per chip and TCB version, per
+/// enclave's certificate, per device and boot, per attestation key, and for each collateral that came with it. What is kept
+/// of one is its certificates, within the limits of its evidence (of Nitro 12 KiB, of NVIDIA 64 KiB) or of a few certificates
+/// ([`MAX_CERTIFICATE_BYTES`] each), taken apart, and what the lists signed by its authorities say: not the octets of lists
+/// and answers.
 pub const DEFAULT_CACHED_CHAINS: usize = 1024;
 
 /// The name of every kind of evidence, and the media type it has.
@@ -195,6 +198,11 @@ impl Verifier {
     /// A verifier that keeps this many chains of each kind.
     pub fn with_capacity(roots: HardwareRoots, chains: usize) -> Self {
         Self { roots, caches: Caches::new(chains) }
+    }
+
+    /// How many chains it keeps now, of all kinds.
+    pub fn kept_chains(&self) -> usize {
+        self.caches.len()
     }
 
     /// The roots it trusts.

@@ -328,8 +328,21 @@ impl Device {
         from: u64,
         until: u64,
     ) -> Result<Vec<u8>, AttesterError> {
+        self.ocsp_with_certificate(position, chosen, said, (from, until), from)
+    }
+
+    /// The same, with a certificate of the responder that is valid from `certified` on: which one goes along is not
+    /// signed.
+    pub fn ocsp_with_certificate(
+        &self,
+        position: usize,
+        chosen: bool,
+        said: Said,
+        (from, until): (u64, u64),
+        certified: u64,
+    ) -> Result<Vec<u8>, AttesterError> {
         let responder = Authority::generate(name("Responder", None), vec![9])?;
-        let certificate = certificates::responder(&responder, self.issuer(position)?, chosen, from)?;
+        let certificate = certificates::responder(&responder, self.issuer(position)?, chosen, certified)?;
         let data = self.answer(position, said, from, until)?;
         let basic = [responder.signed_parts(&data)?, explicit(0, &sequence(&[certificate]))].concat();
         Ok(response(&sequence(&[basic])))

@@ -182,7 +182,7 @@ impl Kind for Nitro {
             // The certificates are in the document; only CRLs come from elsewhere.
             collateral: Collateral::of_parts(
                 Vec::new(),
-                crls.iter().map(|one| one.octets.clone()).collect(),
+                crls.iter().filter_map(|one| input.collateral.crls().get(one.position).cloned()).collect(),
                 Vec::new(),
             ),
         }

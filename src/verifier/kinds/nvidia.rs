@@ -183,7 +183,7 @@ impl Kind for Nvidia {
             )
         });
         let said = chain.as_ref().map(|chain| chain.said.as_slice()).unwrap_or_default();
-        let (words, used) = revocation::in_force(said, input.now);
+        let (words, used) = revocation::in_force(said, input.collateral, input.now);
         let policy = self.section(input.policy);
         let context = Context {
             class: self.class,

@@ -248,7 +248,7 @@ fn examine(kind: &str, octets: &[u8], input: &Input<'_>, place: Place) -> Inner 
         },
         generation: generation.map(|generation| generation.name().to_ascii_lowercase()),
         machine: report.and_then(Report::authenticated_chip).map(|chip| chip.to_vec()),
-        collateral: vek.collateral(input.now),
+        collateral: vek.collateral(&collateral, input.now),
     }
 }
 

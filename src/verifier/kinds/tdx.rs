@@ -132,7 +132,7 @@ impl Kind for Tdx {
     }
 
     fn lint(&self, policy: &AppraisalPolicy, remarks: &mut Vec<Remark>) {
-        lint::lint(&policy.kinds().tdx, remarks);
+        lint::lint(policy, remarks);
     }
 
     fn ends(&self, item: &EvidenceItem) -> Vec<u64> {
@@ -144,7 +144,7 @@ impl Kind for Tdx {
     }
 
     fn impossible(&self, policy: &AppraisalPolicy) -> Option<String> {
-        lint::impossible(&policy.kinds().tdx)
+        lint::impossible(NAME, policy)
     }
 
     fn is_off(&self, policy: &AppraisalPolicy, check: &str) -> bool {
@@ -167,7 +167,7 @@ pub(super) fn inner_checks() -> Vec<CheckInfo> {
 /// Why no quote inside evidence of this other kind can pass a policy, if that is so.
 pub(super) fn inner_impossible(kind: &str, policy: &AppraisalPolicy) -> Option<String> {
     let asked = || lint::asks_for_a_log(policy, kind);
-    Tdx.impossible(policy).or_else(|| {
+    lint::impossible(kind, policy).or_else(|| {
         asked().map(|key| {
             format!("tdx.{key}: the quote inside has no event log, the one beside it is the vTPM's")
         })

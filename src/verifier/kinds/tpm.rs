@@ -130,7 +130,7 @@ impl Kind for Tpm {
             input.caches.tpm.get_or_make(
                 cache::key(input.collateral, [&input.policy.digest()[..], &key.fingerprint()]),
                 || trust::endorse(key, input.collateral, policy, input.roots),
-                |made| made.voucher.is_ok(),
+                Endorsement::is_worth_keeping,
             )
         });
         let reference = quote.and_then(|quote| input.references.find(NAME, &quote.registers()));

@@ -4,7 +4,7 @@ use super::HasQuote;
 use super::quote::Unreadable;
 use super::verdict::{Answer, Step, VALIDITY};
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Check, Found, Harm, Outcome, fail};
+use crate::verifier::checks::{Check, Found, Harm, Outcome, fail, grace_of};
 
 /// The checks, in order.
 pub(in crate::verifier) fn table<C: HasQuote>() -> [Check<C>; 13] {
@@ -121,15 +121,10 @@ fn validity<C: HasQuote>(context: &C) -> Outcome {
 fn freshness<C: HasQuote>(context: &C) -> Outcome {
     let judged = context.judged();
     let chosen = judged.chosen.as_ref().map_err(|_| Found::NotEvaluated("the collateral is not complete"))?;
-    let mut late = None;
-    for dated in &chosen.dated {
-        let usable = judged.freshness.usable(dated.what, dated.name, dated.from, dated.until, judged.now);
-        match usable {
-            Ok(_) => {}
-            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
-            Err(found) => return Err(found),
-        }
-    }
+    let late =
+        grace_of(chosen.dated.iter().map(|dated| {
+            judged.freshness.usable(dated.what, dated.name, dated.from, dated.until, judged.now)
+        }))?;
     let until = chosen.dated.iter().filter_map(|dated| dated.until).min().unwrap_or(u64::MAX);
     late.map_or_else(|| Ok(format!("CRLs and documents are current until {}", rfc3339(until))), Err)
 }

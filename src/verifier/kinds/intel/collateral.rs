@@ -212,13 +212,19 @@ fn newest<'a>(
     best(read, |fitting| signers.iter().any(|der| is_signed(fitting, der)))
 }
 
-/// The one of the highest rank, genuine ones before others: whether they are is asked only where there are several.
+/// The one of the highest rank, genuine ones before others.
 fn best<R: Ord, T>(ranked: impl Iterator<Item = (R, T)>, genuine: impl Fn(&T) -> bool) -> Option<T> {
-    let mut all: Vec<(R, T)> = ranked.collect();
-    if all.len() > 1 && all.iter().any(|(_, one)| genuine(one)) {
-        all.retain(|(_, one)| genuine(one));
-    }
+    let all = genuine_first(ranked.collect(), |(_, one): &(R, T)| genuine(one));
     all.into_iter().max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, one)| one)
+}
+
+/// Those that are genuine, or all where none is: whether they are is asked only where there are several.
+fn genuine_first<T>(all: Vec<T>, genuine: impl Fn(&T) -> bool) -> Vec<T> {
+    if all.len() < 2 {
+        return all;
+    }
+    let (genuine, others): (Vec<T>, Vec<T>) = all.into_iter().partition(genuine);
+    if genuine.is_empty() { others } else { genuine }
 }
 
 /// The CRL of this issuer, when it was issued and is to be replaced: of several one that it signed before others, then a
@@ -237,13 +243,15 @@ fn newest_crl(given: &Collateral, issuer: &[u8], now: u64) -> Option<(Vec<u8>, u
     best(read, |(der, ..)| x509::is_signed_by(der, &spki))
 }
 
-/// Certificates that name this root as their issuer and are no CA's: of the keys that sign documents.
+/// Certificates of the keys that sign documents: those that name this root as their issuer and are no CA's, and that it
+/// signed. Whether it did is asked only where there are several; where it signed none, the verification complains.
 pub(super) fn signers<'a>(given: &'a Collateral, root: &[u8]) -> Vec<&'a [u8]> {
     let Ok(root) = Profile::parse(root) else { return Vec::new() };
     let is_signer = |der: &&[u8]| {
         Profile::parse(der).is_ok_and(|one| one.names_issuer(&root) && one.check_ca(0).is_err())
     };
-    given.certificates().iter().map(Vec::as_slice).filter(is_signer).collect()
+    let named = given.certificates().iter().map(Vec::as_slice).filter(is_signer);
+    genuine_first(named.collect(), |der| x509::is_signed_by(der, root.spki()))
 }
 
 /// Whether the key of this certificate signed a document.

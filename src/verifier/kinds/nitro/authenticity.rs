@@ -5,7 +5,7 @@ use super::Context;
 use super::chain::Root;
 use super::revocation::publishers;
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail, relaxed};
+use crate::verifier::checks::{Found, Outcome, fail, grace_of, relaxed};
 use crate::verifier::sign1::{self, Unreadable};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
@@ -67,21 +67,20 @@ pub(super) fn validity(context: &Context<'_>) -> Outcome {
 
 pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     let chain = context.chain()?;
-    let mut oldest: Option<u64> = None;
-    let mut late: Option<Found> = None;
+    // What every list says before whether one may be used: no waiver of a list that has ended hides what another revokes.
     for crl in context.crls {
         let crl = crl.read.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &crl.revoked {
             return Err(Found::Final(format!("revoked: {revoked}")));
         }
-        match context.freshness.usable("crl", "CRL", crl.this_update, crl.next_update, context.now) {
-            Ok(_) => {}
-            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
-            Err(found) => return Err(found),
-        }
-        oldest = Some(oldest.map_or(crl.this_update, |oldest| oldest.min(crl.this_update)));
     }
-    let given = |issuer: usize| context.crls.iter().flat_map(|one| &one.read).any(|crl| crl.issuer == issuer);
+    let read = || context.crls.iter().flat_map(|one| &one.read);
+    let late =
+        grace_of(read().map(|crl| {
+            context.freshness.usable("crl", "CRL", crl.this_update, crl.next_update, context.now)
+        }))?;
+    let oldest = read().map(|crl| crl.this_update).min();
+    let given = |issuer: usize| read().any(|crl| crl.issuer == issuer);
     let silent = publishers(&chain.certificates)
         .filter(|issuer| !given(*issuer))
         .find_map(|issuer| chain.certificates.get(issuer));

@@ -19,17 +19,18 @@ pub(super) struct Revocation {
     pub(super) revoked: Option<String>,
 }
 
-/// A CRL that was given, its octets, and what it is worth.
+/// A CRL that was given, and what it is worth. Its octets are not kept with it: they are the collateral's.
 #[derive(Debug)]
 pub(super) struct Listed {
-    pub(super) octets: Vec<u8>,
+    /// Which of those given it is.
+    pub(super) position: usize,
     pub(super) read: Result<Revocation, String>,
 }
 
 /// Each CRL given that names an authority of the chain as its issuer, or cannot be read. Those of others are for other
 /// components of the evidence.
 pub(super) fn read(given: &[Vec<u8>], chain: &[Link]) -> Vec<Listed> {
-    let one = |der: &Vec<u8>| {
+    let one = |(position, der): (usize, &Vec<u8>)| {
         let read = match CertificateList::from_der(der) {
             Err(error) => Err(format!("not a CRL: {error}")),
             Ok(list) => {
@@ -37,9 +38,9 @@ pub(super) fn read(given: &[Vec<u8>], chain: &[Link]) -> Vec<Listed> {
                 verified(der, &list, issuer, chain)
             }
         };
-        Some(Listed { octets: der.clone(), read })
+        Some(Listed { position, read })
     };
-    given.iter().filter_map(one).collect()
+    given.iter().enumerate().filter_map(one).collect()
 }
 
 /// The positions of the authorities that publish CRLs: those that a certificate they issued says where to find.

@@ -8,7 +8,7 @@ use super::container::Unreadable;
 use super::opaque;
 use super::{Context, VerifiedChain};
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail, relaxed};
+use crate::verifier::checks::{Found, Outcome, fail, grace_of, relaxed};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.evidence {
@@ -65,19 +65,16 @@ pub(super) fn revocation(context: &Context<'_>) -> Outcome {
     if chain.key.is_none() {
         return Err(Found::NotEvaluated("no chain leads to a pinned root"));
     }
-    let (mut spoken_of, mut late) = (Vec::new(), None);
+    // What every word says before whether one may be used: no waiver of one that has ended hides what another revokes.
     for word in context.words {
         let word = word.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &word.revoked {
             return Err(Found::Final(revoked.clone()));
         }
-        match word.usable(context.freshness, context.now) {
-            Ok(_) => {}
-            Err(graced @ Found::Graced(_)) => late = Some(graced),
-            Err(found) => return Err(found),
-        }
-        spoken_of.push(word.about);
     }
+    let words = || context.words.iter().copied().flatten();
+    let late = grace_of(words().map(|word| word.usable(context.freshness, context.now)))?;
+    let spoken_of: Vec<usize> = words().map(|word| word.about).collect();
     let between = 1..chain.names.len().saturating_sub(1);
     let silent: Vec<&str> = between
         .filter(|position| !spoken_of.contains(position))

@@ -163,8 +163,9 @@ impl<'a> Response<'a> {
         Ok(Word {
             about,
             what: "ocsp-response",
-            from: answer.from.max(window.0),
+            from: answer.from,
             until: Some(answer.until.min(window.1)),
+            signer_from: window.0,
             revoked: answer
                 .status
                 .as_ref()

@@ -10,9 +10,10 @@ use x509_cert::der::Decode;
 
 use super::chain::Link;
 use super::ocsp;
+use crate::clock::rfc3339;
 use crate::verifier::certificates::called;
-use crate::verifier::checks::Outcome;
-use crate::verifier::collateral::{Collateral, Document};
+use crate::verifier::checks::{Outcome, fail};
+use crate::verifier::collateral::Collateral;
 use crate::verifier::crl::{self, Authority};
 use crate::verifier::policy::CollateralPolicy;
 
@@ -25,8 +26,12 @@ pub(super) struct Word {
     pub(super) about: usize,
     /// What it is: `crl` or `ocsp-response`, as the policy names them.
     pub(super) what: &'static str,
+    /// When the authority said it, by its own signed word: of two, the later counts.
     pub(super) from: u64,
     pub(super) until: Option<u64>,
+    /// From when the key that signed it may be relied on. Nobody signs which certificate of a responder goes along with an
+    /// answer, so this makes nothing newer.
+    pub(super) signer_from: u64,
     /// Why the certificate is not to be relied on, if it is not.
     pub(super) revoked: Option<String>,
 }
@@ -35,33 +40,40 @@ impl Word {
     /// Whether it may be used at this instant.
     pub(super) fn usable(&self, freshness: &CollateralPolicy, now: u64) -> Outcome {
         let name = if self.what == CRL { "CRL" } else { "OCSP response" };
+        if now < self.signer_from {
+            let from = rfc3339(self.signer_from);
+            return fail(format!("the certificate of who signed the {name} is not valid before {from}"));
+        }
         freshness.usable(self.what, name, self.from, self.until, now)
     }
 }
 
-/// A piece of collateral about the chain, and what it says, or why it cannot be believed.
+/// A piece of collateral about the chain, and what it says, or why it cannot be believed. Its octets are not kept with it:
+/// they are the collateral's, and of an answer not all are signed.
 #[derive(Debug)]
 pub(super) struct Said {
     piece: Piece,
     words: Vec<Result<Word, String>>,
 }
 
+/// Which of the lists or documents given it is.
 #[derive(Debug)]
 enum Piece {
-    Crl(Vec<u8>),
-    Answer(Document),
+    Crl(usize),
+    Answer(usize),
 }
 
 /// Every CRL and OCSP response about this chain, or that cannot be read.
 pub(super) fn read(given: &Collateral, chain: &[Link]) -> Vec<Said> {
-    let lists = given.crls().iter().filter_map(|der| {
+    let lists = given.crls().iter().enumerate().filter_map(|(position, der)| {
         let words = vec![of_crl(der, chain)?];
-        Some(Said { piece: Piece::Crl(der.clone()), words })
+        Some(Said { piece: Piece::Crl(position), words })
     });
-    let answers = given.documents().iter().filter(|document| document.media_type == ocsp::OCSP_RESPONSE);
-    let answers = answers.map(|document| {
+    let documents = given.documents().iter().enumerate();
+    let answers = documents.filter(|(_, document)| document.media_type == ocsp::OCSP_RESPONSE);
+    let answers = answers.map(|(position, document)| {
         let words = ocsp::read(&document.bytes, chain);
-        Said { piece: Piece::Answer(document.clone()), words }
+        Said { piece: Piece::Answer(position), words }
     });
     lists.chain(answers.filter(|said| !said.words.is_empty())).collect()
 }
@@ -72,8 +84,12 @@ pub(super) fn holds(said: &[Said]) -> bool {
 }
 
 /// What counts at an instant: of what is said of a certificate in the same way the newest, and what cannot be believed;
-/// and the collateral that says it.
-pub(super) fn in_force(said: &[Said], now: u64) -> (Vec<&Result<Word, String>>, Collateral) {
+/// and that part of the collateral, which is the one that was read, that says it.
+pub(super) fn in_force<'a>(
+    said: &'a [Said],
+    given: &Collateral,
+    now: u64,
+) -> (Vec<&'a Result<Word, String>>, Collateral) {
     let all = || said.iter().flat_map(|one| &one.words).flatten();
     let counts = |word: &Word| {
         let of_the_same = all().filter(|other| (other.about, other.what) == (word.about, word.what));
@@ -83,10 +99,10 @@ pub(super) fn in_force(said: &[Said], now: u64) -> (Vec<&Result<Word, String>>, 
     for one in said {
         let before = words.len();
         words.extend(one.words.iter().filter(|word| word.as_ref().map_or(true, counts)));
-        match &one.piece {
+        match one.piece {
             _ if words.len() == before => {}
-            Piece::Crl(der) => crls.push(der.clone()),
-            Piece::Answer(document) => documents.push(document.clone()),
+            Piece::Crl(position) => crls.extend(given.crls().get(position).cloned()),
+            Piece::Answer(position) => documents.extend(given.documents().get(position).cloned()),
         }
     }
     (words, Collateral::of_parts(Vec::new(), crls, documents))
@@ -123,6 +139,7 @@ fn verified(der: &[u8], list: &CertificateList, issuer: usize, chain: &[Link]) -
         what: CRL,
         from: list.tbs_cert_list.this_update.to_unix_duration().as_secs(),
         until: list.tbs_cert_list.next_update.map(|time| time.to_unix_duration().as_secs()),
+        signer_from: 0,
         revoked: revoked
             .map(|link| format!("{} is on a CRL of {}", called(link.name, &link.der), authority.name)),
     })

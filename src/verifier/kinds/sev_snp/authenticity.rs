@@ -5,7 +5,7 @@ use super::Context;
 use super::generation::Generation;
 use super::report::{ECDSA_P384_SHA384, SigningKey, Unreadable, all_zero};
 use crate::clock::rfc3339;
-use crate::verifier::checks::{Found, Outcome, fail, relaxed};
+use crate::verifier::checks::{Found, Outcome, fail, grace_of, relaxed};
 
 pub(super) fn format(context: &Context<'_>) -> Outcome {
     match context.report {
@@ -78,25 +78,22 @@ pub(super) fn validity(context: &Context<'_>) -> Outcome {
 }
 
 pub(super) fn revocation(context: &Context<'_>) -> Outcome {
-    let mut oldest: Option<u64> = None;
-    let mut late: Option<Found> = None;
+    // What every list says before whether one may be used: no waiver of a list that has ended hides what another revokes.
     for crl in context.vek.in_force(context.now) {
         let revocation = crl.read.as_ref().map_err(|reason| Found::Final(reason.clone()))?;
         if let Some(revoked) = &revocation.revoked {
             return Err(Found::Final(format!("revoked: {revoked}")));
         }
-        let from = revocation.crl.this_update;
-        match context.freshness.usable("crl", "CRL", from, revocation.crl.next_update, context.now) {
-            Ok(_) => {}
-            Err(Found::Graced(reason)) => late = Some(Found::Graced(reason)),
-            Err(found) => return Err(found),
-        }
-        oldest = Some(oldest.map_or(from, |oldest| oldest.min(from)));
     }
+    let lists = || context.vek.in_force(context.now).flat_map(|one| &one.read).map(|read| &read.crl);
+    let late =
+        grace_of(lists().map(|crl| {
+            context.freshness.usable("crl", "CRL", crl.this_update, crl.next_update, context.now)
+        }))?;
     if let Some(late) = late {
         return Err(late);
     }
-    match oldest {
+    match lists().map(|crl| crl.this_update).min() {
         Some(from) => Ok(format!("not revoked by the CRL of {}", rfc3339(from))),
         None if context.policy.require_crl => fail("no CRL given, and the policy requires one"),
         None => relaxed("require_crl", "no CRL given: not checked"),

@@ -35,10 +35,11 @@ pub(super) struct Revocation {
     pub(super) revoked: Option<String>,
 }
 
-/// A CRL that was given, its octets, and what it is worth.
+/// A CRL that was given, and what it is worth. Its octets are not kept with it: they are the collateral's.
 #[derive(Debug, Clone)]
 pub(super) struct Listed {
-    octets: Vec<u8>,
+    /// Which of those given it is.
+    position: usize,
     pub(super) read: Result<Revocation, String>,
 }
 
@@ -79,9 +80,9 @@ impl VerifiedVek {
         })
     }
 
-    /// The snapshot that it rests on at an instant.
-    pub(super) fn collateral(&self, now: u64) -> Collateral {
-        let crls = self.in_force(now).map(|one| one.octets.clone()).collect();
+    /// The snapshot that it rests on at an instant, of the collateral that it was made of.
+    pub(super) fn collateral(&self, given: &Collateral, now: u64) -> Collateral {
+        let crls = self.in_force(now).filter_map(|one| given.crls().get(one.position).cloned()).collect();
         Collateral::of_parts(self.certificates.clone(), crls, Vec::new())
     }
 }
@@ -89,9 +90,9 @@ impl VerifiedVek {
 /// Verifies a snapshot against the pinned roots: four RSA signatures at most for each chain tried, and the CRLs'.
 pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
     let parsed = completed(given);
-    let listed = |octets: &Vec<u8>, read| Listed { octets: octets.clone(), read };
-    let unjudged =
-        |reason: &str| given.crls().iter().map(|one| listed(one, Err(reason.to_owned()))).collect();
+    let unjudged = |reason: &str| {
+        (0..given.crls().len()).map(|position| Listed { position, read: Err(reason.to_owned()) }).collect()
+    };
     let mut verified = VerifiedVek {
         certificates: ders(parsed.iter()),
         endorsement: Err("no VCEK or VLEK certificate was given".to_owned()),
@@ -122,14 +123,14 @@ pub(super) fn verify(given: &Collateral, roots: &HardwareRoots) -> VerifiedVek {
             verified.windows.extend([window(issuer), window(root)]);
             verified.root = trusted(root, issuer, roots);
             // Those of other vendors, for the other components of composite evidence, are not this kind's.
-            let crls = given.crls().iter().filter(|crl| root.may_have_issued(crl));
-            let mut read: Vec<_> = crls.map(|crl| (crl, revocation(crl, leaf, issuer, root))).collect();
+            let crls = given.crls().iter().enumerate().filter(|(_, crl)| root.may_have_issued(crl));
+            let mut read: Vec<_> = crls.map(|one| (one, revocation(one.1, leaf, issuer, root))).collect();
             // Simulated roots have one name, and another component's list is no forgery: beside one that holds, what another
             // key signed is nothing, as if it had not been given.
             if read.iter().any(|(_, read)| read.is_ok()) {
-                read.retain(|(crl, read)| read.is_ok() || !root.is_of_another_key(crl));
+                read.retain(|((_, crl), read)| read.is_ok() || !root.is_of_another_key(crl));
             }
-            verified.crls = read.into_iter().map(|(crl, read)| listed(crl, read)).collect();
+            verified.crls = read.into_iter().map(|((position, _), read)| Listed { position, read }).collect();
             verified.certificates = ders([leaf, issuer, root]);
         }
         Err(error) => verified.chain = Err(error),

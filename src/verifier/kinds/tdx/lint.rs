@@ -1,17 +1,19 @@
 //! What the owner of a policy will hardly have meant about TDX.
 
 use super::super::intel::lint as intel;
-use super::events;
 use super::policy::Policy;
 use super::requirements::{DEBUG, MIGRATABLE, PROFILING, SEPT_VE_DISABLE};
+use super::{NAME, events};
 use crate::verifier::lint::{self, Remark};
 use crate::verifier::policy::AppraisalPolicy;
 
 /// XFAM's bits of x87 and SSE, which every TD has (ABI, "XFAM").
 const ALWAYS_XFAM: u64 = 0x3;
 
-pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
-    if let Some(reason) = impossible(policy) {
+pub(super) fn lint(policy: &AppraisalPolicy, out: &mut Vec<Remark>) {
+    let reason = impossible(NAME, policy);
+    let policy = &policy.kinds().tdx;
+    if let Some(reason) = reason {
         out.push(Remark::error("tdx", format!("no evidence can pass: {reason}")));
     }
     intel::lint("tdx", &policy.tcb, &policy.machines, out);
@@ -24,8 +26,10 @@ pub(super) fn lint(policy: &Policy, out: &mut Vec<Remark>) {
     }
 }
 
-/// Why no quote can pass.
-pub(super) fn impossible(policy: &Policy) -> Option<String> {
+/// Why no quote can pass: as evidence of its own, or inside that of another kind, whose waivers apply.
+pub(super) fn impossible(kind: &str, policy: &AppraisalPolicy) -> Option<String> {
+    let waived = policy.waives(kind, "events");
+    let policy = &policy.kinds().tdx;
     let attributes = (policy.required_attributes, policy.forbidden_attributes);
     intel::impossible(&policy.tcb)
         .or_else(|| {
@@ -35,7 +39,9 @@ pub(super) fn impossible(policy: &Policy) -> Option<String> {
         .or_else(|| intel::contradiction("XFAM", (0, policy.forbidden_xfam), (ALWAYS_XFAM, 0)))
         .or_else(|| {
             let unreadable = policy.required_events.iter().find(|text| !events::is_text(text.as_bytes()));
-            unreadable.map(|text| format!("required_events: no event is ever proven to be {text:?}"))
+            unreadable
+                .filter(|_| !waived)
+                .map(|text| format!("required_events: no event is ever proven to be {text:?}"))
         })
 }
 

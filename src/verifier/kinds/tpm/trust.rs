@@ -46,6 +46,14 @@ pub(in crate::verifier) struct Endorsement {
     pub(super) collateral: Collateral,
 }
 
+impl Endorsement {
+    /// Whether signatures were verified for it. Where the policy names the key there are none, and whoever sends its quote
+    /// with ever other collateral must not push the chains of others out.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        matches!(self.voucher, Ok(Voucher::Root(_) | Voucher::Simulated))
+    }
+}
+
 /// One certificate of the collateral.
 struct Candidate<'a> {
     der: &'a [u8],

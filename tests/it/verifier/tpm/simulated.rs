@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use treering::attester::simulated::tpm::{ATTESTATION_KEY_ATTRIBUTES, Attest, CertificateForm, Quote, Tpm};
 use treering::attester::{self, Attester};
-use treering::verifier::{self, Assurance, Collateral, Evidence, HardwareRoots};
+use treering::verifier::{self, Assurance, Collateral, Evidence, HardwareRoots, Verifier};
 
 use super::{BINDING, DAY, LENIENT, NOW, TPM, attest, case, example, plain};
 use crate::verifier::{Case, assert_affirming, assert_refused, failed, main, policy_of};
@@ -202,6 +202,24 @@ fn a_key_under_a_root_must_be_certified_for_attestation() {
     let key = HEXLOWER.encode(&verifier::fingerprint(&TPM.spki()));
     let named = format!("{LENIENT}[[tpm.attestation_key]]\nname = \"host\"\nspki_sha256 = \"{key}\"\n");
     assert_affirming("named", &Case { policy: policy_of(&named), ..simulated }.appraise());
+}
+
+/// A key that the policy names has no chain: whoever has one, and sends ever other collateral along, takes no place of those
+/// that do.
+#[test]
+fn a_key_that_the_policy_names_pushes_no_chain_out_of_what_is_kept() {
+    let key = HEXLOWER.encode(&verifier::fingerprint(&TPM.spki()));
+    let named = format!("{LENIENT}[[tpm.attestation_key]]\nname = \"host\"\nspki_sha256 = \"{key}\"\n");
+    let (rooted, named) = (plain(), Case { policy: policy_of(&named), ..plain() });
+    let verifier = Verifier::with_capacity(rooted.roots.clone(), 1);
+    let appraise = |case: &Case| {
+        let Case { evidence, collateral, policy, references, now, .. } = case;
+        assert_affirming(&case.name, &verifier.appraise(evidence, collateral, policy, references, *now));
+        verifier.kept_chains()
+    };
+    assert_eq!(appraise(&named), 0);
+    assert_eq!(appraise(&Case { collateral: Collateral::default(), ..named }), 0);
+    assert_eq!(appraise(&rooted), 1);
 }
 
 #[test]
